@@ -1,0 +1,48 @@
+/** What decodes: an engine opens one session per tree, and a session is a tree that cannot judge. */
+
+import type { Guidance, Lane } from './guide.ts';
+import type { Peak } from './strategy.ts';
+import type { Branch, Sampling, Tree } from './tree.ts';
+
+/** A tree without `score`: engines decode, they do not judge. */
+export interface Session extends Omit<Tree, 'score'>, AsyncDisposable {
+  /** Frees every other branch of this session. Using one afterwards throws. */
+  keep(branches: readonly Branch[]): void;
+  readonly spent: Spent;
+}
+
+/** What a session has cost so far. */
+export interface Spent {
+  /** Policy tokens drawn, over all branches. */
+  readonly generatedTokens: number;
+  /** Tokens read by guides, prompts included. */
+  readonly guideTokens: number;
+  /** Prompt tokens of the policy that came from the prefix cache. */
+  readonly cachedTokens: number;
+  /** Waiting for admission, then until the prompt was read, in milliseconds. */
+  readonly queueMs: number;
+  readonly prefillMs: number;
+}
+
+export interface Opening {
+  /** [0] is the policy on the request's prompt. */
+  readonly lanes: readonly Lane[];
+  readonly guidance: Guidance;
+  readonly sampling: Sampling;
+  readonly maxTokens: number;
+  /** Texts that finish a branch; the text is cut before them. */
+  readonly stops: readonly string[];
+  readonly peak: Peak;
+  /** 64 bits, and which of the request's choices this is. */
+  readonly seed: bigint;
+  readonly choice: number;
+  /** What each Draw keeps: how many of the likeliest tokens, and the guides' numbers. */
+  readonly record: { readonly top: number; readonly guides: boolean };
+  /** Prompts cached under one salt are never served to another. */
+  readonly salt: string;
+}
+
+export interface Engine {
+  /** Waits for KV room for `peak.least` branches. Aborting rejects whatever the session is waiting for. */
+  open(opening: Opening, signal: AbortSignal): Promise<Session>;
+}

@@ -1,0 +1,57 @@
+/** What may go wrong for a client, and the status each case answers with. Anything else is a bug: a logged 500. */
+
+export const STATUS = {
+  invalid_json: 400,
+  invalid_value: 400,
+  unknown_parameter: 400,
+  context_length_exceeded: 400,
+  strategy_unavailable: 400,
+  reward_mismatch: 400,
+  invalid_api_key: 401,
+  forbidden_model: 403,
+  not_found: 404,
+  model_not_found: 404,
+  method_not_allowed: 405,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limit_exceeded: 429,
+  queue_full: 429,
+  internal_error: 500,
+  reward_failed: 502,
+  overloaded: 503,
+  draining: 503,
+} as const;
+
+export type ErrorCode = keyof typeof STATUS;
+
+/** Plain data of a ServeError, as it crosses the process boundary. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly param: string | null;
+}
+
+/** A request that cannot be served. The message says what is wrong, what was given and what would do. */
+export class ServeError extends Error {
+  override readonly name = 'ServeError';
+  readonly code: ErrorCode;
+  /** Path of the field at fault, such as `alignment.guides[0].model`; null when no one field is. */
+  readonly param: string | null;
+
+  constructor(code: ErrorCode, message: string, param: string | null = null) {
+    super(message);
+    this.code = code;
+    this.param = param;
+  }
+
+  get status(): number {
+    return STATUS[this.code];
+  }
+}
+
+/** What crosses the process boundary for any thrown value: a bug never shows its internals. */
+export function toFailure(error: unknown): Failure {
+  if (error instanceof ServeError)
+    return { code: error.code, message: error.message, param: error.param };
+  return { code: 'internal_error', message: 'internal error', param: null };
+}

@@ -1,0 +1,59 @@
+/** What leaves the inference process. `commit` is append-only and never taken back; `draft` is a guess and may be. */
+
+import type { Failure } from './errors.ts';
+import type { Draw, Finish } from './tree.ts';
+
+/** A hypothesis as the client sees it once its tree has ended. */
+export interface CandidateReport {
+  readonly index: number;
+  readonly score: number | null;
+  readonly parts: Readonly<Record<string, number>>;
+  readonly tokens: number;
+  readonly status: 'selected' | 'completed' | 'pruned' | 'failed';
+  readonly prunedAt: number | null;
+}
+
+/** What one choice cost and how far it was bent, in tokens, milliseconds and nats. */
+export interface ChoiceReport {
+  /** Tokens of the returned answer, its end token counted. */
+  readonly completionTokens: number;
+  readonly generatedTokens: number;
+  readonly prunedTokens: number;
+  /** Tokens that pruning left undrawn, against the same search unpruned; 0 where nothing prunes. */
+  readonly savedTokens: number;
+  readonly guideTokens: number;
+  readonly rewardTokens: number;
+  readonly cachedTokens: number;
+  readonly queueMs: number;
+  readonly prefillMs: number;
+  /** Sum over tokens of log pi - log p of the returned answer. */
+  readonly kl: number;
+  readonly candidates: readonly CandidateReport[];
+}
+
+export type StreamEvent =
+  | {
+      readonly kind: 'commit';
+      readonly choice: number;
+      readonly text: string;
+      /** Tokens that became certain with this text; empty unless log-probs or explain were asked for. */
+      readonly draws: readonly Draw[];
+      /** How many tokens became certain. */
+      readonly tokens: number;
+    }
+  | {
+      readonly kind: 'draft';
+      readonly choice: number;
+      readonly branch: number;
+      readonly text: string;
+    }
+  | {
+      readonly kind: 'finish';
+      readonly choice: number;
+      readonly reason: Finish;
+      readonly report: ChoiceReport;
+    }
+  /** The whole request has failed; nothing follows. */
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  /** All choices have finished, or the request was cancelled; nothing follows. */
+  | { readonly kind: 'end'; readonly cancelled: boolean };

@@ -1,0 +1,37 @@
+/** The seam between the HTTP process and the inference process: a Plan in, StreamEvents out, and an abort. */
+
+import type { StreamEvent } from './events.ts';
+
+export interface Inference<Plan> {
+  /**
+   * Runs a plan. Not pulling is backpressure: the request's decoding pauses until the reader goes on.
+   * Aborting ends the stream with `end` (cancelled) and frees the request's slots by the next iteration.
+   * The last event is `end` or `failed`; the iterable itself does not throw.
+   */
+  submit(plan: Plan, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  /** Ready to serve, and if not, why. */
+  readonly state: 'starting' | 'ready' | 'restarting' | 'stopped';
+  /** Figures of the engine, for the metrics page; the last known ones if the process does not answer at once. */
+  snapshot(): Promise<EngineSnapshot>;
+}
+
+/** Gauges are instantaneous, counters since the process started; durations in seconds. */
+export interface EngineSnapshot {
+  readonly requestsRunning: number;
+  readonly requestsWaiting: number;
+  /** KV rows in use over rows there are, of the fullest pool; 0 to 1. */
+  readonly kvUsage: number;
+  readonly iterations: number;
+  /** Rows decoded, summed over iterations. */
+  readonly rows: number;
+  readonly prefillTokens: number;
+  readonly decodeSeconds: number;
+  readonly prefillSeconds: number;
+  readonly iterationSeconds: number;
+  readonly prefixQueries: number;
+  readonly prefixHits: number;
+  readonly prefixBytes: number;
+  readonly residentBytes: number;
+  /** Forward passes per model name. */
+  readonly forwards: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,88 @@
+/** What the engine decodes with: models that own KV rows, and the tail that turns their logits into one law. */
+
+import type { Token } from './tree.ts';
+
+/** The id-to-text side of a vocabulary. */
+export interface Vocabulary {
+  readonly size: number;
+  /** UTF-8 bytes of a token; empty for special tokens. Half a character is possible. */
+  bytes(token: Token): Uint8Array;
+  /** Tokens that end an answer. */
+  readonly ends: ReadonlySet<Token>;
+  /** Tokens that are never drawn. */
+  readonly banned: readonly Token[];
+}
+
+/** A decoder-only model. */
+export interface LanguageModel {
+  readonly name: string;
+  /** Logits per row: the vocabulary, and the padding of the weights if there is any. */
+  readonly width: number;
+  /** Longest sequence it can read. */
+  readonly context: number;
+  /** Bytes of KV per position. */
+  readonly kvBytes: number;
+  /** KV for `rows` sequences of up to `length` tokens. */
+  open(rows: number, length: number): KvRows;
+}
+
+/** A block of positions copied out of a row. */
+export interface KvBlock {
+  readonly length: number;
+  readonly bytes: number;
+}
+
+/** KV rows of one length in one buffer. Rows, positions and token ids are trusted. Returned logits live until the next call. */
+export interface KvRows extends Disposable {
+  readonly rows: number;
+  readonly length: number;
+  /** One token for each of the first `n` rows: tokens[i] goes to position lengths[i]. Returns [n, width]. */
+  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array;
+  /** Reads `tokens` into one row from position `from`. Returns the last position's logits, [width]. */
+  prefill(row: number, tokens: readonly Token[], from: number): Float32Array;
+  /** First prefill of the rows `first`, `first + 1`, ... with prompts of any lengths. Returns [prompts, width]. */
+  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array;
+  /** Copies the first `length` positions of a row over another. */
+  copy(from: number, to: number, length: number): void;
+  /** Exchanges two rows that hold `a` and `b` positions. */
+  swap(rowA: number, rowB: number, a: number, b: number): void;
+  save(row: number, length: number): KvBlock;
+  /** Writes the first `length` positions of a block into a row. */
+  load(row: number, block: KvBlock, length: number): void;
+}
+
+/** Logits are float32; float64 exists so that tests can hold the arithmetic to 1e-9. */
+export type Reals = Float32Array | Float64Array;
+
+/** Rows of one run of a tail. Arrays are views, valid until the next run of the same tail. */
+export interface Mixed {
+  /** sum_k weight_k * log p_k, unnormalised; [rows, vocab]. */
+  readonly combined: Reals;
+  /** The `k` largest of `combined`, best first, lowest id on ties; [rows, k]. */
+  readonly topValues: Reals;
+  /** Their ids; little-endian int64 read as pairs of int32, so id i stands at 2 * i. */
+  readonly topTokens: Int32Array;
+  readonly k: number;
+  /** log-sum-exp of `combined`; [rows]. */
+  readonly logZ: Reals;
+  /** log-sum-exp of `combined / temperature`; [rows]. */
+  readonly logZTempered: Reals;
+  /** log-sum-exp of each lane's logits; [lanes][rows]. */
+  readonly norms: readonly Reals[];
+  /** KL(pi || p) and the entropy of p, in nats; [rows]. */
+  readonly kl: Reals;
+  readonly entropy: Reals;
+}
+
+export interface Tail {
+  /**
+   * Combines `rows` rows, as many as the tail was made for at most.
+   * @param lanes logits of the policy, then of each guide lane; [rows, width of the lane] each
+   * @param weights [rows, lanes], the policy's first
+   * @param inverseTemperature [rows]; read by tempered tails only
+   */
+  mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed;
+}
+
+/** Tails by the widths of their lanes' logits (the policy's first) and whether rows are tempered. */
+export type Tails = (widths: readonly number[], tempered: boolean) => Tail;

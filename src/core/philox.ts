@@ -1,0 +1,55 @@
+/**
+ * Philox4x32-10 (Salmon et al. 2011): random numbers as a function of (key, counter), so that a draw depends
+ * on the seed, the branch and the position, and never on who else is in the batch.
+ */
+
+const M0 = 0xd2511f53;
+const M1 = 0xcd9e8d57;
+const W0 = 0x9e3779b9;
+const W1 = 0xbb67ae85;
+const ROUNDS = 10;
+
+type Words = [number, number, number, number];
+
+/** Four 32-bit words from a 128-bit counter and a 64-bit key. */
+export function philox(counter: Readonly<Words>, key: readonly [number, number]): Words {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < ROUNDS; round++) {
+    const hi0 = high(M0, c0);
+    const hi1 = high(M1, c2);
+    [c0, c1, c2, c3] = [hi1 ^ c1 ^ k0, Math.imul(M1, c2), hi0 ^ c3 ^ k1, Math.imul(M0, c0)];
+    [k0, k1] = [(k0 + W0) | 0, (k1 + W1) | 0];
+  }
+  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
+}
+
+/** The upper 32 bits of a 64-bit product. */
+function high(a: number, b: number): number {
+  const [a0, a1] = [a & 0xffff, a >>> 16];
+  const [b0, b1] = [b & 0xffff, b >>> 16];
+  const middle = a1 * b0 + ((a0 * b0) >>> 16);
+  return (
+    (a1 * b1 + Math.floor((a0 * b1 + (middle & 0xffff)) / 0x10000) + Math.floor(middle / 0x10000)) |
+    0
+  );
+}
+
+/** What a number is drawn for; each has its own stream. */
+export const STREAM = { token: 0, strategy: 1 } as const;
+
+/**
+ * A uniform number in [0, 1) with 53 bits.
+ * @param seed 64 bits
+ */
+export function uniform(
+  seed: bigint,
+  position: number,
+  branch: number,
+  choice: number,
+  stream: number,
+): number {
+  const key = [Number(seed & 0xffffffffn), Number((seed >> 32n) & 0xffffffffn)] as const;
+  const [a, b] = philox([position, branch, choice, stream], key);
+  return ((a >>> 5) * 0x4000000 + (b >>> 6)) / 0x20000000000000;
+}

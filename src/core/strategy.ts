@@ -1,0 +1,28 @@
+/** A strategy is an async generator over one request's tree: it sees no batch, cache, socket or signal. */
+
+import type { Branch, Tree } from './tree.ts';
+
+/** Yields the hypotheses that may still win: every other branch is freed there and then, so a strategy
+ *  cannot leak. What they all agree on is streamed. Returns them ranked, best first. */
+export type Search = AsyncGenerator<readonly Branch[], readonly Branch[], void>;
+
+/** The branches alive at once: admission reserves `least`, and gives up to `most`. */
+export interface Peak {
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface Strategy<P> {
+  /** The wire fields of the strategy, `type` left out, made valid. Throws a ZodError; the plan turns it into a ServeError under `alignment.strategy`. */
+  parse(raw: unknown, context: StrategyContext): P;
+  /** Which kind of reward these parameters ask for; the plan refuses a mismatch before any token is drawn. */
+  needs(params: P): 'nothing' | 'complete' | 'prefix';
+  peak(params: P): Peak;
+  search(tree: Tree, params: P): Search;
+}
+
+/** What of the request a strategy may know while it parses. */
+export interface StrategyContext {
+  readonly maxTokens: number;
+  readonly stream: boolean;
+}

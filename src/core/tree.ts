@@ -1,0 +1,88 @@
+/** The search tree of one request: everything a strategy may do, and nothing else. To prune, yield: see strategy.ts. */
+
+import type { GuideUse } from './guide.ts';
+import type { Score } from './reward.ts';
+
+export type Token = number;
+
+/** stop: an end token or a stop string. length: the token limit. */
+export type Finish = 'stop' | 'length';
+
+/** A token and its log-probability, in nats. */
+export interface NextToken {
+  readonly token: Token;
+  readonly logprob: number;
+}
+
+/** One token as it was drawn. All log-probs are in nats, before temperature, penalties and truncation. */
+export interface Draw extends NextToken {
+  /** log p(token) under the policy alone. */
+  readonly base: number;
+  /** KL(pi || p) of the law it was drawn from; 0 when nothing guides. */
+  readonly kl: number;
+  /** Entropy of the policy's own law at this position. */
+  readonly entropy: number;
+  /** One number per guide in use: log q(token), or log plus - log minus. Empty unless recorded. */
+  readonly guides: readonly number[];
+  /** The likeliest tokens under the guided law, best first. Empty unless recorded. */
+  readonly top: readonly NextToken[];
+}
+
+/** One hypothesis. The engine advances it in place; strategies only read it. */
+export interface Branch {
+  /** Ordinal in its tree, from 0; also its stream of randomness. */
+  readonly id: number;
+  /** Generated so far; the prompt is not included, the end token is. */
+  readonly tokens: readonly Token[];
+  readonly draws: readonly Draw[];
+  /** Whole characters only, cut before a stop string. */
+  readonly text: string;
+  /** Sum over tokens, under the guided law. */
+  readonly logprob: number;
+  /** Sum over tokens, under the policy alone. */
+  readonly base: number;
+  /** Sum of log Z_t: what turns the product of guided steps into the sequence-level target (METHODS.md 1). */
+  readonly logZ: number;
+  readonly finish: Finish | null;
+}
+
+/** How a token is drawn from the guided law, in this order: bias and penalties, temperature, top-k, top-p, min-p. */
+export interface Sampling {
+  /** 0 takes the likeliest token, the lowest id on a tie. */
+  readonly temperature: number;
+  /** 0: off. Ties with the k-th value stay. */
+  readonly topK: number;
+  readonly topP: number;
+  /** Drops tokens less likely than this share of the likeliest. */
+  readonly minP: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** Over prompt and answer; 1: off. */
+  readonly repetitionPenalty: number;
+  readonly logitBias: readonly (readonly [Token, number])[];
+}
+
+/** How far to extend, and how to draw. What is left out comes from the plan. Plain data: it may cross threads. */
+export interface Reach {
+  readonly tokens: number;
+  /** Pause (not finish) a branch whose new text contains one of the strings, or before a token whose entropy reaches the bound. */
+  readonly until?: { readonly text: readonly string[] } | { readonly entropy: number };
+  readonly sampling?: Partial<Sampling>;
+  readonly guides?: readonly GuideUse[];
+}
+
+export interface Tree {
+  readonly root: Branch;
+  /** How many branches may be alive at once: between the strategy's least and most. */
+  readonly width: number;
+  /** `branch` and n-1 twins of it. */
+  fork(branch: Branch, n: number): Branch[];
+  /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
+  extend(branches: readonly Branch[], reach: Reach): Promise<void>;
+  /** The k likeliest next tokens (k <= 64), without taking one. */
+  peek(branch: Branch, k: number): Promise<readonly NextToken[]>;
+  /** Appends a token the strategy has chosen. */
+  push(branch: Branch, next: NextToken): void;
+  /** The plan's reward for each branch, in order. Batched with other requests. */
+  score(branches: readonly Branch[]): Promise<readonly Score[]>;
+}

@@ -1,0 +1,89 @@
+/** A branch as the engine keeps it: its tokens and text, and one KV slot per lane that reads it. */
+
+import type { Vocabulary } from '../core/model.ts';
+import type { Branch, Draw, Finish, Token } from '../core/tree.ts';
+import type { Slot } from './slots.ts';
+import { BranchText } from './text.ts';
+
+export class Hypothesis implements Branch {
+  readonly id: number;
+  readonly tokens: Token[] = [];
+  readonly draws: Draw[] = [];
+  /** How often each token occurs in the answer. */
+  readonly counts = new Map<Token, number>();
+  /** By lane; null where the lane has not read this branch yet. */
+  readonly slots: (Slot | null)[];
+  logprob = 0;
+  base = 0;
+  logZ = 0;
+  finish: Finish | null = null;
+  dropped = false;
+  #text: BranchText;
+
+  constructor(id: number, lanes: number, vocabulary: Vocabulary) {
+    this.id = id;
+    this.slots = Array.from({ length: lanes }, () => null);
+    this.#text = new BranchText(vocabulary);
+  }
+
+  get text(): string {
+    return this.#text.text;
+  }
+
+  twin(id: number, vocabulary: Vocabulary): Hypothesis {
+    const twin = new Hypothesis(id, this.slots.length, vocabulary);
+    twin.tokens.push(...this.tokens);
+    twin.draws.push(...this.draws);
+    for (const [token, n] of this.counts) twin.counts.set(token, n);
+    [twin.logprob, twin.base, twin.logZ] = [this.logprob, this.base, this.logZ];
+    twin.finish = this.finish;
+    twin.#text = this.#text.copy();
+    this.slots.forEach((slot, lane) => {
+      if (slot !== null && slot.cached > 0) twin.slots[lane] = slot.pool.fork(slot);
+    });
+    return twin;
+  }
+
+  /**
+   * Takes a token, and finishes on an end token, a stop string or the limit.
+   * @param logZ log Z_t of the law it was drawn from
+   */
+  append(draw: Draw, logZ: number, limit: Limit): void {
+    const before = this.text.length;
+    this.tokens.push(draw.token);
+    this.draws.push(draw);
+    this.counts.set(draw.token, (this.counts.get(draw.token) ?? 0) + 1);
+    this.logprob += draw.logprob;
+    this.base += draw.base;
+    this.logZ += logZ;
+    for (const slot of this.slots) if (slot !== null) slot.head = null;
+    if (limit.ends.has(draw.token)) this.finish = 'stop';
+    else {
+      this.#text.append(draw.token);
+      const stop = this.#text.find(limit.stops, before);
+      if (stop >= 0) {
+        this.#text.cut(stop);
+        this.finish = 'stop';
+      } else if (this.tokens.length >= limit.maxTokens) this.finish = 'length';
+    }
+    if (this.finish !== null) this.#text.end();
+  }
+
+  /** Whether the text from `from` on contains one of `texts`. */
+  contains(texts: readonly string[], from: number): boolean {
+    return this.#text.find(texts, from + 1) >= from;
+  }
+
+  release(): void {
+    this.slots.forEach((slot, lane) => {
+      slot?.pool.release(slot);
+      this.slots[lane] = null;
+    });
+  }
+}
+
+export interface Limit {
+  readonly ends: ReadonlySet<Token>;
+  readonly stops: readonly string[];
+  readonly maxTokens: number;
+}

@@ -1,0 +1,204 @@
+/**
+ * The decode loop, the one owner of mutable state: strategies of all requests wait in `extend`; each iteration
+ * takes the rows that are waiting, runs one forward pass per model over them, and wakes those that are done.
+ */
+
+import type { Engine, Opening, Session } from '../core/engine.ts';
+import { ServeError } from '../core/errors.ts';
+import type { LaneWeights } from '../core/guide.ts';
+import type { LanguageModel, Tails, Vocabulary } from '../core/model.ts';
+import { Admission } from './admission.ts';
+import { Iteration } from './iteration.ts';
+import { lawOf, type Job, type OpenTree } from './job.ts';
+import { Prefill } from './prefill.ts';
+import { PrefixCache, wholeName } from './prefix_cache.ts';
+import { TreeSession } from './session.ts';
+import { SlotPool } from './slots.ts';
+
+export interface EngineOptions {
+  /** The policy and every guide, by name. */
+  readonly models: ReadonlyMap<string, LanguageModel>;
+  readonly tails: Tails;
+  readonly vocabulary: Vocabulary;
+  readonly laneWeights: LaneWeights;
+  /** Length classes, shortest first: a short request does not pay for a long row. */
+  readonly classes: readonly { readonly length: number; readonly rows: number }[];
+  /** Tokens that one iteration may read or step; more wait their turn. */
+  readonly iterationTokens: number;
+  readonly prefixBytes: number;
+  /** Trees that may wait for room. */
+  readonly queue: number;
+  /** Milliseconds. */
+  readonly now: () => number;
+  /** Called once a loop turn, before the batch forms: whoever was woken has spoken. */
+  readonly onTurn?: () => void;
+}
+
+export class DecodeEngine implements Engine {
+  readonly #options: EngineOptions;
+  readonly #pools: ReadonlyMap<string, readonly SlotPool[]>;
+  readonly #admission: Admission;
+  readonly #cache: PrefixCache;
+  readonly #prefill: Prefill;
+  readonly #iteration: Iteration;
+  readonly #jobs = new Set<Job>();
+  readonly #trees = new Map<OpenTree, number>();
+  #looping = false;
+  /** Counters since the start; seconds. */
+  readonly stats = {
+    iterations: 0,
+    rows: 0,
+    prefillTokens: 0,
+    prefillSeconds: 0,
+    decodeSeconds: 0,
+    iterationSeconds: 0,
+    forwards: {} as Record<string, number>,
+  };
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#pools = new Map(
+      [...options.models].map(([name, model]) => [
+        name,
+        options.classes.map(({ rows, length }) => new SlotPool(model, rows, length)),
+      ]),
+    );
+    this.#admission = new Admission(options.queue);
+    this.#cache = new PrefixCache(options.prefixBytes);
+    this.#prefill = new Prefill(this.#cache, this.stats);
+    const rows = options.classes.reduce((sum, c) => sum + c.rows, 0);
+    this.#iteration = new Iteration({ ...options, rows }, this.stats);
+  }
+
+  /** Trees that are open, and that wait for room; the share of KV rows promised in the fullest pool. */
+  get load(): { running: number; waiting: number; kvUsage: number } {
+    const shares = [...this.#pools.values()].flat().map((p) => p.promised / p.rows.rows);
+    return {
+      running: this.#trees.size,
+      waiting: this.#admission.waiting,
+      kvUsage: Math.max(0, ...shares),
+    };
+  }
+
+  get cache(): { queries: number; hits: number; bytes: number } {
+    return this.#cache;
+  }
+
+  /** Throws unless every row is accounted for; with nothing open, none may be in use. */
+  audit(): void {
+    for (const pool of [...this.#pools.values()].flat()) {
+      pool.audit();
+      if (this.#trees.size === 0 && pool.used + pool.promised > 0)
+        throw new Error(`${pool.model.name}: ${pool.used} slots in use with no tree open`);
+    }
+  }
+
+  async open(opening: Opening, signal: AbortSignal): Promise<Session> {
+    const openedAt = this.#options.now();
+    const pools = this.#poolsFor(opening);
+    const width = await this.#admission.enter(pools, opening.peak, signal);
+    const { vocabulary, laneWeights, now } = this.#options;
+    const spaces = opening.lanes.map(({ model }) => `${model}/${opening.salt}`);
+    const tree: OpenTree = {
+      opening,
+      limit: { ends: vocabulary.ends, stops: opening.stops, maxTokens: opening.maxTokens },
+      pools,
+      spaces,
+      keys: opening.lanes.map(({ prompt }, lane) => wholeName(spaces[lane]!, prompt)),
+      heads: opening.lanes.map(() => null),
+      branches: new Set(),
+      law: lawOf(opening.guidance, opening.lanes.length, laneWeights),
+      spent: {
+        generatedTokens: 0,
+        guideTokens: 0,
+        cachedTokens: 0,
+        queueMs: now() - openedAt,
+        prefillMs: 0,
+      },
+      openedAt: now(),
+    };
+    this.#trees.set(tree, width);
+    const decoding = {
+      vocabulary,
+      laneWeights,
+      wait: this.#wait.bind(this),
+      close: this.#close.bind(this),
+    };
+    return new TreeSession(tree, width, decoding, signal);
+  }
+
+  /** The shortest class that holds every lane's prompt and the answer. */
+  #poolsFor({ lanes, maxTokens }: Opening): SlotPool[] {
+    const length = Math.max(...lanes.map(({ prompt }) => prompt.length)) + maxTokens;
+    const at = this.#options.classes.findIndex((c) => c.length >= length);
+    if (at < 0)
+      throw new ServeError(
+        'context_length_exceeded',
+        `prompt and answer may take ${length} tokens; this server has rows for ${this.#options.classes.at(-1)!.length}`,
+        'max_tokens',
+      );
+    return lanes.map(({ model }) => this.#pools.get(model)![at]!);
+  }
+
+  #close(tree: OpenTree): void {
+    const width = this.#trees.get(tree)!;
+    this.#trees.delete(tree);
+    this.#admission.leave(tree.pools, width);
+  }
+
+  #wait(jobs: (done: () => void) => readonly Job[], signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const abort = (): void => {
+        for (const job of mine) this.#jobs.delete(job);
+        reject(signal.reason as Error);
+      };
+      let open = 0;
+      const mine = jobs(() => {
+        if (--open > 0) return;
+        signal.removeEventListener('abort', abort);
+        resolve();
+      });
+      open = mine.length;
+      if (open === 0) return resolve();
+      signal.addEventListener('abort', abort, { once: true });
+      for (const job of mine) this.#jobs.add(job);
+      if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
+    });
+  }
+
+  async #loop(): Promise<void> {
+    this.#looping = true;
+    while (this.#jobs.size > 0) {
+      await turn(); // strategies woken by the last iteration queue their next rows before the batch forms
+      this.#options.onTurn?.();
+      if (this.#jobs.size > 0) this.#iterate();
+    }
+    this.#looping = false;
+  }
+
+  #iterate(): void {
+    const { iterationTokens, now } = this.#options;
+    const started = now();
+    const batch = [...this.#jobs].slice(0, iterationTokens);
+    const ready = this.#prefill.run(batch, Math.max(MIN_PREFILL, iterationTokens - batch.length));
+    const read = now();
+    for (const { tree } of ready)
+      if (tree.spent.generatedTokens === 0) tree.spent.prefillMs = read - tree.openedAt;
+    this.#iteration.run(ready);
+    for (const job of ready) {
+      this.#jobs.delete(job);
+      if (job.left > 0) this.#jobs.add(job); // to the back: rows beyond one iteration take turns
+    }
+    const ended = now();
+    this.stats.iterations++;
+    this.stats.prefillSeconds += (read - started) / 1000;
+    this.stats.decodeSeconds += (ended - read) / 1000;
+    this.stats.iterationSeconds += (ended - started) / 1000;
+  }
+}
+
+/** However many rows step, new prompts still come in. */
+const MIN_PREFILL = 64;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,80 @@
+/** What waits for iterations: a branch to be advanced, and the law it is to be advanced under. */
+
+import type { Opening } from '../core/engine.ts';
+import type { Guidance, LaneWeights } from '../core/guide.ts';
+import type { Reals } from '../core/model.ts';
+import type { NextToken, Reach, Sampling } from '../core/tree.ts';
+import type { Hypothesis, Limit } from './branch.ts';
+import type { SlotPool } from './slots.ts';
+
+/** The open tree of a session: what its branches share. */
+export interface OpenTree {
+  readonly opening: Opening;
+  readonly limit: Limit;
+  /** By lane. */
+  readonly pools: readonly SlotPool[];
+  /** By lane: model and salt, the space its prompt is cached in. */
+  readonly spaces: readonly string[];
+  /** By lane: equal for equal prompts in one space. */
+  readonly keys: readonly string[];
+  /** By lane: logits after the prompt, once it has been read. */
+  readonly heads: (Reals | null)[];
+  readonly branches: Set<Hypothesis>;
+  readonly law: Law;
+  readonly spent: Counters;
+  readonly openedAt: number;
+}
+
+/** The mutable side of Spent. */
+export interface Counters {
+  generatedTokens: number;
+  guideTokens: number;
+  cachedTokens: number;
+  queueMs: number;
+  prefillMs: number;
+}
+
+/** A guided law over the lanes that take part in it. */
+export interface Law {
+  readonly guidance: Guidance;
+  /** Lanes with a weight, the policy first. */
+  readonly lanes: readonly number[];
+  /** One per entry of `lanes`. */
+  readonly weights: Float64Array;
+  /** Weights depend on the row itself: a KL bound, or an entropy mask. */
+  readonly conditional: boolean;
+}
+
+export interface Job {
+  readonly tree: OpenTree;
+  readonly branch: Hypothesis;
+  readonly law: Law;
+  readonly sampling: Sampling;
+  readonly until: Reach['until'] | null;
+  /** Text length when the job began. */
+  readonly from: number;
+  /** Tokens still to draw; 0 for a peek. */
+  left: number;
+  /** Tokens drawn by this job. */
+  drawn: number;
+  readonly peek: number;
+  readonly done: (top: readonly NextToken[]) => void;
+}
+
+/** Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run. */
+export function lawOf(guidance: Guidance, lanes: number, laneWeights: LaneWeights): Law {
+  const all = laneWeights(guidance, lanes, 1, null);
+  const used = [...all.keys()].filter((lane) => lane === 0 || all[lane] !== 0);
+  return {
+    guidance,
+    lanes: used,
+    weights: Float64Array.from(used, (lane) => all[lane]!),
+    conditional:
+      used.length > 1 &&
+      (guidance.maxKl !== null || guidance.uses.some((use) => use.entropyAbove !== null)),
+  };
+}
+
+/** Length of a lane's sequence: its prompt and the branch's tokens. */
+export const target = (job: Job, lane: number): number =>
+  job.tree.opening.lanes[lane]!.prompt.length + job.branch.tokens.length;

@@ -1,0 +1,173 @@
+/**
+ * Reads prompts between decode steps, at most so many tokens an iteration: in turns, equal prompts once
+ * (the others copy the row, or find it in the prefix cache), short ones of a burst together in one run.
+ */
+
+import type { Token } from '../core/tree.ts';
+import { target, type Job } from './job.ts';
+import type { PrefixCache } from './prefix_cache.ts';
+import { sequence, type Slot, type SlotPool } from './slots.ts';
+
+/** A lane of a branch that has positions to read before it can step. */
+interface Reading {
+  readonly job: Job;
+  readonly lane: number;
+  readonly slot: Slot;
+  readonly prompt: readonly Token[];
+}
+
+/** Room for two tokens, and for one more where one would be left behind. */
+const MIN_CHUNK = 3;
+
+export interface PrefillStats {
+  prefillTokens: number;
+}
+
+export class Prefill {
+  readonly #cache: PrefixCache;
+  readonly #stats: PrefillStats;
+  #turn = 0;
+
+  constructor(cache: PrefixCache, stats: PrefillStats) {
+    this.#cache = cache;
+    this.#stats = stats;
+  }
+
+  /** Reads up to about `budget` tokens for these jobs. Returns the jobs whose lanes can all step. */
+  run(jobs: readonly Job[], budget: number): Job[] {
+    let waiting = jobs.flatMap((job) => readings(job));
+    if (waiting.length > 0) {
+      waiting = waiting.filter((reading) => !this.#adopt(reading));
+      this.#read(this.#choose(waiting, budget));
+      waiting = waiting.filter((reading) => !isRead(reading) && !this.#adopt(reading));
+    }
+    if (waiting.length === 0) return [...jobs];
+    const unready = new Set(waiting.map(({ job }) => job));
+    return jobs.filter((job) => !unready.has(job));
+  }
+
+  /** Fair turns within the budget; of equal prompts only the one that has read most. */
+  #choose(waiting: readonly Reading[], budget: number): Map<Reading, number> {
+    const leaders = new Map<string | Slot, Reading>();
+    for (const reading of waiting) {
+      const { slot, job, lane, prompt } = reading;
+      const key = slot.cached < prompt.length ? job.tree.keys[lane]! : slot;
+      const leader = leaders.get(key);
+      if (leader === undefined || leader.slot.cached < slot.cached) leaders.set(key, reading);
+    }
+    const queue = [...leaders.values()];
+    const first = this.#turn++ % Math.max(1, queue.length);
+    const chosen = new Map<Reading, number>();
+    for (const reading of [...queue.slice(first), ...queue.slice(0, first)]) {
+      if (budget < MIN_CHUNK) break;
+      const chunk = chunkOf(reading, budget);
+      chosen.set(reading, chunk);
+      budget -= chunk;
+    }
+    return chosen;
+  }
+
+  #read(chosen: ReadonlyMap<Reading, number>): void {
+    const bursts = new Map<SlotPool, Reading[]>();
+    for (const [reading, chunk] of chosen) {
+      const { slot, prompt } = reading;
+      if (slot.cached === 0 && chunk === prompt.length)
+        bursts.set(slot.pool, [...(bursts.get(slot.pool) ?? []), reading]);
+      else this.#readOne(reading, chunk);
+    }
+    for (const [pool, burst] of bursts)
+      if (burst.length === 1) this.#readOne(burst[0]!, burst[0]!.prompt.length);
+      else this.#readBurst(pool, burst);
+  }
+
+  #readOne(reading: Reading, chunk: number): void {
+    const { slot, job, prompt } = reading;
+    const from = slot.cached;
+    const tokens = sequence(prompt, job.branch.tokens, from, from + chunk);
+    const logits = slot.pool.rows.prefill(slot.row, tokens, from);
+    this.#advance(reading, chunk, logits);
+  }
+
+  #readBurst(pool: SlotPool, burst: readonly Reading[]): void {
+    const slots = burst.map(({ slot }) => slot);
+    const first = pool.used - burst.length;
+    pool.gather(slots, first);
+    const inOrder = burst.toSorted((a, b) => a.slot.row - b.slot.row);
+    const logits = pool.rows.prefillBatch(
+      first,
+      inOrder.map(({ prompt }) => prompt),
+    );
+    const { width } = pool.model;
+    inOrder.forEach((reading, i) =>
+      this.#advance(reading, reading.prompt.length, logits.subarray(i * width, (i + 1) * width)),
+    );
+  }
+
+  #advance(reading: Reading, chunk: number, logits: Float32Array): void {
+    const { slot, job, lane, prompt } = reading;
+    slot.cached += chunk;
+    this.#stats.prefillTokens += chunk;
+    if (lane > 0) job.tree.spent.guideTokens += chunk;
+    if (slot.cached === target(job, lane)) slot.head = logits.slice();
+    if (slot.cached !== prompt.length) return;
+    const head = (job.tree.heads[lane] = logits.slice());
+    const block = slot.pool.rows.save(slot.row, prompt.length);
+    this.#cache.store(job.tree.spaces[lane]!, prompt, block, head);
+  }
+
+  /** Takes the prompt's positions from a sibling or the cache. Returns whether nothing is left to read. */
+  #adopt(reading: Reading): boolean {
+    const { slot, job, lane, prompt } = reading;
+    if (slot.cached > 0) return false;
+    const head = job.tree.heads[lane] ?? null;
+    const sibling = [...job.tree.branches].find(
+      (branch) => branch !== job.branch && (branch.slots[lane]?.cached ?? 0) >= prompt.length,
+    );
+    if (head !== null && sibling !== undefined) {
+      slot.pool.rows.copy(sibling.slots[lane]!.row, slot.row, prompt.length);
+      slot.cached = prompt.length;
+    } else {
+      const hit = this.#cache.find(job.tree.spaces[lane]!, prompt);
+      if (hit === null) return false;
+      slot.pool.rows.load(slot.row, hit.block, hit.length);
+      slot.cached = hit.length;
+      if (lane === 0) job.tree.spent.cachedTokens = hit.length;
+      job.tree.heads[lane] ??= hit.logits;
+    }
+    if (slot.cached === target(job, lane)) slot.head = job.tree.heads[lane]!;
+    return isRead(reading);
+  }
+}
+
+/** The lanes of a job that cannot step yet; takes a slot where a lane has none. */
+function readings(job: Job): Reading[] {
+  const waiting: Reading[] = [];
+  for (const lane of job.law.lanes) {
+    const slot = (job.branch.slots[lane] ??= job.tree.pools[lane]!.take());
+    const { prompt } = job.tree.opening.lanes[lane]!;
+    if (
+      slot.head !== null ||
+      (slot.cached >= prompt.length && slot.cached === target(job, lane) - 1)
+    )
+      continue;
+    waiting.push({ job, lane, slot, prompt });
+  }
+  return waiting;
+}
+
+/** Ready to step: all but the last generated token is held, or all of it with the logits that follow. */
+function isRead({ slot, job, lane, prompt }: Reading): boolean {
+  const missing = target(job, lane) - slot.cached;
+  return missing === 0 || (missing === 1 && slot.cached >= prompt.length);
+}
+
+/**
+ * The prompt is read as a unit, then what was generated since: whether the cache held the prompt must not show.
+ * Never leaves a single token behind: one alone would be a step, and steps differ from prefill in the last bits.
+ */
+function chunkOf({ slot, job, lane, prompt }: Reading, budget: number): number {
+  const goal = slot.cached < prompt.length ? prompt.length : target(job, lane);
+  const missing = goal - slot.cached;
+  const chunk = Math.min(missing, budget);
+  return missing - chunk === 1 ? chunk - 1 : chunk;
+}

@@ -1,0 +1,232 @@
+/**
+ * Draws one token from a row of the tail: bias and penalties, temperature, top-k, top-p, min-p, then the inverse
+ * CDF over tokens from the likeliest down. Exact over the whole vocabulary: the 64 likeliest usually decide;
+ * where they cannot, the full row is sorted and the same rule applied, so both ways give the same token.
+ */
+
+import type { Mixed } from '../core/model.ts';
+import type { Sampling, Token } from '../core/tree.ts';
+
+/** Log-probs to add per token: what bias and penalties make of a row. `scale` multiplies (repetition). */
+export interface Adjustment {
+  readonly add: number;
+  readonly scale: number;
+}
+export type Adjustments = ReadonlyMap<Token, Adjustment>;
+
+/** If the tokens we adjust held nearly all mass, what is left is a difference of near-equal numbers. */
+const CANCELLATION = 1e-3;
+
+export class Sampler {
+  readonly #vocab: number;
+  /** Candidates from the likeliest down: ids, and log-probs over temperature, up to one constant. */
+  readonly #tokens: Int32Array;
+  readonly #values: Float64Array;
+  #count = 0;
+  /** Mass of the tokens that are not candidates, and the most a single one of them may have (log). */
+  #rest = 0;
+  #bound = -Infinity;
+  readonly #order: number[] = [];
+
+  constructor(vocab: number) {
+    this.#vocab = vocab;
+    this.#tokens = new Int32Array(vocab);
+    this.#values = new Float64Array(vocab);
+  }
+
+  /**
+   * @param u uniform in [0, 1)
+   * @param adjustments null when there are none
+   */
+  draw(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null, u: number): Token {
+    const greedy = s.temperature === 0;
+    const total = this.#prepare(row, mixed, s, adjustments);
+    if (greedy) return this.#tokens[0]!;
+    let left = u * total;
+    for (let i = 0; i < this.#count; i++) {
+      left -= Math.exp(this.#values[i]!);
+      if (left < 0) return this.#tokens[i]!;
+    }
+    if (this.#rest === 0) return this.#lastPossible();
+    this.#loadAll(row, mixed, s, adjustments);
+    this.#rest = 0;
+    for (let i = 0; i < this.#count; i++) {
+      u -= Math.exp(this.#values[i]!) / total;
+      if (u < 0) return this.#tokens[i]!;
+    }
+    return this.#lastPossible();
+  }
+
+  /** The probabilities `draw` uses, by token id; [vocab]. */
+  law(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): Float64Array {
+    const law = new Float64Array(this.#vocab);
+    const total = this.#prepare(row, mixed, s, adjustments);
+    if (s.temperature === 0) law[this.#tokens[0]!] = 1;
+    else {
+      if (this.#rest > 0) this.#loadAll(row, mixed, s, adjustments);
+      for (let i = 0; i < this.#count; i++)
+        law[this.#tokens[i]!] = Math.exp(this.#values[i]!) / total;
+    }
+    return law;
+  }
+
+  /** Loads the candidates, truncated; returns the mass they are drawn from. */
+  #prepare(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): number {
+    this.#loadTop(row, mixed, s, adjustments);
+    const total = this.#truncate(s);
+    if (total !== null) return total;
+    this.#loadAll(row, mixed, s, adjustments);
+    return this.#truncate(s)!;
+  }
+
+  /** The 64 likeliest and every adjusted token; the rest as one mass. */
+  #loadTop(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
+    const { k, topValues, topTokens, combined } = mixed;
+    const inverse = s.temperature === 0 ? 1 : 1 / s.temperature;
+    const logZ = s.temperature === 0 || inverse === 1 ? mixed.logZ : mixed.logZTempered;
+    const z = logZ[row]!;
+    this.#count = 0;
+    let known = 0;
+    for (let i = row * k; i < row * k + k; i++) {
+      const token = topTokens[2 * i]!;
+      const value = topValues[i]! * inverse - z;
+      if (adjustments?.has(token)) continue;
+      known += Math.exp(value);
+      this.#push(token, value);
+    }
+    this.#bound = k === this.#vocab ? -Infinity : topValues[row * k + k - 1]! * inverse - z;
+    let gone = 0;
+    if (adjustments !== null) {
+      for (const [token, adjustment] of adjustments) {
+        const value = combined[row * this.#vocab + token]!;
+        gone += Math.exp(value * inverse - z);
+        this.#push(
+          token,
+          adjusted(value - mixed.logZ[row]!, adjustment) * inverse +
+            (mixed.logZ[row]! * inverse - z),
+        );
+      }
+      this.#sort();
+    }
+    this.#rest = k === this.#vocab ? 0 : Math.max(0, 1 - known - gone);
+    if (1 - gone < CANCELLATION) this.#rest = NaN; // undecidable from here
+  }
+
+  #loadAll(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
+    const inverse = s.temperature === 0 ? 1 : 1 / s.temperature;
+    const tempered = s.temperature !== 0 && inverse !== 1;
+    const z = (tempered ? mixed.logZTempered : mixed.logZ)[row]!;
+    const norm = mixed.logZ[row]!;
+    this.#count = 0;
+    for (let token = 0; token < this.#vocab; token++) {
+      const value = mixed.combined[row * this.#vocab + token]!;
+      if (value === -Infinity) continue;
+      const adjustment = adjustments?.get(token);
+      const kept = adjustment === undefined ? value : adjusted(value - norm, adjustment) + norm;
+      this.#push(token, kept * inverse - z);
+    }
+    this.#sort();
+    [this.#rest, this.#bound] = [0, -Infinity];
+  }
+
+  /** Applies top-k, top-p and min-p. Returns the mass left, or null if tokens outside the candidates could matter. */
+  #truncate(s: Sampling): number | null {
+    if (Number.isNaN(this.#rest)) return null;
+    const [values, bound] = [this.#values, this.#bound];
+    if (values[0]! < bound || (values[0]! === bound && this.#rest > 0)) return null;
+    if (s.temperature === 0) return 1;
+    if (s.topK > 0 && s.topK < this.#count + (this.#rest > 0 ? this.#vocab : 0)) {
+      if (s.topK > this.#count) return null;
+      const kth = values[s.topK - 1]!;
+      if (kth <= bound) return null;
+      let n = s.topK;
+      while (n < this.#count && values[n] === kth) n++;
+      this.#keep(n);
+    }
+    let mass = this.#rest;
+    for (let i = 0; i < this.#count; i++) mass += Math.exp(values[i]!);
+    if (s.topP < 1) {
+      const n = this.#nucleus(s.topP * mass);
+      if (this.#rest > 0 && (n === this.#count || values[n - 1]! <= bound)) return null;
+      mass = this.#keep(n);
+    }
+    if (s.minP > 0) {
+      const least = values[0]! + Math.log(s.minP);
+      if (this.#rest > 0 && least <= bound) return null;
+      let n = 1;
+      while (n < this.#count && values[n]! >= least) n++;
+      mass = this.#keep(n);
+    }
+    return mass;
+  }
+
+  /** How many candidates it takes to hold `mass`. */
+  #nucleus(mass: number): number {
+    let [n, before] = [0, 0];
+    while (n < this.#count && before < mass) before += Math.exp(this.#values[n++]!);
+    return n;
+  }
+
+  #keep(n: number): number {
+    [this.#count, this.#rest] = [n, 0];
+    let mass = 0;
+    for (let i = 0; i < n; i++) mass += Math.exp(this.#values[i]!);
+    return mass;
+  }
+
+  #push(token: Token, value: number): void {
+    this.#tokens[this.#count] = token;
+    this.#values[this.#count++] = value;
+  }
+
+  /** From the likeliest down, the lowest id first on ties. */
+  #sort(): void {
+    const [tokens, values] = [
+      this.#tokens.slice(0, this.#count),
+      this.#values.slice(0, this.#count),
+    ];
+    this.#order.length = this.#count;
+    for (let i = 0; i < this.#count; i++) this.#order[i] = i;
+    this.#order.sort((a, b) => values[b]! - values[a]! || tokens[a]! - tokens[b]!);
+    this.#order.forEach((from, to) => {
+      this.#tokens[to] = tokens[from]!;
+      this.#values[to] = values[from]!;
+    });
+  }
+
+  /** Rounding may leave a sliver of u over: it belongs to the last token that has any mass. */
+  #lastPossible(): Token {
+    let i = this.#count - 1;
+    while (i > 0 && this.#values[i] === -Infinity) i--;
+    return this.#tokens[i]!;
+  }
+}
+
+/** The repetition penalty works on log-probs, which are at most 0: times `scale` makes them smaller. */
+const adjusted = (logprob: number, { add, scale }: Adjustment): number => logprob * scale + add;
+
+/**
+ * What a request's bias and penalties make of its row, or null if it has none.
+ * @param counts how often each token occurs in the answer
+ * @param prompt the tokens of the prompt, for the repetition penalty
+ */
+export function adjustments(
+  s: Sampling,
+  counts: ReadonlyMap<Token, number>,
+  prompt: readonly Token[],
+): Adjustments | null {
+  const penalised =
+    s.presencePenalty !== 0 || s.frequencyPenalty !== 0 || s.repetitionPenalty !== 1;
+  if (!penalised && s.logitBias.length === 0) return null;
+  const all = new Map<Token, Adjustment>();
+  const set = (token: Token, add: number, scale: number): void => {
+    const old = all.get(token);
+    all.set(token, { add: (old?.add ?? 0) + add, scale: (old?.scale ?? 1) * scale });
+  };
+  if (s.repetitionPenalty !== 1)
+    for (const token of new Set([...prompt, ...counts.keys()])) set(token, 0, s.repetitionPenalty);
+  if (s.presencePenalty !== 0 || s.frequencyPenalty !== 0)
+    for (const [token, n] of counts) set(token, -s.presencePenalty - n * s.frequencyPenalty, 1);
+  for (const [token, bias] of s.logitBias) set(token, bias, 1);
+  return all;
+}

@@ -1,0 +1,130 @@
+/** One tree, as its strategy sees it. Everything here is bookkeeping: the engine's iterations do the work. */
+
+import type { Opening, Session, Spent } from '../core/engine.ts';
+import type { GuideUse, LaneWeights } from '../core/guide.ts';
+import type { Vocabulary } from '../core/model.ts';
+import type { Branch, NextToken, Reach, Sampling } from '../core/tree.ts';
+import { Hypothesis } from './branch.ts';
+import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
+
+/** What a session asks of the engine. */
+export interface Decoding {
+  readonly vocabulary: Vocabulary;
+  readonly laneWeights: LaneWeights;
+  /** Rejects with the signal's reason as soon as it aborts. */
+  wait(jobs: (done: () => void) => readonly Job[], signal: AbortSignal): Promise<void>;
+  close(tree: OpenTree): void;
+}
+
+export class TreeSession implements Session {
+  readonly root: Branch;
+  readonly width: number;
+  readonly #tree: OpenTree;
+  readonly #decoding: Decoding;
+  readonly #signal: AbortSignal;
+  #nextId = 1;
+  #closed = false;
+
+  constructor(tree: OpenTree, width: number, decoding: Decoding, signal: AbortSignal) {
+    [this.#tree, this.width, this.#decoding, this.#signal] = [tree, width, decoding, signal];
+    const root = new Hypothesis(0, tree.pools.length, decoding.vocabulary);
+    tree.branches.add(root);
+    this.root = root;
+  }
+
+  get spent(): Spent {
+    return this.#tree.spent;
+  }
+
+  fork(branch: Branch, n: number): Branch[] {
+    const parent = this.#own(branch);
+    const { branches } = this.#tree;
+    if (branches.size + n - 1 > this.width)
+      throw new Error(
+        `fork to ${branches.size + n - 1} branches, but the tree may hold ${this.width}`,
+      );
+    const twins = Array.from({ length: n - 1 }, () => {
+      const twin = parent.twin(this.#nextId++, this.#decoding.vocabulary);
+      branches.add(twin);
+      return twin;
+    });
+    return [parent, ...twins];
+  }
+
+  extend(branches: readonly Branch[], reach: Reach): Promise<void> {
+    const alive = branches.map((b) => this.#own(b)).filter((b) => b.finish === null);
+    return this.#decoding.wait(
+      (done) => alive.map((branch) => this.#job(branch, reach, 0, done)),
+      this.#signal,
+    );
+  }
+
+  async peek(branch: Branch, k: number): Promise<readonly NextToken[]> {
+    let top: readonly NextToken[] = [];
+    const own = this.#own(branch);
+    await this.#decoding.wait(
+      (done) => [this.#job(own, { tokens: 0 }, k, (t) => ((top = t), done()))],
+      this.#signal,
+    );
+    return top;
+  }
+
+  push(branch: Branch, next: NextToken): void {
+    const draw = { ...next, base: next.logprob, kl: 0, entropy: 0, guides: [], top: [] };
+    this.#own(branch).append(draw, 0, this.#tree.limit);
+  }
+
+  keep(branches: readonly Branch[]): void {
+    const kept = new Set(branches.map((b) => this.#own(b)));
+    for (const branch of this.#tree.branches) {
+      if (kept.has(branch) && branch.finish === null) continue;
+      branch.release();
+      if (!kept.has(branch)) this.#drop(branch);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const branch of this.#tree.branches) {
+      branch.release();
+      this.#drop(branch);
+    }
+    this.#decoding.close(this.#tree);
+  }
+
+  #drop(branch: Hypothesis): void {
+    branch.dropped = true;
+    this.#tree.branches.delete(branch);
+  }
+
+  #own(branch: Branch): Hypothesis {
+    const own = branch as Hypothesis;
+    if (own.dropped || !this.#tree.branches.has(own))
+      throw new Error(`branch ${branch.id} was dropped`);
+    return own;
+  }
+
+  #job(branch: Hypothesis, reach: Reach, peek: number, done: Job['done']): Job {
+    const { opening } = this.#tree;
+    const sampling: Sampling =
+      reach.sampling === undefined ? opening.sampling : { ...opening.sampling, ...reach.sampling };
+    return {
+      tree: this.#tree,
+      branch,
+      law: reach.guides === undefined ? this.#tree.law : this.#lawOf(opening, reach.guides),
+      sampling,
+      until: reach.until ?? null,
+      from: branch.text.length,
+      left: reach.tokens,
+      drawn: 0,
+      peek,
+      done,
+    };
+  }
+
+  #lawOf(opening: Opening, uses: readonly GuideUse[]): Law {
+    const guidance = { ...opening.guidance, uses };
+    return lawOf(guidance, opening.lanes.length, this.#decoding.laneWeights);
+  }
+}

@@ -1,0 +1,58 @@
+/** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
+
+import type { Codec } from '../core/text.ts';
+
+export interface ModelCard {
+  readonly name: string;
+  readonly role: 'policy' | 'guide' | 'reward' | 'value';
+  /** Longest sequence, in tokens. */
+  readonly context: number;
+  /** Its own tokenizer and chat template; guides share the policy's ids, not its template. */
+  readonly codec: Codec;
+  /** Rewards only: what they may score. */
+  readonly reads?: 'prefix' | 'complete';
+  /** Seconds since the epoch, from the manifest. */
+  readonly created: number;
+}
+
+/** A model name that clients can pick, standing for a policy and a default `alignment`. */
+export interface Preset {
+  readonly name: string;
+  readonly policy: string;
+  /** As on the wire, checked when the config is read. */
+  readonly alignment: Readonly<Record<string, unknown>>;
+  /** Most tokens one request may generate, over all branches and choices; null: the server's own limit. */
+  readonly maxCost: number | null;
+}
+
+/** Bounds on what one request may ask; every one is in the config. */
+export interface Limits {
+  /** n x prompts x branches. */
+  readonly branches: number;
+  /** n x prompts x branches x max_tokens. */
+  readonly tokens: number;
+  readonly guides: number;
+  readonly rewards: number;
+  readonly stops: number;
+  readonly stopLength: number;
+  readonly logitBias: number;
+  readonly topLogprobs: number;
+  readonly messages: number;
+  readonly weight: number;
+}
+
+export interface Catalog {
+  readonly policy: string;
+  readonly models: ReadonlyMap<string, ModelCard>;
+  readonly presets: ReadonlyMap<string, Preset>;
+  readonly limits: Limits;
+  /** Longest sequence the engine has rows for, in tokens. */
+  readonly maxLength: number;
+}
+
+/** The card of the policy that this server answers with. */
+export function policyCard(catalog: Catalog): ModelCard {
+  const card = catalog.models.get(catalog.policy);
+  if (!card) throw new Error(`the catalog lacks its policy ${catalog.policy}`);
+  return card;
+}

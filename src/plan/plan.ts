@@ -1,0 +1,29 @@
+/** A request made valid, once. A Plan is plain data: it crosses to the inference process, so it names its strategy. */
+
+import type { Opening } from '../core/engine.ts';
+import type { Lane } from '../core/guide.ts';
+
+export interface Plan {
+  readonly id: string;
+  readonly strategy: string;
+  /** What the strategy's own `parse` returned. */
+  readonly params: unknown;
+  readonly prompts: readonly PlanPrompt[];
+  /** Independent trees per prompt; choice index = prompt index * n + tree index. */
+  readonly n: number;
+  /** Shared by all trees; a tree's `choice` is its index under its prompt. */
+  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak'>;
+  /** Yield text as it becomes certain, token by token; otherwise only at the end. */
+  readonly stream: boolean;
+  /** Send draws with the commits: log-probs or explain were asked for. */
+  readonly draws: boolean;
+  /** Send draft frames too. */
+  readonly drafts: boolean;
+}
+
+export interface PlanPrompt {
+  /** [0] is the policy; `opening.guidance` points at the others by index. */
+  readonly lanes: readonly Lane[];
+  /** As the client wrote it, for rewards. */
+  readonly text: string;
+}

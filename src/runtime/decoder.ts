@@ -1,0 +1,256 @@
+/**
+ * A decoder-only model in the GQA form (ENGINE.md): KV rows live in one buffer per layer that is both past
+ * and present, so a step appends in place. Everything ORT needs is built once per row count and reused.
+ */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KvBlock, KvRows, LanguageModel } from '../core/model.ts';
+import type { Token } from '../core/tree.ts';
+import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
+
+interface Shape {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly width: number;
+}
+
+/**
+ * Loads `config.json` and `model.onnx` of a folder.
+ * @throws Error that names the folder and carries ORT's message if the file is damaged
+ */
+export function loadDecoder(ort: Ort, folder: string, name: string): LanguageModel & Disposable {
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as {
+    readonly num_hidden_layers: number;
+    readonly num_attention_heads: number;
+    readonly num_key_value_heads: number;
+    readonly hidden_size: number;
+    readonly head_dim?: number;
+    readonly vocab_size: number;
+    readonly max_position_embeddings: number;
+  };
+  const shape: Shape = {
+    layers: config.num_hidden_layers,
+    kvHeads: config.num_key_value_heads,
+    headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
+    width: config.vocab_size,
+  };
+  const session = ort.session(join(folder, 'model.onnx'));
+  return {
+    name,
+    width: shape.width,
+    context: config.max_position_embeddings,
+    kvBytes: 2 * shape.layers * shape.kvHeads * shape.headDim * Float32Array.BYTES_PER_ELEMENT,
+    open: (rows, length) => new OrtRows(ort, session, shape, rows, length),
+    [Symbol.dispose]: () => session[Symbol.dispose](),
+  };
+}
+
+/** KV positions copied out of a row: per buffer and head, `length` vectors. */
+class Block implements KvBlock {
+  readonly length: number;
+  readonly values: Float32Array;
+  constructor(length: number, values: Float32Array) {
+    this.length = length;
+    this.values = values;
+  }
+  get bytes(): number {
+    return this.values.byteLength;
+  }
+}
+
+interface Step {
+  readonly run: Bound;
+  readonly logits: Float32Array;
+}
+
+class OrtRows implements KvRows {
+  readonly rows: number;
+  readonly length: number;
+  readonly #ort: Ort;
+  readonly #session: OrtSession;
+  readonly #shape: Shape;
+  /** key and value of each layer in turn, [rows, kvHeads, length, headDim] each. */
+  readonly #kv: readonly Float32Array[];
+  readonly #rowSize: number;
+  readonly #headSize: number;
+
+  readonly #ids: BigInt64Array;
+  readonly #past: Int32Array;
+  readonly #total = new Int32Array(1);
+  readonly #last: BigInt64Array;
+  readonly #logits: Float32Array;
+  readonly #prefillLogits: Float32Array;
+  readonly #steps: (Step | undefined)[] = [];
+  readonly #rowKv: (Record<string, Tensor> | undefined)[] = [];
+  readonly #owned: Tensor[] = [];
+  #spare: Float32Array | null = null;
+
+  constructor(ort: Ort, session: OrtSession, shape: Shape, rows: number, length: number) {
+    [this.#ort, this.#session, this.#shape] = [ort, session, shape];
+    [this.rows, this.length] = [rows, length];
+    this.#headSize = length * shape.headDim;
+    this.#rowSize = shape.kvHeads * this.#headSize;
+    // Pages that no row has touched cost no memory.
+    this.#kv = Array.from(
+      { length: 2 * shape.layers },
+      () => new Float32Array(rows * this.#rowSize),
+    );
+    this.#ids = new BigInt64Array(rows);
+    this.#past = new Int32Array(rows);
+    this.#last = new BigInt64Array(rows);
+    this.#logits = new Float32Array(rows * shape.width);
+    this.#prefillLogits = new Float32Array(rows * shape.width);
+  }
+
+  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+    let longest = 0;
+    for (let i = 0; i < n; i++) {
+      this.#ids[i] = BigInt(tokens[i]!);
+      this.#past[i] = lengths[i]!;
+      longest = Math.max(longest, lengths[i]!);
+    }
+    this.#total[0] = longest + 1;
+    const step = (this.#steps[n] ??= this.#buildStep(n));
+    step.run.run();
+    return step.logits;
+  }
+
+  prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
+    const kv = (this.#rowKv[row] ??= this.#kvTensors(row, 1, true));
+    return this.#read(kv, [tokens], from);
+  }
+
+  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
+    const kv = this.#kvTensors(first, prompts.length, false);
+    try {
+      return this.#read(kv, prompts, 0);
+    } finally {
+      for (const tensor of new Set(Object.values(kv))) tensor[Symbol.dispose]();
+    }
+  }
+
+  copy(from: number, to: number, length: number): void {
+    this.#eachHead(length, (kv, head, size) => {
+      const source = from * this.#rowSize + head;
+      kv.copyWithin(to * this.#rowSize + head, source, source + size);
+    });
+  }
+
+  swap(rowA: number, rowB: number, a: number, b: number): void {
+    this.#spare ??= new Float32Array(this.#headSize);
+    const spare = this.#spare;
+    this.#eachHead(Math.max(a, b), (kv, head, size) => {
+      const [atA, atB] = [rowA * this.#rowSize + head, rowB * this.#rowSize + head];
+      spare.set(kv.subarray(atA, atA + size));
+      kv.copyWithin(atA, atB, atB + size);
+      kv.set(spare.subarray(0, size), atB);
+    });
+  }
+
+  save(row: number, length: number): KvBlock {
+    const { kvHeads, headDim } = this.#shape;
+    const values = new Float32Array(this.#kv.length * kvHeads * length * headDim);
+    let at = 0;
+    this.#eachHead(length, (kv, head, size) => {
+      const source = row * this.#rowSize + head;
+      values.set(kv.subarray(source, source + size), at);
+      at += size;
+    });
+    return new Block(length, values);
+  }
+
+  load(row: number, block: KvBlock, length: number): void {
+    const { values, length: held } = block as Block;
+    const stride = held * this.#shape.headDim;
+    let at = 0;
+    this.#eachHead(length, (kv, head, size) => {
+      kv.set(values.subarray(at, at + size), row * this.#rowSize + head);
+      at += stride;
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.#owned) tensor[Symbol.dispose]();
+  }
+
+  /** Visits the first `length` positions of every buffer and head: offset within a row, and size. */
+  #eachHead(length: number, visit: (kv: Float32Array, head: number, size: number) => void): void {
+    const size = length * this.#shape.headDim;
+    for (const kv of this.#kv)
+      for (let head = 0; head < this.#rowSize; head += this.#headSize) visit(kv, head, size);
+  }
+
+  #buildStep(n: number): Step {
+    const logits = this.#logits.subarray(0, n * this.#shape.width);
+    const kv = this.#kvTensors(0, n, true);
+    const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
+    const inputs = {
+      input_ids: own(this.#ort.tensor('int64', [n, 1], this.#ids.subarray(0, n))),
+      seqlens_k: own(this.#ort.tensor('int32', [n], this.#past.subarray(0, n))),
+      total_sequence_length: own(this.#ort.tensor('int32', [], this.#total)),
+      last_index: own(this.#ort.tensor('int64', [n], this.#last.subarray(0, n))),
+    };
+    const out = own(this.#ort.tensor('float32', [n, this.#shape.width], logits));
+    return { run: this.#bind(inputs, kv, out), logits };
+  }
+
+  /** Reads right-padded prompts into the rows behind `kv`; one prompt may start at `from`. */
+  #read(
+    kv: Record<string, Tensor>,
+    prompts: readonly (readonly Token[])[],
+    from: number,
+  ): Float32Array {
+    const [rows, width] = [prompts.length, this.#shape.width];
+    const longest = Math.max(...prompts.map((p) => p.length));
+    const ids = new BigInt64Array(rows * longest);
+    prompts.forEach((prompt, r) => prompt.forEach((t, i) => (ids[r * longest + i] = BigInt(t))));
+    const logits = this.#prefillLogits.subarray(0, rows * width);
+    const lengths = prompts.map((p) => p.length);
+    const inputs = {
+      input_ids: this.#ort.tensor('int64', [rows, longest], ids),
+      seqlens_k: this.#ort.tensor(
+        'int32',
+        [rows],
+        Int32Array.from(lengths, (n) => from + n - 1),
+      ),
+      total_sequence_length: this.#ort.tensor('int32', [], Int32Array.of(from + longest)),
+      last_index: this.#ort.tensor(
+        'int64',
+        [rows],
+        BigInt64Array.from(lengths, (n) => BigInt(n - 1)),
+      ),
+    };
+    const out = this.#ort.tensor('float32', [rows, width], logits);
+    try {
+      this.#bind(inputs, kv, out).run();
+    } finally {
+      for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
+    }
+    return logits;
+  }
+
+  #bind(inputs: Record<string, Tensor>, kv: Record<string, Tensor>, logits: Tensor): Bound {
+    const present = Object.fromEntries(
+      Object.entries(kv).map(([name, tensor]) => [
+        name.replace('past_key_values', 'present'),
+        tensor,
+      ]),
+    );
+    return this.#session.bind({ ...inputs, ...kv }, { logits, ...present });
+  }
+
+  #kvTensors(first: number, n: number, keep: boolean): Record<string, Tensor> {
+    const { kvHeads, headDim } = this.#shape;
+    const dims = [n, kvHeads, this.length, headDim];
+    const tensors: Record<string, Tensor> = {};
+    this.#kv.forEach((kv, i) => {
+      const part = kv.subarray(first * this.#rowSize, (first + n) * this.#rowSize);
+      const tensor = this.#ort.tensor('float32', dims, part);
+      if (keep) this.#owned.push(tensor);
+      tensors[`past_key_values.${i >> 1}.${i % 2 === 0 ? 'key' : 'value'}`] = tensor;
+    });
+    return tensors;
+  }
+}

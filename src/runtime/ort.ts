@@ -1,0 +1,303 @@
+/**
+ * ONNX Runtime through its C API: the only file that knows koffi or ORT.
+ * The public Node binding copies every output, KV included, back to JS each step; here values are built
+ * once over memory we own, outputs land in place, and one thread pool serves all sessions (ENGINE.md).
+ */
+
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import koffi, { type LibraryHandle } from 'koffi';
+
+type Pointer = unknown;
+type TypeSpec = Parameters<typeof koffi.sizeof>[0];
+type Native = (...args: unknown[]) => unknown;
+
+/** A call that ONNX Runtime refused, with its own message. */
+export class OrtError extends Error {
+  override readonly name = 'OrtError';
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const CODES = [
+  'OK',
+  'FAIL',
+  'INVALID_ARGUMENT',
+  'NO_SUCHFILE',
+  'NO_MODEL',
+  'ENGINE_ERROR',
+  'RUNTIME_EXCEPTION',
+  'INVALID_PROTOBUF',
+  'MODEL_LOADED',
+  'NOT_IMPLEMENTED',
+  'INVALID_GRAPH',
+  'EP_FAIL',
+];
+
+/** Place in struct OrtApi and signature of each function we use. The struct is append-only: places never change. */
+const API = {
+  GetErrorCode: [1, 'int', ['void *']],
+  GetErrorMessage: [2, 'const char *', ['void *']],
+  DisableTelemetryEvents: [6, 'void *', ['void *']],
+  CreateSession: [7, 'void *', ['void *', 'path', 'void *', 'out']],
+  CreateSessionFromArray: [8, 'void *', ['void *', 'void *', 'size_t', 'void *', 'out']],
+  Run: [
+    9,
+    'void *',
+    ['void *', 'void *', 'void *', 'void *', 'size_t', 'void *', 'size_t', 'void *'],
+  ],
+  CreateSessionOptions: [10, 'void *', ['out']],
+  SetSessionGraphOptimizationLevel: [23, 'void *', ['void *', 'int']],
+  CreateRunOptions: [39, 'void *', ['out']],
+  RunOptionsSetTerminate: [46, 'void *', ['void *']],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    'void *',
+    ['void *', 'void *', 'size_t', 'void *', 'size_t', 'int', 'out'],
+  ],
+  CreateCpuMemoryInfo: [69, 'void *', ['int', 'int', 'out']],
+  ReleaseEnv: [92, 'void', ['void *']],
+  ReleaseStatus: [93, 'void', ['void *']],
+  ReleaseMemoryInfo: [94, 'void', ['void *']],
+  ReleaseSession: [95, 'void', ['void *']],
+  ReleaseValue: [96, 'void', ['void *']],
+  ReleaseRunOptions: [97, 'void', ['void *']],
+  ReleaseSessionOptions: [100, 'void', ['void *']],
+  CreateEnvWithGlobalThreadPools: [119, 'void *', ['int', 'const char *', 'void *', 'out']],
+  DisablePerSessionThreads: [120, 'void *', ['void *']],
+  CreateThreadingOptions: [121, 'void *', ['out']],
+  ReleaseThreadingOptions: [122, 'void', ['void *']],
+  AddSessionConfigEntry: [130, 'void *', ['void *', 'const char *', 'const char *']],
+  SetGlobalIntraOpNumThreads: [147, 'void *', ['void *', 'int']],
+  SetGlobalSpinControl: [149, 'void *', ['void *', 'int']],
+} as const satisfies Record<string, readonly [number, string, readonly string[]]>;
+
+/** The oldest API version that has all of the above. */
+const API_VERSION = 16;
+const LOG_ERRORS_ONLY = 3;
+const ALL_OPTIMISATIONS = 99;
+
+type Functions = Readonly<Record<keyof typeof API, Native>>;
+
+const require = createRequire(import.meta.url);
+
+/** Where the npm package keeps the shared library of this platform. Throws for a platform it does not ship. */
+export function libraryPath(
+  platform: string = process.platform,
+  arch: string = process.arch,
+): string {
+  const name = {
+    linux: 'libonnxruntime.so.1',
+    darwin: 'libonnxruntime.1.dylib',
+    win32: 'onnxruntime.dll',
+  }[platform];
+  const shipped = ['linux x64', 'linux arm64', 'darwin arm64', 'win32 x64', 'win32 arm64'];
+  if (name === undefined || !shipped.includes(`${platform} ${arch}`))
+    throw new Error(
+      `ONNX Runtime is not shipped for ${platform} ${arch}; it is for ${shipped.join(', ')}. ` +
+        'Set COXSWAIN_ORT_LIB to a library of your own.',
+    );
+  const root = dirname(require.resolve('onnxruntime-node/package.json'));
+  return join(root, 'bin', 'napi-v6', platform, arch, name);
+}
+
+/** koffi unloads a library whose handle is collected, and the next call would crash: it stays here. */
+let library: LibraryHandle | null = null;
+let functions: Functions | null = null;
+
+function load(path: string): Functions {
+  if (functions !== null) return functions;
+  library = koffi.load(path);
+  const base: Pointer = library.func('OrtGetApiBase', 'void *', [])();
+  const [getApi] = koffi.decode(base, koffi.array('void *', 1)) as [Pointer];
+  const api = (koffi.decode(getApi, koffi.proto('void *', ['uint32_t'])) as Native)(API_VERSION);
+  if (api === null)
+    throw new Error(`${path} is older than ONNX Runtime API version ${API_VERSION}`);
+  const length = Math.max(...Object.values(API).map(([at]) => at)) + 1;
+  const table = koffi.decode(api, koffi.array('void *', length)) as Pointer[];
+  const types = (name: string): TypeSpec =>
+    name === 'out'
+      ? koffi.out(koffi.pointer('void *'))
+      : name === 'path'
+        ? process.platform === 'win32'
+          ? 'str16'
+          : 'str'
+        : name;
+  functions = Object.fromEntries(
+    Object.entries(API).map(([name, [at, result, args]]) => [
+      name,
+      koffi.decode(table[at], koffi.proto(result, args.map(types))) as Native,
+    ]),
+  ) as Functions;
+  return functions;
+}
+
+const ELEMENT = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  float64: 11,
+} as const;
+
+export type Element = keyof typeof ELEMENT;
+export type Data = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
+
+/** An ORT value over memory that JS owns: ORT reads and writes `data` in place. */
+export interface Tensor extends Disposable {
+  readonly data: Data;
+  readonly handle: Pointer;
+}
+
+/** Inputs and outputs of a session, tied together once; `run` costs one native call. */
+export interface Bound {
+  run(): void;
+}
+
+export interface OrtSession extends Disposable {
+  bind(inputs: Readonly<Record<string, Tensor>>, outputs: Readonly<Record<string, Tensor>>): Bound;
+}
+
+export interface OrtOptions {
+  /** Threads of the one pool that all sessions share; 0: as many as ORT finds cores. */
+  readonly threads: number;
+  /** The shared library; by default the npm package's, or COXSWAIN_ORT_LIB where the caller passes it on. */
+  readonly library?: string;
+}
+
+/** One ORT environment. Release sessions and tensors before it; at process exit, release nothing. */
+export class Ort implements Disposable {
+  readonly #f: Functions;
+  readonly #env: Pointer;
+  readonly #memory: Pointer;
+  readonly #runOptions: Pointer;
+
+  constructor({ threads, library: path = libraryPath() }: OrtOptions) {
+    this.#f = load(path);
+    const threading = this.#out(this.#f.CreateThreadingOptions);
+    this.#check(this.#f.SetGlobalIntraOpNumThreads(threading, threads));
+    this.#check(this.#f.SetGlobalSpinControl(threading, 1));
+    this.#env = this.#out(
+      this.#f.CreateEnvWithGlobalThreadPools,
+      LOG_ERRORS_ONLY,
+      'coxswain',
+      threading,
+    );
+    this.#f.ReleaseThreadingOptions(threading);
+    this.#check(this.#f.DisableTelemetryEvents(this.#env)); // or 1.30 writes a device id under the user's cache
+    this.#memory = this.#out(this.#f.CreateCpuMemoryInfo, 0, 0);
+    this.#runOptions = this.#out(this.#f.CreateRunOptions);
+  }
+
+  /** Loads a graph from a file, or from bytes in memory. Throws OrtError with ORT's own message. */
+  session(model: string | Uint8Array): OrtSession {
+    const options = this.#out(this.#f.CreateSessionOptions);
+    try {
+      this.#check(this.#f.DisablePerSessionThreads(options));
+      this.#check(this.#f.SetSessionGraphOptimizationLevel(options, ALL_OPTIMISATIONS));
+      const session =
+        typeof model === 'string'
+          ? this.#out(this.#f.CreateSession, this.#env, resolve(model), options)
+          : this.#out(this.#f.CreateSessionFromArray, this.#env, model, model.byteLength, options);
+      return {
+        bind: (inputs, outputs) => this.#bind(session, inputs, outputs),
+        [Symbol.dispose]: () => void this.#f.ReleaseSession(session),
+      };
+    } finally {
+      this.#f.ReleaseSessionOptions(options);
+    }
+  }
+
+  /** @param dims shape; its product is `data`'s length */
+  tensor(type: Element, dims: readonly number[], data: Data): Tensor {
+    const size = dims.reduce((a, b) => a * b, 1);
+    if (size !== data.length)
+      throw new Error(`shape ${dims.join('x')} over ${data.length} elements`);
+    const shape = BigInt64Array.from(dims, BigInt);
+    pin(data);
+    const handle = this.#out(
+      this.#f.CreateTensorWithDataAsOrtValue,
+      this.#memory,
+      data,
+      data.byteLength,
+      shape,
+      shape.length,
+      ELEMENT[type],
+    );
+    return { data, handle, [Symbol.dispose]: () => void this.#f.ReleaseValue(handle) };
+  }
+
+  /** Ends a run in progress and refuses later ones: the watchdog of a shutdown that hangs. */
+  terminate(): void {
+    this.#check(this.#f.RunOptionsSetTerminate(this.#runOptions));
+  }
+
+  [Symbol.dispose](): void {
+    this.#f.ReleaseRunOptions(this.#runOptions);
+    this.#f.ReleaseMemoryInfo(this.#memory);
+    this.#f.ReleaseEnv(this.#env);
+  }
+
+  #bind(
+    session: Pointer,
+    inputs: Readonly<Record<string, Tensor>>,
+    outputs: Readonly<Record<string, Tensor>>,
+  ): Bound {
+    const [ins, outs] = [Object.values(inputs), Object.values(outputs)];
+    const [inNames, outNames] = [strings(Object.keys(inputs)), strings(Object.keys(outputs))];
+    const [inValues, outValues] = [pointers(ins), pointers(outs)];
+    const { Run } = this.#f;
+    // Everything native code holds a pointer to lives as long as the closure does.
+    const keep = { inNames, outNames, inValues, outValues, ins, outs };
+    return {
+      run: () =>
+        this.#check(
+          Run(
+            session,
+            this.#runOptions,
+            keep.inNames.table,
+            keep.inValues,
+            ins.length,
+            keep.outNames.table,
+            outs.length,
+            keep.outValues,
+          ),
+        ),
+    };
+  }
+
+  #check(status: unknown): void {
+    if (status === null) return;
+    const code = CODES[this.#f.GetErrorCode(status) as number] ?? 'UNKNOWN';
+    const message = this.#f.GetErrorMessage(status) as string;
+    this.#f.ReleaseStatus(status);
+    throw new OrtError(code, message);
+  }
+
+  #out(call: Native, ...args: unknown[]): Pointer {
+    const slot: [Pointer] = [null];
+    this.#check(call(...args, slot));
+    return slot[0];
+  }
+}
+
+/** V8 keeps typed arrays of up to 64 bytes inside its moving heap until `buffer` is first read. */
+function pin(data: ArrayBufferView): void {
+  void data.buffer;
+}
+
+function strings(texts: readonly string[]): { table: BigUint64Array; texts: readonly Buffer[] } {
+  const buffers = texts.map((text) => Buffer.alloc(Buffer.byteLength(text) + 1, text + '\0'));
+  const table = BigUint64Array.from(buffers, (b) => koffi.address(b));
+  pin(table);
+  return { table, texts: buffers };
+}
+
+function pointers(tensors: readonly Tensor[]): BigUint64Array {
+  const table = BigUint64Array.from(tensors, (t) => koffi.address(t.handle));
+  pin(table);
+  return table;
+}

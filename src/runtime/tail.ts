@@ -1,0 +1,198 @@
+/**
+ * The tail: every lane's logits in, one law per row out (GenARM, METHODS.md 0 and 1), as a small ONNX graph.
+ *   log p_k = log-softmax of lane k over the vocabulary, without the banned tokens for the policy
+ *   combined = sum_k w_k * max(log p_k, FLOOR), and -inf wherever the policy has it
+ * with its log-sum-exp, its top 64, KL(pi || p) and the entropy of p. Same arithmetic in JS is six times slower.
+ */
+
+import type { Mixed, Reals, Tail, Tails } from '../core/model.ts';
+import { graph, type GraphBuilder, type Value } from './onnx.ts';
+import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
+
+/** Keeps weight * log q finite: a negative weight on -inf must not become a certainty. */
+const FLOOR = -1e4;
+const TOP = 64;
+
+type Precision = 'float32' | 'float64';
+
+export interface TailOptions {
+  readonly vocab: number;
+  /** Token ids that the policy never draws. */
+  readonly banned: readonly number[];
+  /** Most rows of one run. */
+  readonly rows: number;
+  /** float64 is for tests. */
+  readonly precision?: Precision;
+}
+
+/** Builds tails on demand and keeps them: one per widths and tempering. */
+export function tailsOf(ort: Ort, options: TailOptions): Tails {
+  const built = new Map<string, Tail>();
+  return (widths, tempered) => {
+    const key = `${widths.join()} ${tempered}`;
+    let tail = built.get(key);
+    if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, widths, tempered)));
+    return tail;
+  };
+}
+
+/** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1]. */
+export function tailGraph(
+  { vocab, banned, precision = 'float32' }: TailOptions,
+  widths: readonly number[],
+  tempered: boolean,
+): Uint8Array {
+  const g = graph('tail');
+  const k = Math.min(TOP, vocab);
+  const emit = (name: string, value: Value, columns: number): Value =>
+    g.output(name, value, precision, ['rows', columns]);
+  const logSumExp = (x: Value): Value => g.node('ReduceLogSumExp', [x, g.ints(1)], { keepdims: 1 });
+  const floor = (x: Value): Value => g.node('Max', [x, g.scalar(FLOOR, precision)]);
+
+  const logps = widths.map((width, lane) => {
+    const raw = sliced(g, g.input(`lane${lane}`, precision, ['rows', width]), width, vocab);
+    const logits = lane === 0 ? g.node('Add', [raw, ban(g, vocab, banned, precision)]) : raw;
+    return g.node('Sub', [logits, emit(`norm${lane}`, logSumExp(logits), 1)]);
+  });
+  const base = logps[0]!;
+  const floored = floor(base);
+  const p = g.node('Exp', [base]);
+  emit('entropy', g.node('Neg', [dot(g, p, floored)]), 1);
+
+  let combined = base;
+  if (widths.length > 1) {
+    const weights = g.nodes(
+      'Split',
+      [g.input('weights', precision, ['rows', widths.length])],
+      widths.map((_, lane) => `weight${lane}`),
+      { axis: 1, num_outputs: widths.length },
+    );
+    const finite = logps
+      .map((logp, lane) => g.node('Mul', [weights[lane]!, lane === 0 ? floored : floor(logp)]))
+      .reduce((sum, term) => g.node('Add', [sum, term]));
+    // 0 where the policy gives mass, -inf where it gives none: applied last, so it cannot meet a weight of 0.
+    const support = g.node('Min', [
+      g.node('Sub', [base, g.scalar(FLOOR, precision)]),
+      g.scalar(0, precision),
+    ]);
+    combined = g.node('Add', [finite, support]);
+    const logZ = emit('log_z', logSumExp(combined), 1);
+    const pi = g.node('Exp', [g.node('Sub', [combined, logZ])]);
+    const gain = g.node('Sub', [g.node('Sub', [finite, logZ]), floored]);
+    emit('kl', dot(g, pi, gain), 1);
+  }
+  if (tempered) {
+    const inverse = g.input('inverse_temperature', precision, ['rows', 1]);
+    emit('log_z_tempered', logSumExp(g.node('Mul', [combined, inverse])), 1);
+  }
+  const top = g.nodes('TopK', [combined, g.ints(k)], ['values', 'ids'], { axis: 1 });
+  emit('top_values', top[0], k);
+  g.output('top_tokens', top[1], 'int64', ['rows', k]);
+  emit('combined', combined, vocab);
+  return g.bytes();
+}
+
+const dot = (g: GraphBuilder, a: Value, b: Value): Value =>
+  g.node('ReduceSum', [g.node('Mul', [a, b]), g.ints(1)], { keepdims: 1 });
+
+/** Columns past the tokenizer's length are padding and would absorb mass. */
+const sliced = (g: GraphBuilder, x: Value, width: number, vocab: number): Value =>
+  width === vocab ? x : g.node('Slice', [x, g.ints(0), g.ints(vocab), g.ints(1)]);
+
+function ban(
+  g: GraphBuilder,
+  vocab: number,
+  banned: readonly number[],
+  precision: Precision,
+): Value {
+  const mask = precision === 'float32' ? new Float32Array(vocab) : new Float64Array(vocab);
+  for (const token of banned) mask[token] = -Infinity;
+  return g.initializer('banned', [1, vocab], mask);
+}
+
+class OrtTail implements Tail {
+  readonly #ort: Ort;
+  readonly #session: OrtSession;
+  readonly #precision: Precision;
+  readonly #tempered: boolean;
+  readonly #out: Mixed & { readonly tokens64: BigInt64Array };
+  readonly #weights: Reals;
+  readonly #inverse: Reals;
+  readonly #widths: readonly number[];
+  /** Per row count: inputs as last given, and the run bound to them. */
+  readonly #bound = new Map<number, { lanes: readonly Reals[]; run: Bound }[]>();
+  readonly #inputs = new Map<Reals, Tensor>();
+
+  constructor(ort: Ort, options: TailOptions, widths: readonly number[], tempered: boolean) {
+    this.#ort = ort;
+    this.#session = ort.session(tailGraph(options, widths, tempered));
+    const { rows, vocab, precision = 'float32' } = options;
+    [this.#precision, this.#tempered, this.#widths] = [precision, tempered, widths];
+    const reals = (n: number): Reals =>
+      precision === 'float32' ? new Float32Array(n) : new Float64Array(n);
+    const k = Math.min(TOP, vocab);
+    const tokens64 = new BigInt64Array(rows * k);
+    const logZ = reals(rows); // stays 0 when nothing guides
+    this.#weights = reals(rows * widths.length);
+    this.#inverse = reals(rows);
+    this.#out = {
+      combined: reals(rows * vocab),
+      topValues: reals(rows * k),
+      topTokens: new Int32Array(tokens64.buffer),
+      tokens64,
+      k,
+      logZ,
+      logZTempered: tempered ? reals(rows) : logZ,
+      norms: widths.map(() => reals(rows)),
+      kl: reals(rows),
+      entropy: reals(rows),
+    };
+  }
+
+  mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed {
+    this.#weights.set(weights.subarray(0, rows * this.#widths.length));
+    if (this.#tempered) this.#inverse.set(inverseTemperature.subarray(0, rows));
+    this.#bind(rows, lanes).run();
+    return this.#out;
+  }
+
+  #bind(rows: number, lanes: readonly Reals[]): Bound {
+    let bounds = this.#bound.get(rows);
+    if (bounds === undefined) this.#bound.set(rows, (bounds = []));
+    const known = bounds.find((b) => b.lanes.every((lane, i) => lane === lanes[i]));
+    if (known !== undefined) return known.run;
+    const inputs: Record<string, Tensor> = {};
+    lanes.forEach((lane, i) => (inputs[`lane${i}`] = this.#input(lane, rows, this.#widths[i]!)));
+    if (lanes.length > 1) inputs['weights'] = this.#tensor(this.#weights, rows, lanes.length);
+    if (this.#tempered) inputs['inverse_temperature'] = this.#tensor(this.#inverse, rows, 1);
+    const run = this.#session.bind(inputs, this.#outputs(rows));
+    bounds.push({ lanes: [...lanes], run });
+    return run;
+  }
+
+  #outputs(rows: number): Record<string, Tensor> {
+    const { combined, topValues, tokens64, k, logZ, logZTempered, norms, kl, entropy } = this.#out;
+    const outputs: Record<string, Tensor> = {};
+    norms.forEach((norm, i) => (outputs[`norm${i}`] = this.#tensor(norm, rows, 1)));
+    outputs['entropy'] = this.#tensor(entropy, rows, 1);
+    if (norms.length > 1) {
+      outputs['log_z'] = this.#tensor(logZ, rows, 1);
+      outputs['kl'] = this.#tensor(kl, rows, 1);
+    }
+    if (this.#tempered) outputs['log_z_tempered'] = this.#tensor(logZTempered, rows, 1);
+    outputs['top_values'] = this.#tensor(topValues, rows, k);
+    outputs['top_tokens'] = this.#ort.tensor('int64', [rows, k], tokens64.subarray(0, rows * k));
+    outputs['combined'] = this.#tensor(combined, rows, combined.length / logZ.length);
+    return outputs;
+  }
+
+  #input(lane: Reals, rows: number, width: number): Tensor {
+    let tensor = this.#inputs.get(lane);
+    if (tensor === undefined) this.#inputs.set(lane, (tensor = this.#tensor(lane, rows, width)));
+    return tensor;
+  }
+
+  #tensor(data: Reals, rows: number, columns: number): Tensor {
+    return this.#ort.tensor(this.#precision, [rows, columns], data.subarray(0, rows * columns));
+  }
+}

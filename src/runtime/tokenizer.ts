@@ -1,0 +1,117 @@
+/**
+ * Text to tokens: the only file that knows @huggingface/tokenizers and @huggingface/jinja.
+ * Special-token text in what a user wrote stays text: it is encoded by a twin tokenizer without special
+ * tokens, and contents enter a chat template as marks that nobody can guess.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Template } from '@huggingface/jinja';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { ServeError } from '../core/errors.ts';
+import type { ChatMessage, Codec } from '../core/text.ts';
+import type { Token } from '../core/tree.ts';
+import { readVocabulary, type TokenizerJson } from './vocabulary.ts';
+
+interface TokenizerConfig {
+  readonly bos_token?: SpecialToken | null;
+  readonly eos_token?: SpecialToken | null;
+  readonly add_bos_token?: boolean;
+  readonly chat_template?: string;
+}
+type SpecialToken = string | { readonly content: string };
+
+const spelling = (token: SpecialToken | null | undefined): string | null =>
+  token === null || token === undefined ? null : typeof token === 'string' ? token : token.content;
+
+/**
+ * Reads tokenizer.json and tokenizer_config.json of a Hugging Face folder.
+ * @throws Error that names the file if one is missing or of a kind we cannot read
+ */
+export function loadCodec(folder: string): Codec {
+  const json = read<TokenizerJson>(join(folder, 'tokenizer.json'));
+  const config = read<TokenizerConfig>(join(folder, 'tokenizer_config.json'));
+  const [bos, eos] = [spelling(config.bos_token), spelling(config.eos_token)];
+  if (eos === null) throw new Error(`${join(folder, 'tokenizer_config.json')} names no eos_token`);
+  const vocabulary = readVocabulary(json, [eos]);
+
+  const aware = new Tokenizer(json, config);
+  const plain = new Tokenizer({ ...json, added_tokens: [] }, config);
+  const encode = (tokenizer: Tokenizer, text: string): Token[] =>
+    text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const start = bos !== null && config.add_bos_token === true ? encode(aware, bos) : [];
+  const template = config.chat_template === undefined ? null : new Template(config.chat_template);
+
+  return {
+    vocabulary,
+    longestToken: Math.max(
+      ...Array.from({ length: vocabulary.size }, (_, id) => vocabulary.bytes(id).length),
+    ),
+    encode: (text) => encode(plain, text.toWellFormed()),
+    prompt: (text) => [...start, ...encode(plain, text.toWellFormed())],
+    chat(messages) {
+      if (template === null)
+        throw new ServeError('invalid_value', 'this model has no chat template', 'messages');
+      return render(template, messages, { bos, eos }).flatMap(({ text, written }) =>
+        encode(written ? plain : aware, text),
+      );
+    },
+    decode: (tokens, special = false) =>
+      special
+        ? aware.decode([...tokens], { skip_special_tokens: false })
+        : join8(tokens.map((token) => vocabulary.bytes(token))),
+  };
+}
+
+interface Piece {
+  readonly text: string;
+  /** By a user, not by the template. */
+  readonly written: boolean;
+}
+
+/** Runs the template over marks in place of contents, then cuts at the marks. */
+function render(
+  template: Template,
+  messages: readonly ChatMessage[],
+  { bos, eos }: { bos: string | null; eos: string },
+): Piece[] {
+  const mark = `mark-${randomUUID()}-`;
+  const marked = messages.map(({ role }, i) => ({ role, content: `${mark}${i}.` }));
+  let text: string;
+  try {
+    text = template.render({
+      messages: marked,
+      add_generation_prompt: true,
+      bos_token: bos ?? '',
+      eos_token: eos,
+    });
+  } catch (error) {
+    throw new ServeError(
+      'invalid_value',
+      `the model's chat template refuses these messages: ${(error as Error).message.replaceAll(mark, 'message ')}`,
+      'messages',
+    );
+  }
+  return text
+    .split(new RegExp(`${mark}(\\d+)\\.`))
+    .map((piece, i) =>
+      i % 2 === 0
+        ? { text: piece, written: false }
+        : { text: messages[Number(piece)]!.content.toWellFormed(), written: true },
+    );
+}
+
+const utf8 = new TextDecoder();
+
+function join8(parts: readonly Uint8Array[]): string {
+  return utf8.decode(Buffer.concat(parts));
+}
+
+function read<T>(path: string): T {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}

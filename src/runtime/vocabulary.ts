@@ -1,0 +1,83 @@
+/**
+ * The bytes of every token, read once from tokenizer.json. Text is then the UTF-8 of the tokens' bytes joined,
+ * so that decoding token by token never depends on the neighbours. The length of this table is the vocabulary.
+ */
+
+import type { Vocabulary } from '../core/model.ts';
+import type { Token } from '../core/tree.ts';
+
+/** The parts of tokenizer.json that are read here. */
+export interface TokenizerJson {
+  readonly model: {
+    readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[];
+  };
+  readonly added_tokens?: readonly {
+    readonly id: number;
+    readonly content: string;
+    readonly special: boolean;
+  }[];
+  readonly decoder?: unknown;
+}
+
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+
+/**
+ * @param ends texts of the tokens that end an answer
+ * @throws Error if the tokenizer is neither byte-level nor sentencepiece-like, or lacks an end token
+ */
+export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vocabulary {
+  const spell = speller(json.decoder);
+  const table: Uint8Array[] = [];
+  const pieces = Array.isArray(json.model.vocab)
+    ? json.model.vocab.map(([piece], id) => [piece, id] as const)
+    : Object.entries(json.model.vocab);
+  for (const [piece, id] of pieces) table[id] = spell(piece as string);
+  const ids = new Map(pieces as readonly (readonly [string, Token])[]);
+  const special = new Set<Token>();
+  for (const { id, content, special: isSpecial } of json.added_tokens ?? []) {
+    ids.set(content, id);
+    table[id] = isSpecial ? EMPTY : encoder.encode(content);
+    if (isSpecial) special.add(id);
+  }
+  const endIds = ends.map((end) => {
+    const id = ids.get(end);
+    if (id === undefined) throw new Error(`the end token ${end} is not in the vocabulary`);
+    return id;
+  });
+  const bytes = Array.from(table, (piece) => piece ?? EMPTY); // ids may have holes
+  return {
+    size: bytes.length,
+    bytes: (token) => bytes[token] ?? EMPTY,
+    ends: new Set(endIds),
+    banned: [...special].filter((id) => !endIds.includes(id)).toSorted((a, b) => a - b),
+  };
+}
+
+/** How a piece of the vocabulary spells bytes, by the kind of decoder. */
+function speller(decoder: unknown): (piece: string) => Uint8Array {
+  const kinds = JSON.stringify(decoder ?? null);
+  if (kinds.includes('"ByteLevel"')) return byteLevel();
+  if (kinds.includes('"ByteFallback"') || kinds.includes('"Metaspace"')) return sentencePiece;
+  throw new Error(
+    'tokenizer.json has a decoder that is neither ByteLevel nor sentencepiece-like (ByteFallback, Metaspace)',
+  );
+}
+
+/** GPT-2's byte alphabet: printable bytes stand for themselves, the rest for 256, 257, ... in order. */
+function byteLevel(): (piece: string) => Uint8Array {
+  const printable = (b: number): boolean =>
+    (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+  const byte = new Map<string, number>();
+  let next = 256;
+  for (let b = 0; b < 256; b++) byte.set(String.fromCodePoint(printable(b) ? b : next++), b);
+  return (piece) =>
+    Uint8Array.from([...piece].flatMap((c) => byte.get(c) ?? [...encoder.encode(c)]));
+}
+
+function sentencePiece(piece: string): Uint8Array {
+  const hex = /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1];
+  return hex === undefined
+    ? encoder.encode(piece.replaceAll('▁', ' '))
+    : Uint8Array.of(Number.parseInt(hex, 16));
+}

@@ -1,0 +1,5 @@
+/** The verbs that strategies share. */
+
+import type { Branch } from '../core/tree.ts';
+
+export const alive = (branch: Branch): boolean => branch.finish === null;
