@@ -19,6 +19,9 @@ export const text = (longest: number, shortest = 0) => {
   return z.string(rule).min(shortest, rule).max(longest, rule);
 };
 
+/** Read by hand, later. */
+export const anything = z.unknown().optional();
+
 export const flag = z.boolean('true or false');
 
 export const oneOf = <const T extends readonly string[]>(values: T) =>

@@ -7,6 +7,8 @@ export interface Vocabulary {
   readonly size: number;
   /** UTF-8 bytes of a token; empty for special tokens. Half a character is possible. */
   bytes(token: Token): Uint8Array;
+  /** As tokenizer.json spells it; special tokens by name. */
+  piece(token: Token): string;
   /** Tokens that end an answer. */
   readonly ends: ReadonlySet<Token>;
   /** Tokens that are never drawn. */

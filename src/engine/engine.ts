@@ -129,14 +129,20 @@ export class DecodeEngine implements Engine {
 
   /** The shortest class that holds every lane's prompt and the answer. */
   #poolsFor({ lanes, maxTokens }: Opening): SlotPool[] {
-    const length = Math.max(...lanes.map(({ prompt }) => prompt.length)) + maxTokens;
-    const at = this.#options.classes.findIndex((c) => c.length >= length);
-    if (at < 0)
-      throw new ServeError(
-        'context_length_exceeded',
-        `prompt and answer may take ${length} tokens; this server has rows for ${this.#options.classes.at(-1)!.length}`,
-        'max_tokens',
-      );
+    const rowLength = this.#options.classes.at(-1)!.length;
+    let longest = 0;
+    for (const { model, prompt } of lanes) {
+      const length = prompt.length + maxTokens;
+      const room = Math.min(rowLength, this.#options.models.get(model)!.context);
+      if (length > room)
+        throw new ServeError(
+          'context_length_exceeded',
+          `prompt and answer may take ${length} tokens; ${model} has room for ${room}`,
+          'max_tokens',
+        );
+      longest = Math.max(longest, length);
+    }
+    const at = this.#options.classes.findIndex((c) => c.length >= longest);
     return lanes.map(({ model }) => this.#pools.get(model)![at]!);
   }
 

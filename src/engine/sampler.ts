@@ -133,7 +133,8 @@ export class Sampler {
   #truncate(s: Sampling): number | null {
     if (Number.isNaN(this.#rest)) return null;
     const [values, bound] = [this.#values, this.#bound];
-    if (values[0]! < bound || (values[0]! === bound && this.#rest > 0)) return null;
+    const best = values[0]!;
+    if (best < bound || (best === bound && this.#rest > 0)) return null;
     if (s.temperature === 0) return 1;
     if (s.topK > 0 && s.topK < this.#count + (this.#rest > 0 ? this.#vocab : 0)) {
       if (s.topK > this.#count) return null;
@@ -151,7 +152,7 @@ export class Sampler {
       mass = this.#keep(n);
     }
     if (s.minP > 0) {
-      const least = values[0]! + Math.log(s.minP);
+      const least = best + Math.log(s.minP);
       if (this.#rest > 0 && least <= bound) return null;
       let n = 1;
       while (n < this.#count && values[n]! >= least) n++;

@@ -174,6 +174,8 @@ export class Ort implements Disposable {
   readonly #env: Pointer;
   readonly #memory: Pointer;
   readonly #runOptions: Pointer;
+  /** Time spent in runs, of all sessions. */
+  seconds = 0;
 
   constructor({ threads, library: path = libraryPath() }: OrtOptions) {
     this.#f = load(path);
@@ -253,7 +255,8 @@ export class Ort implements Disposable {
     // Everything native code holds a pointer to lives as long as the closure does.
     const keep = { inNames, outNames, inValues, outValues, ins, outs };
     return {
-      run: () =>
+      run: () => {
+        const started = performance.now();
         this.#check(
           Run(
             session,
@@ -265,7 +268,9 @@ export class Ort implements Disposable {
             outs.length,
             keep.outValues,
           ),
-        ),
+        );
+        this.seconds += (performance.now() - started) / 1000;
+      },
     };
   }
 

@@ -34,6 +34,7 @@ export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vo
     : Object.entries(json.model.vocab);
   for (const [piece, id] of pieces) table[id] = spell(piece as string);
   const ids = new Map(pieces as readonly (readonly [string, Token])[]);
+  const names: string[] = [];
   const special = new Set<Token>();
   for (const { id, content, special: isSpecial } of json.added_tokens ?? []) {
     ids.set(content, id);
@@ -45,13 +46,35 @@ export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vo
     if (id === undefined) throw new Error(`the end token ${end} is not in the vocabulary`);
     return id;
   });
+  for (const [piece, id] of ids) names[id] = piece;
   const bytes = Array.from(table, (piece) => piece ?? EMPTY); // ids may have holes
   return {
     size: bytes.length,
     bytes: (token) => bytes[token] ?? EMPTY,
+    piece: (token) => names[token] ?? '',
     ends: new Set(endIds),
     banned: [...special].filter((id) => !endIds.includes(id)).toSorted((a, b) => a - b),
   };
+}
+
+/**
+ * Guided models must mean the same by every id.
+ * @throws Error with both sizes and the first token that differs
+ */
+export function assertSameVocabulary(
+  [policy, a]: readonly [name: string, vocabulary: Vocabulary],
+  [guide, b]: readonly [name: string, vocabulary: Vocabulary],
+): void {
+  const longest = Math.max(a.size, b.size);
+  for (let id = 0; id < longest; id++) {
+    if (id < a.size && id < b.size && a.piece(id) === b.piece(id)) continue;
+    const spell = (v: Vocabulary): string =>
+      id < v.size ? JSON.stringify(v.piece(id)) : 'nothing';
+    throw new Error(
+      `the vocabulary of guide ${guide} (${b.size} tokens) is not that of policy ${policy} (${a.size} tokens): ` +
+        `token ${id} is ${spell(b)} there and ${spell(a)} here`,
+    );
+  }
 }
 
 /** How a piece of the vocabulary spells bytes, by the kind of decoder. */

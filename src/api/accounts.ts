@@ -1,0 +1,55 @@
+/** What a request cost and how far it was bent: the `usage` and `alignment` blocks of its response. */
+
+import type { ChoiceReport } from '../core/events.ts';
+import type { Answer } from '../plan/request.ts';
+
+/** Reports by choice index. */
+export type Reports = ReadonlyMap<number, ChoiceReport>;
+
+const total = (reports: Reports, read: (report: ChoiceReport) => number): number =>
+  [...reports.values()].reduce((sum, report) => sum + read(report), 0);
+
+export function usageOf(answer: Answer, reports: Reports) {
+  const prompt_tokens = answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0);
+  const completion_tokens = total(reports, (report) => report.completionTokens);
+  return {
+    prompt_tokens,
+    completion_tokens,
+    total_tokens: prompt_tokens + completion_tokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens(answer, reports) },
+    alignment: {
+      generated_tokens: total(reports, (report) => report.generatedTokens),
+      pruned_tokens: total(reports, (report) => report.prunedTokens),
+      reward_tokens: total(reports, (report) => report.rewardTokens),
+      guide_tokens: total(reports, (report) => report.guideTokens),
+    },
+  };
+}
+
+/** A prompt's trees after the first find it cached by the first: that is not counted. */
+function cachedTokens({ promptTokens, n }: Answer, reports: Reports): number {
+  return promptTokens.reduce((sum, _, prompt) => {
+    const trees = Array.from({ length: n }, (_each, tree) => reports.get(prompt * n + tree));
+    return sum + Math.min(...trees.map((report) => report?.cachedTokens ?? 0));
+  }, 0);
+}
+
+export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
+  const inOrder = [...reports].toSorted(([a], [b]) => a - b);
+  return {
+    strategy,
+    seed,
+    candidates: inOrder.flatMap(([choice, report]) =>
+      report.candidates.map(({ prunedAt, ...candidate }) => ({
+        choice,
+        ...candidate,
+        pruned_at: prunedAt,
+      })),
+    ),
+    kl: {
+      value: total(reports, (report) => report.kl) / Math.max(1, reports.size),
+      estimator: 'sum over tokens of log pi - log p, mean over choices',
+    },
+    tokens_saved: total(reports, (report) => report.savedTokens),
+  };
+}

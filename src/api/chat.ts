@@ -1,0 +1,21 @@
+/** POST /v1/chat/completions, in OpenAI's words. */
+
+import { chatLogprobs } from './logprobs.ts';
+import type { Surface } from './surface.ts';
+
+export const chat: Surface = {
+  endpoint: '/v1/chat/completions',
+  idPrefix: 'chatcmpl-',
+  wholeObject: 'chat.completion',
+  chunkObject: 'chat.completion.chunk',
+  createFrame: 'chat.completion.create',
+  chunkFrame: 'chat.completion.chunk',
+  admit: (planner, body, ambient) => planner.chat(body, ambient),
+  opening: () => '"delta":{"role":"assistant","content":"","refusal":null}',
+  delta: (text) => `"delta":{"content":${JSON.stringify(text)}}`,
+  closing: '"delta":{}',
+  message: (text) => ({ message: { role: 'assistant', content: text, refusal: null } }),
+  speller:
+    ({ codec }) =>
+    (draws) => ({ content: chatLogprobs(draws, codec), refusal: null }),
+};

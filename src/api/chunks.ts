@@ -1,0 +1,79 @@
+/** Events to the JSON of OpenAI's chunks. What all chunks of a request share is put together once: thousands leave per second. */
+
+import type { StreamEvent } from '../core/events.ts';
+import type { Draw } from '../core/tree.ts';
+import type { Answer } from '../plan/request.ts';
+import { alignmentOf, usageOf } from './accounts.ts';
+import type { Reports } from './accounts.ts';
+import { explained } from './logprobs.ts';
+import type { Surface } from './surface.ts';
+
+type Commit = Extract<StreamEvent, { kind: 'commit' }>;
+type End = Extract<StreamEvent, { kind: 'finish' }>;
+
+export class ChunkWriter {
+  readonly #surface: Surface;
+  readonly #answer: Answer;
+  readonly #head: string;
+  readonly #tail: string;
+  readonly #spellers = new Map<number, (draws: readonly Draw[]) => unknown>();
+  readonly #opened = new Set<number>();
+
+  constructor(surface: Surface, answer: Answer, created: number) {
+    this.#surface = surface;
+    this.#answer = answer;
+    const { id, model } = answer;
+    const members = JSON.stringify({ id, object: surface.chunkObject, created, model });
+    this.#head = `${members.slice(0, -1)},"choices":[`;
+    this.#tail = answer.includeUsage ? '],"usage":null}' : ']}';
+  }
+
+  commit({ choice, text, draws }: Commit): string[] {
+    const opening = this.#opening(choice);
+    if (text === '' && draws.length === 0) return opening;
+    opening.push(this.#chunk(choice, this.#surface.delta(text), draws, 'null'));
+    return opening;
+  }
+
+  finish({ choice, reason }: End): string[] {
+    const opening = this.#opening(choice);
+    opening.push(this.#chunk(choice, this.#surface.closing, [], `"${reason}"`));
+    return opening;
+  }
+
+  /** After the last choice: usage and alignment, where they were asked for. */
+  closing(reports: Reports): string[] {
+    const { includeUsage, includeAlignment } = this.#answer;
+    if (!includeUsage && !includeAlignment) return [];
+    const usage = includeUsage ? `,"usage":${JSON.stringify(usageOf(this.#answer, reports))}` : '';
+    const alignment = includeAlignment
+      ? `,"alignment":${JSON.stringify(alignmentOf(this.#answer, reports))}`
+      : '';
+    return [`${this.#head}]${usage}${alignment}}`];
+  }
+
+  #opening(choice: number): string[] {
+    if (this.#opened.has(choice)) return [];
+    this.#opened.add(choice);
+    const members = this.#surface.opening(this.#answer, choice);
+    return members === null ? [] : [this.#chunk(choice, members, [], 'null')];
+  }
+
+  #chunk(choice: number, members: string, draws: readonly Draw[], reason: string): string {
+    const logprobs =
+      this.#answer.logprobs === null || draws.length === 0
+        ? 'null'
+        : JSON.stringify(this.#spell(choice, draws));
+    const why =
+      this.#answer.explain && draws.length > 0
+        ? `,"alignment":${JSON.stringify({ tokens: explained(draws, this.#answer) })}`
+        : '';
+    return `${this.#head}{"index":${choice},${members},"logprobs":${logprobs},"finish_reason":${reason}${why}}${this.#tail}`;
+  }
+
+  #spell(choice: number, draws: readonly Draw[]): unknown {
+    const speller = this.#spellers.get(choice) ?? this.#surface.speller(this.#answer, choice);
+    this.#spellers.set(choice, speller);
+    return speller(draws);
+  }
+}

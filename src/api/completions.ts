@@ -1,0 +1,32 @@
+/** POST /v1/completions, in OpenAI's words. */
+
+import type { Answer } from '../plan/request.ts';
+import { CompletionSpeller } from './logprobs.ts';
+import type { Surface } from './surface.ts';
+
+/** The prompt that an answer repeats, if it was asked to. */
+const echoOf = ({ echo, n }: Answer, choice: number): string =>
+  echo?.[Math.floor(choice / n)] ?? '';
+
+export const completions: Surface = {
+  endpoint: '/v1/completions',
+  idPrefix: 'cmpl-',
+  wholeObject: 'text_completion',
+  chunkObject: 'text_completion',
+  createFrame: 'completion.create',
+  chunkFrame: 'completion.chunk',
+  admit: (planner, body, ambient) => planner.completion(body, ambient),
+  opening: (answer, choice) =>
+    answer.echo ? `"text":${JSON.stringify(echoOf(answer, choice))}` : null,
+  delta: (text) => `"text":${JSON.stringify(text)}`,
+  closing: '"text":""',
+  message: (text, answer, choice) => ({ text: echoOf(answer, choice) + text }),
+  speller: (answer, choice) => {
+    const speller = new CompletionSpeller(
+      answer.codec,
+      answer.logprobs ?? 0,
+      echoOf(answer, choice),
+    );
+    return (draws) => speller.spell(draws);
+  },
+};

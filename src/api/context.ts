@@ -1,0 +1,55 @@
+/** What the routes are given, and the count of what they are working on: a server that stops lets it finish. */
+
+import type { Inference } from '../core/inference.ts';
+import type { Ambient } from '../ops/ambient.ts';
+import type { ServerSettings } from '../ops/config.ts';
+import type { Logger } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { Catalog } from '../plan/catalog.ts';
+import type { Planner } from '../plan/parse.ts';
+import type { Plan } from '../plan/plan.ts';
+
+export interface Context {
+  readonly catalog: Catalog;
+  readonly planner: Planner;
+  readonly inference: Inference<Plan>;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly ambient: Ambient;
+  readonly settings: ServerSettings;
+  readonly version: string;
+  readonly work: Work;
+}
+
+/** Requests in flight, over HTTP and WebSocket. */
+export class Work {
+  readonly #running = new Set<AbortController>();
+  #onIdle: (() => void) | null = null;
+  #draining = false;
+
+  /** Told to stop: what runs may finish, nothing new is taken. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  begin(): AbortController {
+    const controller = new AbortController();
+    this.#running.add(controller);
+    return controller;
+  }
+
+  end(controller: AbortController): void {
+    this.#running.delete(controller);
+    if (this.#running.size === 0) this.#onIdle?.();
+  }
+
+  /** Resolves when nothing runs any more; what still does after `ms` is aborted. */
+  async drain(ms: number): Promise<void> {
+    this.#draining = true;
+    if (this.#running.size === 0) return;
+    const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
+    const timer = setTimeout(() => this.#running.forEach((each) => each.abort()), ms);
+    await idle;
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,81 @@
+/** The HTTP handler of an endpoint that generates, streaming or not. A client that leaves aborts its request. */
+
+import type { Request, Response } from 'express';
+import type { ChoiceReport } from '../core/events.ts';
+import type { Meter } from '../ops/meter.ts';
+import type { Admitted } from '../plan/request.ts';
+import { jsonBody } from './body.ts';
+import { ChunkWriter } from './chunks.ts';
+import type { Context } from './context.ts';
+import { conduct } from './conduct.ts';
+import { CUT_OFF, relay } from './relay.ts';
+import type { Ending } from './relay.ts';
+import { errorBody, requestId, sendFailure } from './reply.ts';
+import { SseSink } from './sse.ts';
+import type { Surface } from './surface.ts';
+import { Collector } from './whole.ts';
+
+/** A valid request, and where its answer goes. */
+interface Exchange {
+  readonly res: Response;
+  readonly surface: Surface;
+  readonly context: Context;
+  readonly admitted: Admitted;
+  readonly meter: Meter;
+  readonly signal: AbortSignal;
+}
+
+export const generate =
+  (surface: Surface, context: Context) =>
+  (req: Request, res: Response): Promise<void> =>
+    conduct(context, surface, requestId(res), async (task) => {
+      res.on('close', () => {
+        if (!res.writableFinished) task.abort();
+      });
+      const admitted = task.admit(jsonBody(req), { socket: false });
+      const exchange = { res, surface, context, admitted, meter: task.meter, signal: task.signal };
+      return admitted.answer.stream ? streamed(exchange) : whole(exchange);
+    });
+
+async function streamed(exchange: Exchange): Promise<Ending> {
+  const { res, surface, context, admitted, meter, signal } = exchange;
+  const { settings, metrics, ambient, inference } = context;
+  const slow = (): void => metrics.count('ws_slow_closed_total');
+  const sink = new SseSink(res, settings.slow_reader_ms, slow);
+  const writer = new ChunkWriter(surface, admitted.answer, ambient.seconds());
+  const ending = await relay(inference.submit(admitted.plan, signal), writer, meter, sink);
+  if (ending.kind === 'ok') sink.end();
+  else if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
+  else if (ending.kind === 'failed') sink.end(errorBody(ending.failure, requestId(res)));
+  else res.destroy();
+  return ending;
+}
+
+async function whole(exchange: Exchange): Promise<Ending> {
+  const { res, surface, context, admitted, meter, signal } = exchange;
+  const collector = new Collector();
+  const reports = new Map<number, ChoiceReport>();
+  for await (const event of context.inference.submit(admitted.plan, signal)) {
+    if (event.kind === 'commit') {
+      meter.grew(event.choice, event.tokens);
+      collector.commit(event);
+    } else if (event.kind === 'finish') {
+      meter.finished(event.report);
+      reports.set(event.choice, event.report);
+      collector.finish(event);
+    } else if (event.kind === 'failed') {
+      sendFailure(res, event.failure);
+      return event;
+    } else if (event.kind === 'end') {
+      if (event.cancelled) {
+        res.destroy();
+        return { kind: 'cancelled' };
+      }
+      const created = context.ambient.seconds();
+      res.json(collector.response(surface, admitted.answer, created, reports));
+      return { kind: 'ok' };
+    }
+  }
+  sendFailure(res, CUT_OFF);
+  return { kind: 'failed', failure: CUT_OFF };
+}

@@ -1,0 +1,64 @@
+/** One streamed answer, first event to last: pulls from the inference process only as fast as the reader reads. */
+
+import type { Failure } from '../core/errors.ts';
+import type { ChoiceReport, StreamEvent } from '../core/events.ts';
+import type { Meter } from '../ops/meter.ts';
+import type { ChunkWriter } from './chunks.ts';
+
+/** Where chunks go. */
+export interface Sink {
+  write(chunks: readonly string[]): void;
+  /** A guess that may be taken back; most sinks drop it. */
+  draft(event: Extract<StreamEvent, { kind: 'draft' }>): void;
+  /** The reader is behind: wait for `drained` before pulling on. */
+  readonly full: boolean;
+  /** Also resolves once there is no reader any more. */
+  drained(): Promise<void>;
+}
+
+export type Ending =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly failure: Failure };
+
+export async function relay(
+  events: AsyncIterable<StreamEvent>,
+  writer: ChunkWriter,
+  meter: Meter,
+  sink: Sink,
+): Promise<Ending> {
+  const reports = new Map<number, ChoiceReport>();
+  for await (const event of events) {
+    switch (event.kind) {
+      case 'commit':
+        meter.grew(event.choice, event.tokens);
+        sink.write(writer.commit(event));
+        break;
+      case 'draft':
+        sink.draft(event);
+        break;
+      case 'finish':
+        meter.finished(event.report);
+        reports.set(event.choice, event.report);
+        sink.write(writer.finish(event));
+        break;
+      case 'failed':
+        return event;
+      case 'end':
+        if (event.cancelled) return { kind: 'cancelled' };
+        sink.write(writer.closing(reports));
+        return { kind: 'ok' };
+      default:
+        event satisfies never;
+    }
+    if (sink.full) await sink.drained();
+  }
+  return { kind: 'failed', failure: CUT_OFF };
+}
+
+/** An iterable that ends without saying so is a bug on the other side. */
+export const CUT_OFF: Failure = {
+  code: 'internal_error',
+  message: 'the answer broke off',
+  param: null,
+};

@@ -1,0 +1,70 @@
+/** Errors in OpenAI's shape, with the headers that tell a client whether to try again. */
+
+import type { Response } from 'express';
+import { STATUS, ServeError, toFailure } from '../core/errors.ts';
+import type { ErrorCode, Failure } from '../core/errors.ts';
+
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: ErrorCode;
+  };
+}
+
+/** A 5xx carries the request's id, since it shows nothing else. */
+export function errorBody({ code, message, param }: Failure, requestId: string): ErrorBody {
+  const status = STATUS[code];
+  const told = status >= 500 && requestId !== '' ? `${message} (request ${requestId})` : message;
+  return { error: { message: told, type: typeOf(status), param, code } };
+}
+
+/** OpenAI's own names of error types. */
+function typeOf(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+const RETRY_AFTER_SECONDS = '1';
+
+/** Failures that the same request would meet again, after the same cost. */
+const FINAL: readonly ErrorCode[] = ['internal_error', 'reward_failed'];
+
+export function sendFailure(res: Response, failure: Failure): void {
+  const status = STATUS[failure.code];
+  if (status === 429 || status === 503) res.setHeader('retry-after', RETRY_AFTER_SECONDS);
+  if (FINAL.includes(failure.code)) res.setHeader('x-should-retry', 'false');
+  if (status === 413) res.setHeader('connection', 'close');
+  res.status(status).json(errorBody(failure, requestId(res)));
+}
+
+export const requestId = (res: Response): string => String(res.getHeader('x-request-id') ?? '');
+
+export function draining(): ServeError {
+  return new ServeError('draining', 'this server is stopping and takes no new requests');
+}
+
+/** What the body parser and the router throw, in our words. */
+export function knownFailure(error: unknown): Failure {
+  if (error instanceof ServeError) return toFailure(error);
+  const kind = typeof error === 'object' && error !== null && 'type' in error ? error.type : null;
+  const status =
+    typeof error === 'object' && error !== null && 'status' in error ? error.status : 500;
+  const failure = (code: ErrorCode, message: string): Failure => ({ code, message, param: null });
+  switch (kind) {
+    case 'entity.too.large':
+      return failure('body_too_large', 'the request body is too large');
+    case 'encoding.unsupported':
+      return failure(
+        'unsupported_media_type',
+        'content-encoding must be gzip, deflate, br or left out',
+      );
+    default:
+      return typeof status === 'number' && status >= 400 && status < 500
+        ? failure('invalid_value', 'the request could not be read')
+        : toFailure(error);
+  }
+}

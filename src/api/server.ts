@@ -1,0 +1,131 @@
+/** The HTTP server: routes, probes, limits, and errors to JSON. No middleware stands between a route and its handler. */
+
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import express from 'express';
+import type { ErrorRequestHandler, Express, NextFunction, Request, Response } from 'express';
+import { ServeError } from '../core/errors.ts';
+import { show } from '../core/fields.ts';
+import { jsonBody } from './body.ts';
+import { chat } from './chat.ts';
+import { completions } from './completions.ts';
+import type { Context } from './context.ts';
+import { generate } from './generate.ts';
+import { listModels, oneModel } from './models.ts';
+import { health, metricsPage, ready } from './probes.ts';
+import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { detokenize, tokenize } from './tokenize.ts';
+import { Sockets } from './websocket.ts';
+
+const SURFACES = [chat, completions];
+const MAX_HEADER_BYTES = 16 * 1024;
+
+export interface ApiServer {
+  readonly http: Server;
+  /** Finishes what runs, within `ms`, then closes every connection. */
+  drain(ms: number): Promise<void>;
+}
+
+export function createApi(context: Context): ApiServer {
+  const { settings } = context;
+  const http = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: settings.request_ms,
+      headersTimeout: settings.request_ms,
+      noDelay: true,
+    },
+    application(context),
+  );
+  http.maxConnections = settings.connections;
+  const sockets = new Sockets(context, SURFACES);
+  http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
+  return {
+    http,
+    async drain(ms) {
+      await context.work.drain(ms);
+      sockets.close();
+      await new Promise<void>((resolve) => {
+        http.close(() => resolve());
+        http.closeIdleConnections();
+        setTimeout(() => http.closeAllConnections(), 1000).unref();
+      });
+    },
+  };
+}
+
+type Handler = (req: Request, res: Response) => void | Promise<void>;
+
+function application(context: Context): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag');
+  app.use((req: Request, res: Response, next: NextFunction) => {
+    res.setHeader('x-request-id', chosenId(req) ?? context.ambient.id('req_'));
+    next();
+  });
+  const body = express.raw({ type: () => true, limit: context.settings.body_bytes });
+  const get = (path: string, handler: Handler): void => {
+    app.route(path).get(handler).all(otherMethod('GET, HEAD'));
+  };
+  const post = (path: string, handler: Handler): void => {
+    app.route(path).post(body, handler).all(otherMethod('POST'));
+  };
+  for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
+  post(
+    '/tokenize',
+    json(context, (raw) => tokenize(context.catalog, raw)),
+  );
+  post(
+    '/detokenize',
+    json(context, (raw) => detokenize(context.catalog, raw)),
+  );
+  get('/v1/models', (_req, res) => void res.json(listModels(context.catalog)));
+  get('/v1/models/*name', (req, res) => void res.json(oneModel(context.catalog, wildcard(req))));
+  get('/health', health);
+  get('/ready', ready(context));
+  get('/version', (_req, res) => void res.json({ version: context.version }));
+  get('/metrics', metricsPage(context));
+  app.use((req: Request) => {
+    throw new ServeError('not_found', `${req.method} ${show(req.path)} is not served here`);
+  });
+  app.use(errors(context));
+  return app;
+}
+
+/** A client may name its request, if the name is fit for a header and a log. */
+function chosenId(req: Request): string | null {
+  const asked = req.headers['x-request-id'];
+  return typeof asked === 'string' && /^[\w.:-]{1,128}$/.test(asked) ? asked : null;
+}
+
+/** Names of models may hold slashes. */
+function wildcard(req: Request): string {
+  const parts: unknown = req.params['name'];
+  return Array.isArray(parts) ? parts.join('/') : String(parts);
+}
+
+const json =
+  (context: Context, answer: (raw: unknown) => object): Handler =>
+  (req, res) => {
+    if (context.work.draining) throw draining();
+    res.json(answer(jsonBody(req)));
+  };
+
+const otherMethod =
+  (allowed: string): Handler =>
+  (req, res) => {
+    res.setHeader('allow', allowed);
+    throw new ServeError('method_not_allowed', `${req.method} is not allowed; ${allowed} is`);
+  };
+
+/** Express knows an error handler by its four parameters. */
+const errors =
+  ({ log, work }: Context): ErrorRequestHandler =>
+  (error: unknown, _req, res, _next) => {
+    const failure = knownFailure(error);
+    if (failure.code === 'internal_error') log.error({ err: error, request: requestId(res) });
+    if (work.draining) res.setHeader('connection', 'close');
+    if (res.headersSent) res.destroy();
+    else sendFailure(res, failure);
+  };

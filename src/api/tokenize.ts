@@ -1,0 +1,68 @@
+/** POST /tokenize and /detokenize: any model's own ids for a text or a chat, and back. */
+
+import { z } from 'zod';
+import { ServeError } from '../core/errors.ts';
+import { anything, check, flag, list, oneOf, show, text, tolerant, wrong } from '../core/fields.ts';
+import type { Catalog, ModelCard } from '../plan/catalog.ts';
+import { chatSource, render, tokenIds, wellFormed } from '../plan/prompt.ts';
+
+const tokenizeSchema = (messages: number) =>
+  tolerant({
+    model: text(256, 1).nullish(),
+    prompt: z.string('a string').nullish(),
+    messages: list(
+      tolerant({
+        role: oneOf(['system', 'developer', 'user', 'assistant']),
+        content: anything,
+      }),
+      messages,
+      1,
+    ).nullish(),
+    /** Whether a prompt gets the start token; true, as completions do. */
+    add_special_tokens: flag.nullish(),
+    return_token_strs: flag.nullish(),
+  });
+
+const detokenizeSchema = tolerant({ model: text(256, 1).nullish(), tokens: anything });
+
+export function tokenize(catalog: Catalog, body: unknown): object {
+  const wire = check(tokenizeSchema(catalog.limits.messages), body, '');
+  const card = anyModel(catalog, wire.model);
+  const ids = tokensOf(card, wire);
+  return {
+    count: ids.length,
+    max_model_len: Math.min(card.context, catalog.maxLength),
+    tokens: ids,
+    token_strs: wire.return_token_strs ? ids.map((id) => card.codec.decode([id], true)) : null,
+  };
+}
+
+function tokensOf(card: ModelCard, wire: z.output<ReturnType<typeof tokenizeSchema>>) {
+  const { prompt, messages } = wire;
+  if (messages) return render(card, chatSource(messages), null, '');
+  if (typeof prompt !== 'string') throw wrong('prompt', undefined, 'a string, or give messages');
+  wellFormed(prompt, 'prompt');
+  const source = { kind: 'text', text: prompt, at: 'prompt' } as const;
+  const whole = render(card, source, null, '');
+  return wire.add_special_tokens === false ? card.codec.encode(prompt) : whole;
+}
+
+const LONGEST = 1_000_000;
+
+export function detokenize(catalog: Catalog, body: unknown): object {
+  const wire = check(detokenizeSchema, body, '');
+  const { codec } = anyModel(catalog, wire.model);
+  const ids = tokenIds(wire.tokens, codec.vocabulary.size, 'tokens', LONGEST);
+  return { prompt: codec.decode(ids, true) };
+}
+
+function anyModel(catalog: Catalog, asked: string | null | undefined): ModelCard {
+  const name = asked ?? catalog.policy;
+  const card = catalog.models.get(catalog.presets.get(name)?.policy ?? name);
+  if (card) return card;
+  throw new ServeError(
+    'model_not_found',
+    `model is ${show(name)}, which is not a model of this server: ${[...catalog.models.keys()].join(', ')}`,
+    'model',
+  );
+}

@@ -1,0 +1,140 @@
+/** Builds the catalog from the config: checks every model's files, reads their tokenizers, tries every preset. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ServeError } from './core/errors.ts';
+import { check, integer, tolerant } from './core/fields.ts';
+import type { Codec } from './core/text.ts';
+import { ConfigError, reason } from './ops/config.ts';
+import type { Config, ModelEntry } from './ops/config.ts';
+import { readManifest, verifyFiles } from './ops/manifest.ts';
+import type { Manifest } from './ops/manifest.ts';
+import type { Catalog, ModelCard, Preset } from './plan/catalog.ts';
+import { planner } from './plan/parse.ts';
+
+/** Reads a model folder's tokenizer. */
+export type LoadCodec = (folder: string) => Codec;
+
+/** @throws ConfigError that names what does not fit */
+export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
+  const codecs = new Map<string, Codec>();
+  const models = Object.entries(config.models).map(([name, entry]): [string, ModelCard] => [
+    name,
+    cardOf(name, entry, sharing(codecs, loadCodec)),
+  ]);
+  refuseOtherPolicies(config);
+  for (const [, card] of models)
+    if (card.role === 'policy' || card.role === 'guide') void card.codec;
+  const { limits } = config;
+  const catalog: Catalog = {
+    policy: config.policy,
+    models: new Map(models),
+    presets: new Map(Object.entries(config.presets).map(presetOf(config))),
+    maxLength: config.engine.max_seq,
+    limits: {
+      branches: limits.branches,
+      tokens: limits.tokens,
+      guides: limits.guides,
+      rewards: limits.rewards,
+      stops: limits.stops,
+      stopLength: limits.stop_length,
+      logitBias: limits.logit_bias,
+      topLogprobs: limits.top_logprobs,
+      messages: limits.messages,
+      weight: limits.weight,
+    },
+  };
+  tryPresets(catalog, config.file);
+  return catalog;
+}
+
+const modelConfig = tolerant({ max_position_embeddings: integer(1, 100_000_000) });
+
+/** The card's tokenizer is read when first asked for: models that this version does not use cost a checksum only. */
+function cardOf(
+  name: string,
+  entry: ModelEntry,
+  codecOf: (manifest: Manifest) => Codec,
+): ModelCard {
+  const manifest = readManifest(entry.path);
+  const path = join(manifest.folder, 'manifest.json');
+  for (const key of ['role', 'head', 'reads'] as const) {
+    const [asked, stored] = [entry[key], manifest[key]];
+    if (asked !== undefined && asked !== stored)
+      throw new ConfigError(`models.${name}.${key} is ${asked}, but ${path} says ${stored}`);
+  }
+  verifyFiles(manifest);
+  return {
+    name,
+    role: entry.role,
+    context: contextOf(manifest),
+    ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
+    created: manifest.created,
+    get codec() {
+      return codecOf(manifest);
+    },
+  };
+}
+
+/** Models with the same tokenizer files share one codec. */
+const sharing =
+  (known: Map<string, Codec>, loadCodec: LoadCodec) =>
+  (manifest: Manifest): Codec => {
+    const files = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
+    const key = JSON.stringify(files.map((file) => manifest.files[file]?.sha256 ?? null));
+    const codec = known.get(key) ?? loaded(manifest.folder, loadCodec);
+    known.set(key, codec);
+    return codec;
+  };
+
+function loaded(folder: string, loadCodec: LoadCodec): Codec {
+  try {
+    return loadCodec(folder);
+  } catch (error) {
+    throw new ConfigError(`${folder}: ${reason(error)}`);
+  }
+}
+
+function contextOf({ folder }: Manifest): number {
+  const path = join(folder, 'config.json');
+  try {
+    const raw: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return check(modelConfig, raw, '').max_position_embeddings;
+  } catch (error) {
+    throw new ConfigError(`${path}: ${reason(error)}`);
+  }
+}
+
+function refuseOtherPolicies({ file, policy, models }: Config): void {
+  if (models[policy]?.role !== 'policy')
+    throw new ConfigError(`${file}: policy is ${policy}, whose role is ${models[policy]?.role}`);
+  const other = Object.entries(models).find(
+    ([name, { role }]) => role === 'policy' && name !== policy,
+  );
+  if (other)
+    throw new ConfigError(
+      `${file}: models.${other[0]} is a second policy; this version serves one`,
+    );
+}
+
+const presetOf =
+  (config: Config) =>
+  ([name, preset]: [string, Config['presets'][string]]): [string, Preset] => {
+    if (Object.hasOwn(config.models, name))
+      throw new ConfigError(`${config.file}: presets.${name} has the name of a model`);
+    return [name, { name, policy: config.policy, ...preset }];
+  };
+
+/** A preset must be a request's `alignment` that works: each is tried once. */
+function tryPresets(catalog: Catalog, file: string): void {
+  const parser = planner(catalog);
+  for (const model of catalog.presets.keys()) {
+    try {
+      const body = { model, prompt: '', max_tokens: 1 };
+      parser.completion(body, { id: '', seed: 0, salt: '', socket: false });
+    } catch (error) {
+      if (!(error instanceof ServeError)) throw error;
+      throw new ConfigError(`${file}: presets.${model}: ${error.message}`);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+/** The command line: `coxswain serve`. */
+
+import { parseArgs } from 'node:util';
+import { serve, version } from './main.ts';
+
+const HELP = `coxswain: a test-time alignment inference server
+
+  coxswain serve [--config FILE] [--port N] [--host H]
+
+  --config FILE   YAML; config/default.yaml if left out
+  --port N        instead of the config's
+  --host H        instead of the config's
+  --version       print the version
+  --help          print this
+`;
+
+/** Wrong usage: its message, and where to look. */
+function usage(message: string): number {
+  console.error(`${message}\n\n${HELP}`);
+  return 2;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      port: { type: 'string' },
+      host: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean', short: 'v' },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (values.version) {
+    console.log(version());
+    return 0;
+  }
+  const [command, ...rest] = positionals;
+  if (command !== 'serve' || rest.length > 0)
+    return usage(`unknown command: ${positionals.join(' ') || '(none)'}`);
+  const port = values.port === undefined ? null : Number(values.port);
+  if (port !== null && !(Number.isInteger(port) && port >= 0 && port <= 65535))
+    return usage(`--port is ${values.port}; it must be an integer from 0 to 65535`);
+  return serve({ config: values.config ?? null, host: values.host ?? null, port });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const wrongUsage =
+    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE');
+  if (!wrongUsage) throw error;
+  process.exitCode = usage(error.message);
+}
+// A socket that lingers must not keep a drained server alive.
+setTimeout(() => process.exit(), 2000).unref();

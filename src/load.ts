@@ -1,0 +1,59 @@
+/** From a config to an engine that decodes: the models that run in the inference process, and their memory. */
+
+import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import type { LanguageModel } from './core/model.ts';
+import { lengthClasses } from './engine/classes.ts';
+import { DecodeEngine } from './engine/engine.ts';
+import { laneWeights } from './guides/lane_weights.ts';
+import type { Config } from './ops/config.ts';
+import { readManifest, verifyFiles } from './ops/manifest.ts';
+import { loadDecoder } from './runtime/decoder.ts';
+import { libraryPath, Ort } from './runtime/ort.ts';
+import { tailsOf } from './runtime/tail.ts';
+import { loadCodec } from './runtime/tokenizer.ts';
+import { assertSameVocabulary } from './runtime/vocabulary.ts';
+
+/**
+ * Verifies and loads the policy and the guides of a config.
+ * @param onTurn called once a loop turn, before the batch forms
+ * @throws Error that names the file, the model or the setting at fault
+ */
+export function loadEngine(config: Config, onTurn: () => void): { engine: DecodeEngine; ort: Ort } {
+  const { threads, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
+    config.engine;
+  const ort = new Ort({
+    threads: threads === 0 ? availableParallelism() : threads,
+    library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
+  });
+  const codec = loadCodec(config.models[config.policy]!.path);
+  const models = new Map<string, LanguageModel>();
+  for (const [name, { path, role }] of Object.entries(config.models)) {
+    if (role !== 'policy' && role !== 'guide') continue;
+    verifyFiles(readManifest(path));
+    assertSameVocabulary([config.policy, codec.vocabulary], [name, loadCodec(path).vocabulary]);
+    models.set(name, loadDecoder(ort, path, name));
+  }
+  const all = [...models.values()];
+  const classes = lengthClasses(
+    Math.min(max_seq, Math.max(...all.map((m) => m.context))),
+    kv_slots,
+    kv_bytes,
+    all.reduce((sum, m) => sum + m.kvBytes, 0),
+  );
+  const rows = classes.reduce((sum, c) => sum + c.rows, 0);
+  const { vocabulary } = codec;
+  const engine = new DecodeEngine({
+    models,
+    tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
+    vocabulary,
+    laneWeights,
+    classes,
+    iterationTokens: iteration_tokens,
+    prefixBytes: prefix_bytes,
+    queue,
+    now: () => performance.now(),
+    onTurn,
+  });
+  return { engine, ort };
+}

@@ -1,0 +1,129 @@
+/** The HTTP process: config, catalog, inference process, listen, drain on SIGTERM. Composition only. */
+
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { Work } from './api/context.ts';
+import { createApi } from './api/server.ts';
+import type { ApiServer } from './api/server.ts';
+import { buildCatalog } from './catalog.ts';
+import { ambient } from './ops/ambient.ts';
+import { ConfigError, readConfig } from './ops/config.ts';
+import type { Config } from './ops/config.ts';
+import { InferenceProcess } from './ops/inference.ts';
+import { createLog } from './ops/log.ts';
+import { Metrics } from './ops/metrics.ts';
+import type { Catalog } from './plan/catalog.ts';
+import { planner } from './plan/parse.ts';
+import type { Plan } from './plan/plan.ts';
+import { loadCodec } from './runtime/tokenizer.ts';
+
+/** What the command line may set; null leaves it to the config. */
+export interface ServeOptions {
+  readonly config: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+}
+
+/** Serves until it is told to stop. Resolves with the exit code. */
+export async function serve(options: ServeOptions): Promise<number> {
+  try {
+    return await serveConfig(readConfig(options.config), options);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(`coxswain cannot start: ${error.message}`);
+    return 1;
+  }
+}
+
+async function serveConfig(config: Config, options: ServeOptions): Promise<number> {
+  const catalog = buildCatalog(config, loadCodec);
+  const log = createLog(config.server.log);
+  let giveUp: (message: string) => void = () => undefined;
+  const hopeless = new Promise<string>((resolve) => (giveUp = resolve));
+  const inference = new InferenceProcess<Plan>({
+    script: fileURLToPath(new URL('./worker.js', import.meta.url)),
+    args: [config.file],
+    log,
+    onGiveUp: giveUp,
+  });
+  const api = createApi({
+    catalog,
+    planner: planner(catalog),
+    inference,
+    metrics: new Metrics(),
+    log,
+    ambient,
+    settings: config.server,
+    version: version(),
+    work: new Work(),
+  });
+  try {
+    await listen(api, options.host ?? config.server.host, options.port ?? config.server.port);
+    announce(api, catalog, inference);
+    const message = await Promise.race([told(), hopeless]);
+    if (message === null) await drained(api, config.server.drain_ms);
+    else console.error(`coxswain stops: ${message}`);
+    return message === null ? 0 : 1;
+  } finally {
+    api.http.closeAllConnections();
+    await inference.stop();
+    log.flush();
+  }
+}
+
+export function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  const { version: found } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  return found;
+}
+
+function listen({ http }: ApiServer, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void =>
+      reject(new ConfigError(`cannot listen on ${host}:${port}: ${error.message}`));
+    http.once('error', failed);
+    http.listen(port, host, () => {
+      http.off('error', failed);
+      resolve();
+    });
+  });
+}
+
+function announce(
+  { http }: ApiServer,
+  { policy, models, presets }: Catalog,
+  inference: InferenceProcess<Plan>,
+): void {
+  const { address, family, port } = http.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  const guides = [...models.values()].filter(({ role }) => role === 'guide');
+  console.log(`coxswain ${version()}`);
+  console.log(`  policy   ${policy}`);
+  console.log(`  guides   ${guides.map(({ name }) => name).join(', ') || 'none'}`);
+  console.log(`  presets  ${[...presets.keys()].join(', ') || 'none'}`);
+  console.log(`  listening on http://${host}:${port}, loading models`);
+  void inference.ready.then((ms) => console.log(`  ready, models loaded in ${Math.round(ms)} ms`));
+}
+
+/** A process group and npm may both pass on one signal: only a later one is a second. */
+const SAME_SIGNAL_MS = 1000;
+
+/** Resolves with null at the first SIGTERM or SIGINT; the second one ends the process at once. */
+function told(): Promise<null> {
+  return new Promise((resolve) => {
+    let first: number | null = null;
+    const onSignal = (): void => {
+      const now = performance.now();
+      first ??= now;
+      if (now - first > SAME_SIGNAL_MS) process.exit(1);
+      resolve(null);
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+async function drained(api: ApiServer, ms: number): Promise<void> {
+  console.log(`coxswain is stopping; running requests have ${ms} ms to finish`);
+  await api.drain(ms);
+}

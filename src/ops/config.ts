@@ -1,0 +1,139 @@
+/** The config file: read, checked, frozen. Every bound of the server is in it, and has a default. */
+
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { ServeError } from '../core/errors.ts';
+import { check, integer, number, oneOf, strict, text } from '../core/fields.ts';
+
+/** What the operator got wrong; its message is meant for them, and the server does not start. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 };
+const SIZE = 'a number of bytes, or one with a unit (1024 based) such as 64MB or 1GB';
+
+const size = z.union([z.int().min(0), z.string()], { error: SIZE }).transform((raw, context) => {
+  if (typeof raw === 'number') return raw;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB)$/.exec(raw) ?? [];
+  if (amount !== undefined && unit !== undefined)
+    return Math.floor(Number(amount) * (UNITS[unit] ?? 1));
+  context.addIssue({ code: 'custom', message: SIZE, input: raw });
+  return z.NEVER;
+});
+
+const server = strict({
+  host: text(255, 1).default('127.0.0.1'),
+  port: integer(0, 65535).default(8000),
+  log: oneOf(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** How long running requests may go on once the server was told to stop. */
+  drain_ms: integer(0, 3_600_000).default(30_000),
+  body_bytes: size.default(2 ** 20),
+  /** How long a client may take to send its request. */
+  request_ms: integer(100, 3_600_000).default(30_000),
+  /** How long a reader may let its answer wait before it is closed. */
+  slow_reader_ms: integer(10, 3_600_000).default(30_000),
+  connections: integer(1, 1_000_000).default(2048),
+  sockets: integer(1, 100_000).default(256),
+  socket_streams: integer(1, 1024).default(16),
+  socket_buffer_bytes: size.default(256 * 1024),
+  socket_ping_ms: integer(10, 3_600_000).default(30_000),
+});
+
+const engine = strict({
+  kv_slots: integer(1, 65_536).default(64),
+  max_seq: integer(8, 1_000_000).default(384),
+  kv_bytes: size.default(2 ** 30),
+  iteration_tokens: integer(8, 1_000_000).default(512),
+  prefix_bytes: size.default(64 * 2 ** 20),
+  queue: integer(1, 100_000).default(256),
+  /** 0: as many as there are cores. */
+  threads: integer(0, 1024).default(0),
+});
+
+const limits = strict({
+  branches: integer(1, 65_536).default(64),
+  tokens: integer(1, 2 ** 31).default(65_536),
+  guides: integer(0, 64).default(4),
+  rewards: integer(0, 64).default(8),
+  stops: integer(0, 1024).default(4),
+  stop_length: integer(1, 4096).default(64),
+  logit_bias: integer(0, 100_000).default(300),
+  top_logprobs: integer(0, 64).default(20),
+  messages: integer(1, 10_000).default(256),
+  weight: number(0, 1000).default(16),
+});
+
+const model = strict({
+  path: text(4096, 1),
+  role: oneOf(['policy', 'guide', 'reward', 'value']),
+  head: oneOf(['scalar']).optional(),
+  reads: oneOf(['prefix', 'complete']).optional(),
+});
+
+const preset = z
+  .looseObject({ max_cost: integer(1, 2 ** 31).nullish() }, 'an object as `alignment` in a request')
+  .transform(({ max_cost: maxCost, ...alignment }) => ({ alignment, maxCost: maxCost ?? null }));
+
+const schema = strict({
+  server: server.prefault({}),
+  engine: engine.prefault({}),
+  limits: limits.prefault({}),
+  policy: text(256, 1),
+  models: z.record(text(256, 1), model, 'an object of models by name'),
+  presets: z.record(text(256, 1), preset, 'an object of presets by name').default({}),
+});
+
+export type Config = z.output<typeof schema> & {
+  /** The file it was read from. */
+  readonly file: string;
+};
+export type ServerSettings = Config['server'];
+export type EngineSettings = Config['engine'];
+export type ModelEntry = Config['models'][string];
+
+/** Same place from src/ and from dist/. */
+const EMBEDDED = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
+
+/**
+ * Reads a config file; model paths come back absolute.
+ * @param file null for the embedded default
+ * @throws ConfigError that names the file and the key
+ */
+export function readConfig(file: string | null): Config {
+  const path = resolve(file ?? EMBEDDED);
+  const config = checked(path, parsed(path));
+  if (!Object.hasOwn(config.models, config.policy))
+    throw new ConfigError(
+      `${path}: policy is ${config.policy}, which is not among models: ${Object.keys(config.models).join(', ')}`,
+    );
+  const models = Object.entries(config.models).map(([name, entry]): [string, ModelEntry] => [
+    name,
+    { ...entry, path: resolve(dirname(path), entry.path) },
+  ]);
+  return { ...config, models: Object.fromEntries(models), file: path };
+}
+
+function parsed(path: string): unknown {
+  try {
+    return parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`${path}: ${reason(error)}`);
+  }
+}
+
+function checked(path: string, raw: unknown): z.output<typeof schema> {
+  try {
+    return check(schema, raw ?? {}, '');
+  } catch (error) {
+    if (error instanceof ServeError) throw new ConfigError(`${path}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** What a file system or parser says, in one line. */
+export const reason = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';

@@ -1,0 +1,194 @@
+/** The HTTP process's side of the process boundary: forks the inference process, speaks its messages, and starts it again if it dies. */
+
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import type { Failure } from '../core/errors.ts';
+import type { StreamEvent } from '../core/events.ts';
+import type { EngineSnapshot, Inference } from '../core/inference.ts';
+import type { FromWorker, ToWorker } from '../core/messages.ts';
+import { EventQueue, isLast } from './event-queue.ts';
+import type { Logger } from './log.ts';
+
+/** A plan, as far as this side looks into it. */
+interface Named {
+  readonly id: string;
+}
+
+export interface InferenceOptions {
+  /** The script to fork, and its arguments. */
+  readonly script: string;
+  readonly args: readonly string[];
+  readonly log: Logger;
+  /** Called once, when the process cannot be kept alive. */
+  readonly onGiveUp: (message: string) => void;
+  readonly backoffMs?: number;
+}
+
+/** Deaths within a minute after which it is not started again. */
+const DEATHS = 5;
+const MINUTE = 60_000;
+const SNAPSHOT_MS = 250;
+const STOP_MS = 5_000;
+
+const NONE: EngineSnapshot = {
+  requestsRunning: 0,
+  requestsWaiting: 0,
+  kvUsage: 0,
+  iterations: 0,
+  rows: 0,
+  prefillTokens: 0,
+  decodeSeconds: 0,
+  prefillSeconds: 0,
+  iterationSeconds: 0,
+  prefixQueries: 0,
+  prefixHits: 0,
+  prefixBytes: 0,
+  residentBytes: 0,
+  forwards: {},
+};
+
+const ENDED: Failure = {
+  code: 'internal_error',
+  message: 'the inference process ended while it worked on this request',
+  param: null,
+};
+
+export class InferenceProcess<P extends Named> implements Inference<P> {
+  readonly #options: InferenceOptions;
+  #child: ChildProcess | null = null;
+  #state: Inference<P>['state'] = 'starting';
+  #streams = new Map<string, EventQueue>();
+  #deaths: number[] = [];
+  #fatal: string | null = null;
+  #seq = 0;
+  #snapshots = new Map<number, (snapshot: EngineSnapshot) => void>();
+  #last: EngineSnapshot = NONE;
+  #everReady = false;
+  #onReady: (loadMs: number) => void = () => undefined;
+  /** Milliseconds it took to load the models; settles once, with the first start. */
+  readonly ready = new Promise<number>((resolve) => (this.#onReady = resolve));
+
+  constructor(options: InferenceOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  get state(): Inference<P>['state'] {
+    return this.#state;
+  }
+
+  submit(plan: P, signal: AbortSignal): AsyncIterable<StreamEvent> {
+    const { id } = plan;
+    const stream = new EventQueue({
+      pause: () => this.#send({ kind: 'pause', id }),
+      resume: () => this.#send({ kind: 'resume', id }),
+      leave: () => this.#send({ kind: 'abort', id }),
+    });
+    if (signal.aborted) stream.push([{ kind: 'end', cancelled: true }]);
+    else if (this.#state !== 'ready') stream.push([this.#refusal()]);
+    else {
+      this.#streams.set(id, stream);
+      signal.addEventListener('abort', () => this.#send({ kind: 'abort', id }), { once: true });
+      this.#send({ kind: 'start', plan });
+    }
+    return stream;
+  }
+
+  #refusal(): StreamEvent {
+    const message = `inference is ${this.#state}; try again shortly`;
+    return { kind: 'failed', failure: { code: 'overloaded', message, param: null } };
+  }
+
+  async snapshot(): Promise<EngineSnapshot> {
+    if (this.#state !== 'ready') return this.#last;
+    const seq = this.#seq++;
+    const answer = new Promise<EngineSnapshot>((resolve) => {
+      this.#snapshots.set(seq, resolve);
+      setTimeout(() => resolve(this.#last), SNAPSHOT_MS).unref();
+    });
+    this.#send({ kind: 'snapshot', seq });
+    const snapshot = await answer;
+    this.#snapshots.delete(seq);
+    return snapshot;
+  }
+
+  /** Ends the process: by message first, since a kill in mid-run aborts noisily. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    this.#send({ kind: 'stop' });
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  #send(message: ToWorker<P>): void {
+    if (!this.#child?.connected) return;
+    // A failed send means that the process is going; its exit fails what is in flight.
+    this.#child.send(message, () => undefined);
+  }
+
+  #start(): void {
+    const { script, args } = this.#options;
+    const child = fork(script, args, { serialization: 'advanced' });
+    this.#child = child;
+    this.#fatal = null;
+    child.on('message', (message: FromWorker) => this.#receive(message));
+    child.on('error', (error) =>
+      this.#options.log.error({ err: error.message }, 'inference process'),
+    );
+    child.on('exit', (code, signal) => this.#ended(signal ?? `code ${code}`));
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        if (this.#state === 'stopped') return;
+        this.#state = 'ready';
+        this.#everReady = true;
+        this.#onReady(message.loadMs);
+        return;
+      case 'events':
+        for (const [id, events] of message.batch) this.#deliver(id, events);
+        return;
+      case 'snapshot':
+        this.#last = message.snapshot;
+        this.#snapshots.get(message.seq)?.(message.snapshot);
+        return;
+      case 'fatal':
+        this.#fatal = message.message;
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #deliver(id: string, events: readonly StreamEvent[]): void {
+    const stream = this.#streams.get(id);
+    if (!stream) return;
+    const last = events.at(-1);
+    if (last && isLast(last)) this.#streams.delete(id);
+    stream.push(events);
+  }
+
+  #ended(how: string): void {
+    const streams = [...this.#streams.values()];
+    this.#streams = new Map();
+    for (const stream of streams) stream.push([{ kind: 'failed', failure: ENDED }]);
+    if (this.#state === 'stopped') return;
+    const why = this.#fatal ?? `the inference process ended (${how})`;
+    this.#options.log.error({ requests: streams.length }, why);
+    const now = Date.now();
+    this.#deaths = [...this.#deaths.filter((at) => now - at < MINUTE), now];
+    if (!this.#everReady || this.#deaths.length >= DEATHS) {
+      this.#state = 'stopped';
+      this.#options.onGiveUp(this.#everReady ? `${why}, ${DEATHS} times in a minute` : why);
+      return;
+    }
+    this.#state = 'restarting';
+    const wait = (this.#options.backoffMs ?? 200) * 2 ** (this.#deaths.length - 1);
+    setTimeout(() => this.#state === 'restarting' && this.#start(), wait);
+  }
+}

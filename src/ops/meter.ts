@@ -1,0 +1,115 @@
+/** One request's stopwatch: turns its events into metrics, and into the figures of its log line. */
+
+import type { ErrorCode } from '../core/errors.ts';
+import type { ChoiceReport } from '../core/events.ts';
+import type { Metrics } from './metrics.ts';
+
+export type Outcome = 'ok' | 'cancelled' | ErrorCode;
+
+/** What a meter is told about a request once it is valid. */
+export interface Measured {
+  readonly strategy: string;
+  readonly guides: number;
+  readonly promptTokens: number;
+  readonly stream: boolean;
+}
+
+/** Figures of a request for its log line. */
+export interface Tally {
+  readonly ms: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly guideTokens: number;
+}
+
+export class Meter {
+  readonly #metrics: Metrics;
+  readonly #endpoint: string;
+  readonly #began = performance.now();
+  /** When each choice last grew. */
+  readonly #last = new Map<number, number>();
+  #about: Measured = { strategy: 'none', guides: 0, promptTokens: 0, stream: false };
+  #completionTokens = 0;
+  #guideTokens = 0;
+  #visible = false;
+  #ended = false;
+
+  constructor(metrics: Metrics, endpoint: string) {
+    this.#metrics = metrics;
+    this.#endpoint = endpoint;
+  }
+
+  admitted(about: Measured): void {
+    this.#about = about;
+    this.#metrics.count('prompt_tokens_total', about.promptTokens);
+    this.#metrics.observe('request_prompt_tokens', about.promptTokens);
+    if (about.guides > 0)
+      this.#metrics.count('guided_requests_total', 1, { guides: String(about.guides) });
+  }
+
+  /** Tokens of a choice became certain. */
+  grew(choice: number, tokens: number): void {
+    if (!this.#about.stream || tokens === 0) {
+      this.#visible ||= tokens > 0;
+      return;
+    }
+    const now = performance.now();
+    const before = this.#last.get(choice);
+    if (before !== undefined)
+      this.#metrics.observe('inter_token_latency_seconds', (now - before) / 1000 / tokens);
+    else if (!this.#visible)
+      this.#metrics.observe('time_to_first_token_seconds', (now - this.#began) / 1000);
+    this.#visible = true;
+    this.#last.set(choice, now);
+  }
+
+  finished(report: ChoiceReport): void {
+    const { completionTokens, guideTokens, queueMs, prefillMs } = report;
+    this.#completionTokens += completionTokens;
+    this.#guideTokens += guideTokens;
+    const metrics = this.#metrics;
+    metrics.count('generation_tokens_total', completionTokens);
+    metrics.count('generated_tokens_total', report.generatedTokens);
+    metrics.count('guide_tokens_total', guideTokens);
+    metrics.count('tokens_saved_total', report.savedTokens);
+    for (const { status } of report.candidates)
+      metrics.count('candidates_total', 1, { outcome: status });
+    metrics.observe('request_queue_time_seconds', queueMs / 1000);
+    metrics.observe('request_prefill_time_seconds', prefillMs / 1000);
+    metrics.observe('request_generation_tokens', completionTokens);
+    if (this.#about.guides > 0 && completionTokens > 0)
+      metrics.observe('kl_nats_per_token', report.kl / completionTokens);
+    if (!this.#about.stream) this.#whole(report);
+  }
+
+  /** An answer that comes in one piece shows no gaps: its report does. */
+  #whole({ completionTokens, queueMs, prefillMs }: ChoiceReport): void {
+    const first = queueMs + prefillMs;
+    this.#metrics.observe('time_to_first_token_seconds', first / 1000);
+    const rest = performance.now() - this.#began - first;
+    if (completionTokens > 1 && rest > 0)
+      this.#metrics.observe('inter_token_latency_seconds', rest / 1000 / (completionTokens - 1));
+  }
+
+  /** The request is over; later calls do nothing. */
+  end(code: Outcome): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { strategy } = this.#about;
+    this.#metrics.count('requests_total', 1, { endpoint: this.#endpoint, strategy, code });
+    if (code === 'cancelled')
+      this.#metrics.count('requests_cancelled_total', 1, {
+        phase: this.#visible ? 'decode' : 'waiting',
+      });
+    if (code === 'ok') this.#metrics.observe('e2e_request_latency_seconds', this.tally.ms / 1000);
+  }
+
+  get tally(): Tally {
+    return {
+      ms: Math.round((performance.now() - this.#began) * 100) / 100,
+      promptTokens: this.#about.promptTokens,
+      completionTokens: this.#completionTokens,
+      guideTokens: this.#guideTokens,
+    };
+  }
+}

@@ -1,0 +1,173 @@
+/** The `alignment` object made valid: which models guide, from which lanes, by which strategy. */
+
+import { ServeError } from '../core/errors.ts';
+import { check, show, wrong } from '../core/fields.ts';
+import type { Guidance, GuideUse } from '../core/guide.ts';
+import { strategies } from '../strategies/index.ts';
+import { policyCard } from './catalog.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
+import type { OwnPrompt } from './schema.ts';
+
+/** What one lane reads: a model, on the request's prompt or on one of its own. */
+export interface LaneSpec {
+  readonly card: ModelCard;
+  readonly own: OwnPrompt;
+  /** Path of the own prompt, for errors. */
+  readonly at: string;
+}
+
+export interface Alignment {
+  /** [0] is the policy. */
+  readonly lanes: readonly LaneSpec[];
+  readonly guidance: Guidance;
+  /** For each guide of the request its place among `guidance.uses`; null where its weight is zero. */
+  readonly guideOrder: readonly (number | null)[];
+  readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> };
+  readonly explain: boolean;
+}
+
+/** Known to DESIGN.md's wire, built by later versions. */
+const LATER_STRATEGIES = [
+  'best_of_n',
+  'beam',
+  'segment_beam',
+  'segment_rejection',
+  'particles',
+  'mcts',
+  'vote',
+  'args',
+];
+const LATER_PARTS = ['rewards', 'ensemble', 'constraints', 'length', 'budget'] as const;
+
+export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | null): Alignment {
+  const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
+  for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
+  const lanes = new Lanes(policyCard(catalog));
+  const parsed = (wire.guides ?? []).map((guide, i) =>
+    parseGuide(guide, `alignment.guides[${i}]`, catalog, lanes),
+  );
+  const uses = parsed.filter((use) => use !== null);
+  const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
+  refuseZeroTotal(guidance);
+  const { type, ...fields } = wire.strategy ?? { type: 'sample' };
+  return {
+    lanes: lanes.specs,
+    guidance,
+    guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
+    strategy: { type: knownStrategy(type), fields },
+    explain: wire.explain ?? false,
+  };
+}
+
+/** A preset stands in for the parts that the request leaves out. */
+function withDefaults(raw: unknown, preset: Preset | null): unknown {
+  if (raw === undefined || raw === null) return preset?.alignment ?? {};
+  if (typeof raw !== 'object' || Array.isArray(raw)) throw wrong('alignment', raw, 'an object');
+  const given = Object.entries(raw).filter(([, value]) => value !== null);
+  return { ...preset?.alignment, ...Object.fromEntries(given) };
+}
+
+const asks = (part: unknown): boolean =>
+  part !== undefined && !(Array.isArray(part) && part.length === 0);
+
+const unavailable = (part: string): ServeError =>
+  new ServeError(
+    'strategy_unavailable',
+    `alignment.${part} belongs to strategies that this version does not have; it has ${names()}`,
+    `alignment.${part}`,
+  );
+
+const names = (): string => Object.keys(strategies).join(', ');
+
+function knownStrategy(type: string): string {
+  if (Object.hasOwn(strategies, type)) return type;
+  const param = 'alignment.strategy.type';
+  if (!LATER_STRATEGIES.includes(type)) throw wrong(param, type, `one of ${names()}`);
+  throw new ServeError(
+    'strategy_unavailable',
+    `${param} is ${show(type)}, which this version does not have; it has ${names()}`,
+    param,
+  );
+}
+
+/** Lanes of a request: one per model and prompt, whatever the number of guides that read it. */
+class Lanes {
+  readonly specs: LaneSpec[];
+  readonly #keys: string[];
+
+  constructor(policy: ModelCard) {
+    this.specs = [{ card: policy, own: null, at: '' }];
+    this.#keys = [laneKey(policy, null)];
+  }
+
+  /** Index of the lane of a model on a prompt; a new one if need be. */
+  take(card: ModelCard, own: OwnPrompt, at: string): number {
+    const key = laneKey(card, own);
+    const known = this.#keys.indexOf(key);
+    if (known >= 0) return known;
+    this.#keys.push(key);
+    return this.specs.push({ card, own, at }) - 1;
+  }
+}
+
+const laneKey = (card: ModelCard, own: OwnPrompt): string =>
+  JSON.stringify([card.name, own?.system ?? null, own?.text ?? null]);
+
+/** Null for a weight of zero: no model is run for it. */
+function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): GuideUse | null {
+  if (has(raw, 'value'))
+    throw new ServeError(
+      'strategy_unavailable',
+      `${at} is a value guide, which this version does not have; it has {"model", "weight"} and {"plus", "minus", "weight"}`,
+      `${at}.value`,
+    );
+  if (has(raw, 'plus') || has(raw, 'minus')) {
+    const wire = check(ratioGuideSchema(catalog.limits), raw, at);
+    const plus = guideCard(wire.plus, `${at}.plus`, catalog);
+    const minus = guideCard(wire.minus, `${at}.minus`, catalog);
+    if (wire.weight === 0) return null;
+    return {
+      plus: lanes.take(plus, wire.plus_prompt, `${at}.plus_prompt`),
+      minus: lanes.take(minus, wire.minus_prompt, `${at}.minus_prompt`),
+      weight: wire.weight,
+      entropyAbove: bound(wire.mask),
+    };
+  }
+  const wire = check(modelGuideSchema(catalog.limits), raw, at);
+  const card = guideCard(wire.model, `${at}.model`, catalog);
+  if (wire.weight === 0) return null;
+  const plus = lanes.take(card, wire.prompt, `${at}.prompt`);
+  return { plus, minus: null, weight: wire.weight, entropyAbove: bound(wire.mask) };
+}
+
+const has = (raw: unknown, key: string): boolean =>
+  typeof raw === 'object' && raw !== null && Object.hasOwn(raw, key);
+
+const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
+  mask && mask !== 'all' ? mask.entropy_above : null;
+
+/** Guides share the policy's vocabulary: guide models do, and the policy itself. */
+function guideCard(name: string, at: string, catalog: Catalog): ModelCard {
+  const card = catalog.models.get(name);
+  const able = (one: ModelCard): boolean => one.role === 'guide' || one.name === catalog.policy;
+  if (card && able(card)) return card;
+  const guides = [...catalog.models.values()].filter(able).map((one) => one.name);
+  const what = card ? `a ${card.role} model, which cannot guide` : 'not a model of this server';
+  throw new ServeError(
+    'model_not_found',
+    `${at} is ${show(name)}, ${what}; guides here: ${guides.join(', ')}`,
+    at,
+  );
+}
+
+/** `mean` divides by 1 + the weights of all guides. */
+function refuseZeroTotal({ uses, combine }: Guidance): void {
+  const total = uses.reduce((sum, { weight }) => sum + weight, 1);
+  if (combine === 'sum' || Math.abs(total) > 1e-6) return;
+  throw new ServeError(
+    'invalid_value',
+    'the guides\' weights add up to -1, so that combine "mean" would divide by zero; change a weight or use "sum"',
+    'alignment.combine',
+  );
+}

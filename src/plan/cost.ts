@@ -1,0 +1,82 @@
+/** What a request may cost: tokens that fit in the context, branches and tokens within the server's and the preset's bounds. */
+
+import { ServeError } from '../core/errors.ts';
+import type { Lane } from '../core/guide.ts';
+import type { Peak } from '../core/strategy.ts';
+import type { LaneSpec } from './alignment.ts';
+import type { Catalog } from './catalog.ts';
+
+/** The token limit of a request, as asked for or left to the server. */
+export interface TokenLimit {
+  readonly asked: number | null;
+  /** The field's name. */
+  readonly at: string;
+  /** Used where nothing was asked for, as far as there is room. */
+  readonly fallback: number;
+}
+
+/** A prompt as each model reads it, and the path of its field. */
+export interface Placed {
+  readonly lanes: readonly Lane[];
+  readonly at: string | null;
+}
+
+/** Tokens each answer may have, from the context of every model that reads the prompts. */
+export function fitContext(
+  limit: TokenLimit,
+  prompts: readonly Placed[],
+  specs: readonly LaneSpec[],
+  maxLength: number,
+): number {
+  const room = Math.min(...prompts.map((prompt) => roomOf(prompt, specs, limit, maxLength)));
+  return limit.asked ?? Math.min(limit.fallback, room);
+}
+
+function roomOf(
+  { lanes, at: promptAt }: Placed,
+  specs: readonly LaneSpec[],
+  { asked, at }: TokenLimit,
+  maxLength: number,
+): number {
+  const rooms = lanes.map(({ model, prompt }, i) => {
+    const context = Math.min(specs[i]?.card.context ?? maxLength, maxLength);
+    const room = context - prompt.length;
+    if (room >= Math.max(1, asked ?? 1)) return room;
+    const wanted = asked === null ? 'at least one more' : `${at} ${asked}`;
+    const advice = room < 1 ? 'shorten the prompt' : `ask for at most ${room}`;
+    throw new ServeError(
+      'context_length_exceeded',
+      `the prompt has ${prompt.length} tokens for ${model} and ${wanted} were asked for, but the context holds ${context}; ${advice}`,
+      room < 1 ? promptAt : at,
+    );
+  });
+  return Math.min(...rooms);
+}
+
+/** Branches of the whole request, refused if they are too many. */
+export function countBranches({ limits }: Catalog, peak: Peak, n: number, prompts: number): number {
+  const branches = n * prompts * peak.most;
+  if (branches <= limits.branches) return branches;
+  throw new ServeError(
+    'invalid_value',
+    `n ${n} x prompts ${prompts} x branches ${peak.most} is ${branches}; this server allows ${limits.branches}`,
+    'n',
+  );
+}
+
+/** Keeps branches x tokens within `most`: refuses what was asked for, shortens what was left to the server. */
+export function capTokens(
+  tokens: number,
+  branches: number,
+  limit: TokenLimit,
+  most: number,
+): number {
+  const each = Math.floor(most / branches);
+  if (tokens <= each) return tokens;
+  if (limit.asked === null && each >= 1) return each;
+  throw new ServeError(
+    'invalid_value',
+    `${branches} branches x ${limit.at} ${tokens} is ${branches * tokens} tokens; at most ${most} are allowed here, so ${each} each`,
+    limit.at,
+  );
+}

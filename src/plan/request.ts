@@ -1,0 +1,44 @@
+/** What parsing a request gives: the Plan for the inference process, and what the HTTP side needs to word the answer. */
+
+import type { Codec } from '../core/text.ts';
+import type { Plan } from './plan.ts';
+
+export interface Admitted {
+  readonly plan: Plan;
+  readonly answer: Answer;
+}
+
+export interface Answer {
+  readonly id: string;
+  /** As the client named it: the policy or a preset. */
+  readonly model: string;
+  readonly strategy: string;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly includeAlignment: boolean;
+  readonly explain: boolean;
+  /** How many of the likeliest tokens to list beside each; null: no log-probs. */
+  readonly logprobs: number | null;
+  /** Text of each prompt, to stand before its answers; null: not asked for. */
+  readonly echo: readonly string[] | null;
+  /** Tokens of each prompt under the policy. */
+  readonly promptTokens: readonly number[];
+  /** Independent trees per prompt. */
+  readonly n: number;
+  /** As asked for, or as drawn: what reproduces this answer. */
+  readonly seed: number;
+  /** For each guide of the request its place in `Draw.guides`; null where its weight is zero. */
+  readonly guideOrder: readonly (number | null)[];
+  /** The policy's, to spell tokens. */
+  readonly codec: Codec;
+}
+
+/** What parsing cannot know by itself. */
+export interface Ambient {
+  readonly id: string;
+  /** Used where the request names no seed; a safe integer. */
+  readonly seed: number;
+  readonly salt: string;
+  /** A WebSocket always streams, and may carry draft frames. */
+  readonly socket: boolean;
+}

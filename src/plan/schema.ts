@@ -1,0 +1,115 @@
+/** The wire: what a client may send. Strict inside `alignment`, tolerant of OpenAI's own fields outside; null means left out. */
+
+import { z } from 'zod';
+import {
+  anything,
+  flag,
+  integer,
+  list,
+  number,
+  oneOf,
+  strict,
+  text,
+  tolerant,
+} from '../core/fields.ts';
+import type { Limits } from './catalog.ts';
+
+/** Fields that both endpoints take. Shapes with several forms (stop, logit_bias, prompt) are read by hand in fields of their own. */
+const common = (limits: Limits) => ({
+  model: text(256, 1).nullish(),
+  temperature: number(0, 2).nullish(),
+  top_p: number(0, 1).nullish(),
+  top_k: integer(-1, 1_000_000).nullish(),
+  min_p: number(0, 1).nullish(),
+  presence_penalty: number(-2, 2).nullish(),
+  frequency_penalty: number(-2, 2).nullish(),
+  repetition_penalty: number(0.01, 10).nullish(),
+  logit_bias: anything,
+  stop: anything,
+  max_tokens: integer(1, 1_000_000_000).nullish(),
+  seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).nullish(),
+  n: integer(1, limits.branches).nullish(),
+  stream: flag.nullish(),
+  stream_options: tolerant({
+    include_usage: flag.nullish(),
+    include_alignment: flag.nullish(),
+  }).nullish(),
+  alignment: anything,
+  tools: anything,
+  response_format: anything,
+});
+
+export const chatSchema = (limits: Limits) =>
+  tolerant({
+    ...common(limits),
+    messages: list(
+      tolerant({
+        role: oneOf(['system', 'developer', 'user', 'assistant']),
+        content: anything,
+      }),
+      limits.messages,
+      1,
+    ),
+    max_completion_tokens: integer(1, 1_000_000_000).nullish(),
+    logprobs: flag.nullish(),
+    top_logprobs: integer(0, limits.topLogprobs).nullish(),
+  });
+
+export const completionSchema = (limits: Limits) =>
+  tolerant({
+    ...common(limits),
+    prompt: anything,
+    suffix: z.string('a string').nullish(),
+    echo: flag.nullish(),
+    best_of: integer(1, limits.branches).nullish(),
+    logprobs: integer(0, limits.topLogprobs).nullish(),
+  });
+
+export type ChatWire = z.output<ReturnType<typeof chatSchema>>;
+export type CompletionWire = z.output<ReturnType<typeof completionSchema>>;
+export type CommonWire = Omit<ChatWire, 'messages' | 'logprobs' | 'top_logprobs'>;
+
+/** The `alignment` object; its strategy is parsed by the strategy itself, its guides one by one. */
+export const alignmentSchema = (limits: Limits) =>
+  strict({
+    guides: list(z.unknown(), limits.guides).nullish(),
+    combine: oneOf(['sum', 'mean']).nullish(),
+    max_kl: number(0, 1000).nullish(),
+    strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
+    explain: flag.nullish(),
+    rewards: anything,
+    ensemble: anything,
+    constraints: anything,
+    length: anything,
+    budget: anything,
+  });
+
+const ownPrompt = strict({
+  system: text(1_000_000).nullish(),
+  text: text(1_000_000).nullish(),
+}).nullish();
+
+const guideParts = (limits: Limits) => ({
+  weight: number(-limits.weight, limits.weight).default(1),
+  mask: z
+    .union([z.literal('all'), strict({ entropy_above: number(0, 100) })], {
+      error: '"all" or {"entropy_above": nats}',
+    })
+    .nullish(),
+});
+
+/** log q(v) of one model. */
+export const modelGuideSchema = (limits: Limits) =>
+  strict({ model: text(256, 1), prompt: ownPrompt, ...guideParts(limits) });
+
+/** log plus(v) - log minus(v). */
+export const ratioGuideSchema = (limits: Limits) =>
+  strict({
+    plus: text(256, 1),
+    minus: text(256, 1),
+    plus_prompt: ownPrompt,
+    minus_prompt: ownPrompt,
+    ...guideParts(limits),
+  });
+
+export type OwnPrompt = z.output<typeof ownPrompt>;

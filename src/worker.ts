@@ -1,0 +1,108 @@
+/** The inference process: plans in, events out, over one engine. Composition only. */
+
+import { performance } from 'node:perf_hooks';
+import { toFailure } from './core/errors.ts';
+import type { StreamEvent } from './core/events.ts';
+import type { EngineSnapshot } from './core/inference.ts';
+import type { FromWorker, ToWorker } from './core/messages.ts';
+import type { DecodeEngine } from './engine/engine.ts';
+import { loadEngine } from './load.ts';
+import { readConfig } from './ops/config.ts';
+import type { Plan } from './plan/plan.ts';
+import { Gate } from './run/gate.ts';
+import { run } from './run/run.ts';
+
+const send = (message: FromWorker): void => void process.send?.(message);
+
+/** Events of all requests, sent as one message a turn. */
+class Outbox {
+  #batch = new Map<string, StreamEvent[]>();
+  #scheduled = false;
+
+  add(id: string, event: StreamEvent): void {
+    const events = this.#batch.get(id);
+    if (events === undefined) this.#batch.set(id, [event]);
+    else events.push(event);
+    if (this.#scheduled) return;
+    this.#scheduled = true; // for turns in which the engine is idle
+    setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#batch.size === 0) return;
+    send({ kind: 'events', batch: [...this.#batch] });
+    this.#batch = new Map();
+  }
+}
+
+interface Request {
+  readonly abort: AbortController;
+  readonly gate: Gate;
+}
+
+function serve(engine: DecodeEngine, outbox: Outbox): void {
+  const requests = new Map<string, Request>();
+
+  function start(plan: Plan): void {
+    const request = { abort: new AbortController(), gate: new Gate() };
+    requests.set(plan.id, request);
+    const running = run(plan, {
+      engine,
+      gate: request.gate,
+      signal: request.abort.signal,
+      emit: (event) => outbox.add(plan.id, event),
+      onBug: (error) => console.error(error),
+    });
+    void running.finally(() => requests.delete(plan.id)); // run does not reject
+  }
+
+  process.on('message', (message: ToWorker<Plan>) => {
+    switch (message.kind) {
+      case 'start':
+        return start(message.plan);
+      case 'abort':
+        return requests.get(message.id)?.abort.abort();
+      case 'pause':
+        return requests.get(message.id)?.gate.close();
+      case 'resume':
+        return requests.get(message.id)?.gate.open();
+      case 'snapshot':
+        return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
+      case 'stop':
+        process.exit(0); // messages arrive between iterations: no run is in flight
+      default:
+        return message satisfies never;
+    }
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+function snapshotOf(engine: DecodeEngine): EngineSnapshot {
+  const { running, waiting, kvUsage } = engine.load;
+  const { queries, hits, bytes } = engine.cache;
+  return {
+    ...engine.stats,
+    requestsRunning: running,
+    requestsWaiting: waiting,
+    kvUsage,
+    prefixQueries: queries,
+    prefixHits: hits,
+    prefixBytes: bytes,
+    residentBytes: process.memoryUsage.rss(),
+  };
+}
+
+// The terminal sends SIGINT to both processes: the parent drains, then says stop.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+try {
+  const started = performance.now();
+  const outbox = new Outbox();
+  const { engine } = loadEngine(readConfig(process.argv[2] ?? null), () => outbox.flush());
+  serve(engine, outbox);
+  send({ kind: 'ready', loadMs: performance.now() - started });
+} catch (error) {
+  const message = error instanceof Error ? error.message : toFailure(error).message;
+  process.send?.({ kind: 'fatal', message } satisfies FromWorker, () => process.exit(1));
+}

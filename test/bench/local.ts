@@ -1,0 +1,79 @@
+/** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
+
+import { buildCatalog } from '../../src/catalog.ts';
+import { loadEngine } from '../../src/load.ts';
+import { readConfig } from '../../src/ops/config.ts';
+import { planner } from '../../src/plan/parse.ts';
+import { Gate } from '../../src/run/gate.ts';
+import { run } from '../../src/run/run.ts';
+import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { closedLoop, type Figures } from './closed_loop.ts';
+
+export interface Window {
+  readonly warmMs: number;
+  readonly windowMs: number;
+}
+
+export interface LocalFigures extends Figures {
+  /** Share of the window's wall time outside ONNX Runtime. */
+  readonly outside: number;
+  readonly iterationMs: number;
+}
+
+/** A server's inside, loaded from a config file. */
+export function loadLocal(configFile: string | null) {
+  const config = readConfig(configFile);
+  const catalog = buildCatalog(config, loadCodec);
+  const { engine, ort } = loadEngine(config, () => undefined);
+  const plans = planner(catalog);
+  let id = 0;
+
+  async function ask(
+    body: Record<string, unknown>,
+    seed: number,
+    onText: (tokens: number) => void,
+  ): Promise<void> {
+    const ambient = { id: `${id++}`, seed, salt: '', socket: false };
+    const { plan } = plans.completion({ ...body, stream: true }, ambient);
+    let failure: string | null = null;
+    await run(plan, {
+      engine,
+      gate: new Gate(),
+      signal: new AbortController().signal,
+      emit(event) {
+        if (event.kind === 'commit') onText(event.tokens);
+        else if (event.kind === 'failed') failure = event.failure.message;
+      },
+      onBug: (error) => console.error(error),
+    });
+    if (failure !== null) throw new Error(failure);
+  }
+
+  async function measure(
+    streams: number,
+    window: Window,
+    bodyOf: (i: number) => Record<string, unknown>,
+  ): Promise<LocalFigures> {
+    const before = { native: 0, wall: 0, iterations: 0 };
+    let [outside, iterationMs] = [NaN, NaN];
+    const figures = await closedLoop(
+      streams,
+      window,
+      (request, i) => ask(bodyOf(i), i, (n) => request.arrived(n)),
+      (open) => {
+        const now = {
+          native: ort.seconds,
+          wall: performance.now() / 1000,
+          iterations: engine.stats.iterations,
+        };
+        if (open) return void Object.assign(before, now);
+        const wall = now.wall - before.wall;
+        outside = 1 - (now.native - before.native) / wall;
+        iterationMs = (1000 * wall) / (now.iterations - before.iterations);
+      },
+    );
+    return { ...figures, outside, iterationMs };
+  }
+
+  return { config, engine, ask, measure };
+}

@@ -1,0 +1,71 @@
+/** What the bench decodes with: the default pack, and random-weight decoders written from a seed (tokens per second do not depend on what weights say). */
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { importModel } from '../../src/importer/import.ts';
+import { BENCH, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = join(root, '.bench');
+
+/** The shape of the pack's policy. */
+const PACK: RandomLlama = {
+  seed: 1,
+  vocab: 2048,
+  hidden: 256,
+  layers: 4,
+  heads: 4,
+  kvHeads: 2,
+  ffn: 704,
+  context: 384,
+};
+
+/** A third of it: the shape of the weak guide. */
+const PACK_SMALL: RandomLlama = { ...PACK, hidden: 160, layers: 3, heads: 5, kvHeads: 1, ffn: 416 };
+
+export interface Stage {
+  readonly name: string;
+  readonly config: string;
+  /** The policy's weights in the layout of transformers.js. */
+  readonly peer: string;
+}
+
+/** Random models of the pack's shape: policy, two guides of its size, one of a third. */
+export const packStage = (): Stage => stage('pack-shape', PACK, PACK_SMALL);
+/** ENGINE.md's decoder, d 384 x 8. */
+export const largeStage = (): Stage =>
+  stage('d384x8', { ...BENCH, context: 512 }, { ...BENCH, context: 512, layers: 3 });
+
+function stage(name: string, shape: RandomLlama, small: RandomLlama): Stage {
+  const at = (model: string): string => join(folder, name, model);
+  const roles = {
+    policy: 'policy',
+    'guide-a': 'guide',
+    'guide-b': 'guide',
+    'guide-small': 'guide',
+  } as const;
+  const config = join(folder, `${name}.yaml`);
+  if (!existsSync(config)) {
+    mkdirSync(folder, { recursive: true });
+    Object.entries(roles).forEach(([model, role], seed) => {
+      const from = join(folder, 'checkpoints', name, model);
+      writeRandomLlama(from, { ...(model === 'guide-small' ? small : shape), seed });
+      importModel({ from, to: at(model), role, created: 0 });
+      if (model === 'policy')
+        importModel({ from, to: at('peer'), role, created: 0, layout: 'genai' });
+    });
+    writeFileSync(config, yaml(name, Object.entries(roles), shape.context));
+  }
+  return { name, config, peer: at('peer') };
+}
+
+const yaml = (name: string, roles: readonly [string, string][], context: number): string =>
+  [
+    'policy: policy',
+    'server: { log: warn }',
+    `engine: { max_seq: ${context} }`,
+    'models:',
+    ...roles.map(([model, role]) => `  ${model}: { path: ${name}/${model}, role: ${role} }`),
+    '',
+  ].join('\n');

@@ -1,0 +1,44 @@
+/** A server's names and limits, all models with the byte codec. */
+
+import type { Catalog, Limits, ModelCard, Preset } from '../../src/plan/catalog.ts';
+import { byteCodec } from './codec.ts';
+
+const card = (name: string, role: ModelCard['role'], context = 384): [string, ModelCard] => [
+  name,
+  { name, role, context, codec: byteCodec, created: 1_700_000_000 },
+];
+
+const preset = (
+  name: string,
+  alignment: Preset['alignment'],
+  maxCost: number | null,
+): [string, Preset] => [name, { name, policy: 'tales', alignment, maxCost }];
+
+export const limits: Limits = {
+  branches: 64,
+  tokens: 65_536,
+  guides: 4,
+  rewards: 8,
+  stops: 4,
+  stopLength: 64,
+  logitBias: 300,
+  topLogprobs: 20,
+  messages: 256,
+  weight: 16,
+};
+
+export const catalog: Catalog = {
+  policy: 'tales',
+  models: new Map([
+    card('tales', 'policy'),
+    card('arm-happy', 'guide'),
+    card('arm-kind', 'guide'),
+    card('arm-short', 'guide', 32),
+    card('rm-happy-a', 'reward'),
+  ]),
+  presets: new Map([
+    preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),
+  ]),
+  limits,
+  maxLength: 384,
+};

@@ -1,0 +1,94 @@
+/** An engine over fake models, and openings for it. */
+
+import type { Opening } from '../../src/core/engine.ts';
+import type { GuideUse } from '../../src/core/guide.ts';
+import type { Sampling } from '../../src/core/tree.ts';
+import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
+import { laneWeights } from '../../src/guides/lane_weights.ts';
+import { fakeModel, fakeVocabulary, type FakeModel } from './model.ts';
+import { fakeTails } from './tail.ts';
+
+export const VOCAB = 27;
+
+export const PLAIN: Sampling = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+};
+
+export function fakeEngine(
+  options: Partial<EngineOptions> & { endBias?: number } = {},
+): { engine: DecodeEngine; models: Record<'policy' | 'kind' | 'bold', FakeModel> } {
+  const size = { endBias: options.endBias ?? -1 };
+  const models = {
+    policy: fakeModel('policy', size),
+    kind: fakeModel('kind', size),
+    bold: fakeModel('bold', size),
+  };
+  let clock = 0;
+  const engine = new DecodeEngine({
+    models: new Map(Object.entries(models)),
+    tails: fakeTails({ vocab: VOCAB }),
+    vocabulary: fakeVocabulary(VOCAB),
+    laneWeights,
+    classes: [{ length: 64, rows: 32 }, { length: 256, rows: 8 }],
+    iterationTokens: 64,
+    prefixBytes: 1 << 16,
+    queue: 64,
+    now: () => clock++,
+    ...options,
+  });
+  return { engine, models };
+}
+
+export interface Ask {
+  readonly prompt?: readonly number[];
+  readonly guides?: readonly (readonly [model: string, weight: number])[];
+  readonly uses?: readonly GuideUse[];
+  readonly maxKl?: number;
+  readonly sampling?: Partial<Sampling>;
+  readonly maxTokens?: number;
+  readonly stops?: readonly string[];
+  readonly seed?: number;
+  readonly choice?: number;
+  readonly peak?: number;
+  readonly top?: number;
+}
+
+export function opening({
+  prompt = [1, 2, 3, 4],
+  guides = [],
+  uses,
+  maxKl,
+  sampling = {},
+  maxTokens = 20,
+  stops = [],
+  seed = 1,
+  choice = 0,
+  peak = 1,
+  top = 0,
+}: Ask = {}): Opening {
+  return {
+    lanes: [{ model: 'policy', prompt }, ...guides.map(([model]) => ({ model, prompt }))],
+    guidance: {
+      uses:
+        uses ??
+        guides.map(([, weight], i) => ({ plus: i + 1, minus: null, weight, entropyAbove: null })),
+      combine: 'sum',
+      maxKl: maxKl ?? null,
+    },
+    sampling: { ...PLAIN, ...sampling },
+    maxTokens,
+    stops,
+    peak: { least: peak, most: peak },
+    seed: BigInt(seed),
+    choice,
+    record: { top, guides: true },
+    salt: '',
+  };
+}

@@ -1,0 +1,140 @@
+/** Random checkpoints in a temporary folder, and running the graphs made of them. */
+
+import * as ort from 'onnxruntime-node';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { parseLlamaConfig, type LlamaConfig } from '../../../src/importer/config.ts';
+import { buildLlama, type LlamaOptions } from '../../../src/importer/llama.ts';
+import { TINY, writeRandomLlama, type RandomLlama } from '../../../src/importer/random.ts';
+import { openSafetensors, type TensorSource } from '../../../src/importer/safetensors.ts';
+
+export interface Checkpoint {
+  readonly folder: string;
+  readonly config: LlamaConfig;
+  readonly source: TensorSource;
+}
+
+const folders: string[] = [];
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
+
+/** A folder that lives as long as the test file runs. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coxswain-'));
+  folders.push(folder);
+  return folder;
+}
+
+export function randomCheckpoint(changes: Partial<RandomLlama> = {}): Checkpoint {
+  const folder = temporaryFolder();
+  writeRandomLlama(folder, { ...TINY, ...changes });
+  const config = parseLlamaConfig(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')));
+  return { folder, config, source: openSafetensors(join(folder, 'model.safetensors')) };
+}
+
+export const tokens = (length: number, seed = 1): number[] =>
+  Array.from({ length }, (_, i) => 1 + ((i * 37 + seed * 101 + ((i * i) % 17)) % 300));
+
+const int64 = (values: readonly number[], dims: readonly number[]) =>
+  new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
+const int32 = (values: readonly number[], dims: readonly number[]) =>
+  new ort.Tensor('int32', Int32Array.from(values), dims);
+
+/** Rows right-padded with 0. */
+function padded(rows: readonly (readonly number[])[], least = 1): ort.Tensor {
+  const length = Math.max(least, ...rows.map((row) => row.length));
+  const zeros = Array.from({ length }, () => 0);
+  const ids = rows.flatMap((row) => [...row, ...zeros.slice(row.length)]);
+  return int64(ids, [rows.length, length]);
+}
+
+export async function session({ config, source }: Checkpoint, options: LlamaOptions) {
+  return ort.InferenceSession.create(buildLlama(config, source, options));
+}
+
+function emptyCache({ layers, kvHeads, headDim }: LlamaConfig, rows: number) {
+  const none = () => new ort.Tensor('float32', new Float32Array(0), [rows, kvHeads, 0, headDim]);
+  const names = Array.from({ length: layers }, (_, i) => [`${i}.key`, `${i}.value`]).flat();
+  return Object.fromEntries(names.map((name) => [`past_key_values.${name}`, none()]));
+}
+
+/** A growing KV cache over the cached layout. */
+export class Decoder {
+  readonly #session: ort.InferenceSession;
+  readonly #config: LlamaConfig;
+  #cache: Record<string, ort.Tensor> = {};
+  #lengths: number[] = [];
+
+  private constructor(session: ort.InferenceSession, config: LlamaConfig) {
+    this.#session = session;
+    this.#config = config;
+  }
+
+  static async open(checkpoint: Checkpoint, weights: LlamaOptions['weights']): Promise<Decoder> {
+    return new Decoder(await session(checkpoint, { weights, layout: 'cached' }), checkpoint.config);
+  }
+
+  /** Logits of each row's last token. Rows of several tokens with a past need to be alone. */
+  async feed(rows: readonly (readonly number[])[]): Promise<Float32Array[]> {
+    const { vocab } = this.#config;
+    if (this.#lengths.length === 0) {
+      this.#lengths = rows.map(() => 0);
+      this.#cache = emptyCache(this.#config, rows.length);
+    }
+    this.#lengths = this.#lengths.map((length, i) => length + rows[i]!.length);
+    const out = await this.#session.run({
+      ...this.#cache,
+      input_ids: padded(rows),
+      seqlens_k: int32(
+        this.#lengths.map((length) => length - 1),
+        [rows.length],
+      ),
+      total_sequence_length: int32([Math.max(...this.#lengths)], []),
+      last_index: int64(
+        rows.map((row) => row.length - 1),
+        [rows.length],
+      ),
+    });
+    for (const [name, value] of Object.entries(out))
+      if (name.startsWith('present'))
+        this.#cache[name.replace('present', 'past_key_values')] = value;
+    const logits = out['logits']!.data as Float32Array;
+    return rows.map((_, i) => logits.slice(i * vocab, (i + 1) * vocab));
+  }
+}
+
+/** Scores of a batch, padded to the longest row, or to `least`. */
+export async function scores(
+  model: ort.InferenceSession,
+  rows: readonly (readonly number[])[],
+  least = 1,
+): Promise<number[]> {
+  const last_index = int64(
+    rows.map((row) => row.length - 1),
+    [rows.length],
+  );
+  const out = await model.run({ input_ids: padded(rows, least), last_index });
+  return [...(out['score']!.data as Float32Array)];
+}
+
+/** Logits at every position of one sequence in the genai layout, [tokens][vocab]. */
+export async function genaiLogits(
+  model: ort.InferenceSession,
+  config: LlamaConfig,
+  ids: readonly number[],
+): Promise<Float32Array[]> {
+  const feeds = {
+    ...emptyCache(config, 1),
+    input_ids: int64(ids, [1, ids.length]),
+    attention_mask: int64(
+      ids.map(() => 1),
+      [1, ids.length],
+    ),
+  };
+  const logits = (await model.run(feeds))['logits']!.data as Float32Array;
+  return ids.map((_, i) => logits.slice(i * config.vocab, (i + 1) * config.vocab));
+}
+
+export const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);

@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest';
+import { ServeError } from '../../../src/core/errors.ts';
+import { planner } from '../../../src/plan/parse.ts';
+import { catalog } from '../../fakes/catalog.ts';
+import { byteCodec } from '../../fakes/codec.ts';
+
+const parser = planner(catalog);
+const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const messages = [
+  { role: 'system', content: 'S' },
+  { role: 'user', content: 'U' },
+];
+
+const complete = (alignment: unknown, fields: object = {}) =>
+  parser.completion({ prompt: 'ab', max_tokens: 5, alignment, ...fields }, ambient);
+const chat = (alignment: unknown) =>
+  parser.chat({ messages, max_tokens: 5, alignment }, ambient).plan;
+const lanes = (alignment: unknown) => complete(alignment).plan.prompts[0]?.lanes;
+const uses = (alignment: unknown) => complete(alignment).plan.opening.guidance.uses;
+
+function refusal(alignment: unknown): ServeError {
+  try {
+    complete(alignment);
+  } catch (error) {
+    if (error instanceof ServeError) return error;
+    throw error;
+  }
+  throw new Error(`accepted ${JSON.stringify(alignment)}`);
+}
+
+describe('guides', () => {
+  test('read the request by their own codec, in lanes of their own', () => {
+    const guides = [
+      { model: 'arm-happy', weight: 1 },
+      { model: 'arm-kind', weight: -0.5 },
+    ];
+    expect(lanes({ guides })?.map(({ model }) => model)).toEqual([
+      'tales',
+      'arm-happy',
+      'arm-kind',
+    ]);
+    expect(uses({ guides })).toEqual([
+      { plus: 1, minus: null, weight: 1, entropyAbove: null },
+      { plus: 2, minus: null, weight: -0.5, entropyAbove: null },
+    ]);
+  });
+
+  test('of one model and prompt share a lane', () => {
+    const guides = [
+      { model: 'arm-happy', weight: 1 },
+      { plus: 'arm-happy', minus: 'arm-kind', weight: 1 },
+    ];
+    expect(lanes({ guides })).toHaveLength(3);
+    expect(uses({ guides })).toMatchObject([
+      { plus: 1, minus: null },
+      { plus: 1, minus: 2 },
+    ]);
+  });
+
+  test('of weight zero run no model, and keep their place in what is explained', () => {
+    const guides = [{ model: 'arm-happy', weight: 0 }, { model: 'arm-kind' }];
+    expect(lanes({ guides })?.map(({ model }) => model)).toEqual(['tales', 'arm-kind']);
+    expect(uses({ guides })).toMatchObject([{ plus: 1, weight: 1 }]);
+    expect(complete({ guides }).answer.guideOrder).toEqual([null, 0]);
+  });
+
+  test('may be a ratio against the policy, which costs no lane', () => {
+    const guides = [{ plus: 'arm-happy', minus: 'tales', weight: 1 }];
+    expect(lanes({ guides })).toHaveLength(2);
+    expect(uses({ guides })).toMatchObject([{ plus: 1, minus: 0 }]);
+  });
+
+  test('may bring their own prompt: a system message in a chat', () => {
+    const prompt = { system: 'Be glad' };
+    const plan = chat({ guides: [{ model: 'arm-happy', weight: 1, prompt }] });
+    expect(plan.prompts[0]?.lanes[1]?.prompt).toEqual(
+      byteCodec.chat([
+        { role: 'system', content: 'Be glad' },
+        { role: 'user', content: 'U' },
+      ]),
+    );
+  });
+
+  test('may bring their own prompt: the policy against itself', () => {
+    const guides = [{ plus: 'tales', minus: 'tales', weight: 1, plus_prompt: { text: 'glad' } }];
+    expect(lanes({ guides })?.map(({ prompt }) => prompt)).toEqual([
+      byteCodec.prompt('ab'),
+      byteCodec.prompt('glad'),
+    ]);
+    expect(uses({ guides })).toMatchObject([{ plus: 1, minus: 0 }]);
+  });
+
+  test('share lanes by what they say, so that lanes agree across prompts', () => {
+    const guides = [{ model: 'tales', weight: 1, prompt: { text: 'ab' } }];
+    const { plan } = complete({ guides }, { prompt: ['ab', 'cd'] });
+    expect(plan.prompts.map((prompt) => prompt.lanes.length)).toEqual([2, 2]);
+  });
+
+  test('may be masked by the entropy of the policy', () => {
+    const guides = [{ model: 'arm-happy', mask: { entropy_above: 1.5 } }];
+    expect(uses({ guides })).toMatchObject([{ entropyAbove: 1.5 }]);
+    expect(uses({ guides: [{ model: 'arm-happy', mask: 'all' }] })[0]?.entropyAbove).toBeNull();
+  });
+
+  test('of a shorter context bound the request', () => {
+    const error = refusal({ guides: [{ model: 'arm-short', prompt: { text: 'x'.repeat(30) } }] });
+    expect(error.code).toBe('context_length_exceeded');
+    expect(error.message).toContain('arm-short');
+  });
+});
+
+const happy = { model: 'arm-happy', weight: 1 };
+const refusals: [alignment: unknown, code: string, param: string][] = [
+  [{ strateggy: 1 }, 'unknown_parameter', 'alignment.strateggy'],
+  [JSON.parse('{"__proto__":{"explain":true}}'), 'unknown_parameter', 'alignment.__proto__'],
+  [{ guides: 7 }, 'invalid_value', 'alignment.guides'],
+  [{ guides: [7] }, 'invalid_value', 'alignment.guides[0]'],
+  [{ guides: [{}] }, 'invalid_value', 'alignment.guides[0].model'],
+  [{ guides: [{ model: 'nope' }] }, 'model_not_found', 'alignment.guides[0].model'],
+  [{ guides: [{ model: 'rm-happy-a' }] }, 'model_not_found', 'alignment.guides[0].model'],
+  [{ guides: [{ model: '__proto__' }] }, 'model_not_found', 'alignment.guides[0].model'],
+  [{ guides: [happy, { ...happy, weight: 'x' }] }, 'invalid_value', 'alignment.guides[1].weight'],
+  [{ guides: [{ ...happy, weight: 17 }] }, 'invalid_value', 'alignment.guides[0].weight'],
+  [{ guides: [{ ...happy, weight: Number.NaN }] }, 'invalid_value', 'alignment.guides[0].weight'],
+  [{ guides: [{ ...happy, wait: 1 }] }, 'unknown_parameter', 'alignment.guides[0].wait'],
+  [{ guides: [{ ...happy, mask: 'some' }] }, 'invalid_value', 'alignment.guides[0].mask'],
+  [{ guides: Array(100).fill(happy) }, 'invalid_value', 'alignment.guides'],
+  [{ guides: [{ plus: 'arm-happy' }] }, 'invalid_value', 'alignment.guides[0].minus'],
+  [
+    { guides: [{ plus: 'arm-happy', minus: 'nope' }] },
+    'model_not_found',
+    'alignment.guides[0].minus',
+  ],
+  [{ guides: [{ value: 'tvm' }] }, 'strategy_unavailable', 'alignment.guides[0].value'],
+  [
+    { guides: [{ ...happy, prompt: { system: 'x' } }] },
+    'invalid_value',
+    'alignment.guides[0].prompt.system',
+  ],
+  [{ combine: 'product' }, 'invalid_value', 'alignment.combine'],
+  [{ combine: 'mean', guides: [{ ...happy, weight: -1 }] }, 'invalid_value', 'alignment.combine'],
+  [{ max_kl: -1 }, 'invalid_value', 'alignment.max_kl'],
+  [{ explain: 'yes' }, 'invalid_value', 'alignment.explain'],
+  [{ strategy: 'sample' }, 'invalid_value', 'alignment.strategy'],
+  [{ strategy: {} }, 'invalid_value', 'alignment.strategy.type'],
+  [{ strategy: { type: 'nope' } }, 'invalid_value', 'alignment.strategy.type'],
+  [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
+  [{ strategy: { type: 'beam', width: 4 } }, 'strategy_unavailable', 'alignment.strategy.type'],
+  [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
+  [{ rewards: [{ model: 'rm-happy-a' }] }, 'strategy_unavailable', 'alignment.rewards'],
+  [{ ensemble: { lambda: 1 } }, 'strategy_unavailable', 'alignment.ensemble'],
+  [{ constraints: [{}] }, 'strategy_unavailable', 'alignment.constraints'],
+  [{ length: { mode: 'over' } }, 'strategy_unavailable', 'alignment.length'],
+  [{ budget: { tokens: 5 } }, 'strategy_unavailable', 'alignment.budget'],
+];
+
+test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, param) => {
+  const error = refusal(alignment);
+  expect(error).toMatchObject({ code, param });
+  expect(error.message).toContain(
+    param
+      .split('.')
+      .at(-1)
+      ?.replace(/\[\d+\]/, ''),
+  );
+});
+
+test('an alignment of empty parts is none', () => {
+  const empty = { guides: [], rewards: [], strategy: { type: 'sample' }, explain: null };
+  expect(complete(empty).plan).toEqual(complete(undefined).plan);
+});
