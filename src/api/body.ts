@@ -1,21 +1,56 @@
-/** The bytes of a request's body to a JSON value. */
+/** The bytes of a request's body, bounded, to a JSON value. */
 
-import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { ServeError } from '../core/errors.ts';
+import { show } from '../core/fields.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** @throws ServeError unless the body is JSON, and says so */
-export function jsonBody(req: Request): unknown {
-  const type = req.headers['content-type'] ?? '';
-  if (!/^application\/json\s*(;|$)/i.test(type))
-    throw new ServeError(
-      'unsupported_media_type',
-      `content-type is ${type === '' ? 'missing' : JSON.stringify(type.slice(0, 60))}; it must be application/json`,
-    );
-  const raw: unknown = req.body;
-  return parseJson(Buffer.isBuffer(raw) ? decoded(raw) : '');
+/** How long the rest of a body that is too large is thrown away, so that its sender gets to read the answer. */
+const DISCARD_MS = 500;
+
+/** @throws ServeError unless the body is JSON, says so, and holds at most `limit` bytes */
+export async function jsonBody(req: IncomingMessage, limit: number): Promise<unknown> {
+  const type = req.headers['content-type'];
+  if (type === undefined || !/^application\/json\s*(;|$)/i.test(type))
+    throw unsupported('content-type', type, 'application/json');
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity')
+    throw unsupported('content-encoding', encoding, 'left out: bodies are read as they are');
+  return parseJson(decoded(await bytesOf(req, limit)));
 }
+
+const unsupported = (header: string, given: string | undefined, rule: string): ServeError =>
+  new ServeError(
+    'unsupported_media_type',
+    `${header} is ${given === undefined ? 'missing' : show(given)}; it must be ${rule}`,
+  );
+
+function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let pieces: Buffer[] = [];
+    let length = 0;
+    let giveUp: NodeJS.Timeout | undefined;
+    const tooLarge = (): void => {
+      const message = `the request body is larger than ${limit} bytes, which is all this server reads`;
+      reject(new ServeError('body_too_large', message));
+    };
+    req.on('data', (piece: Buffer) => {
+      length += piece.length;
+      if (length <= limit) return void pieces.push(piece);
+      pieces = [];
+      giveUp ??= setTimeout(tooLarge, DISCARD_MS);
+    });
+    req.on('end', () => (length <= limit ? resolve(Buffer.concat(pieces)) : tooLarge()));
+    req.on('error', () => reject(brokenOff));
+    req.on('close', () => {
+      clearTimeout(giveUp);
+      reject(brokenOff); // does nothing after `end`
+    });
+  });
+}
+
+const brokenOff = new ServeError('invalid_json', 'the request body broke off');
 
 function decoded(bytes: Buffer): string {
   try {
@@ -25,12 +60,13 @@ function decoded(bytes: Buffer): string {
   }
 }
 
+/** @throws ServeError with the parser's reason */
 export function parseJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
     return value;
   } catch (error) {
     const why = error instanceof Error ? error.message.slice(0, 120) : '';
-    throw new ServeError('invalid_json', `the request body is not valid JSON: ${why}`);
+    throw new ServeError('invalid_json', `this is not valid JSON: ${why}`);
   }
 }

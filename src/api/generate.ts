@@ -32,7 +32,8 @@ export const generate =
       res.on('close', () => {
         if (!res.writableFinished) task.abort();
       });
-      const admitted = task.admit(jsonBody(req), { socket: false });
+      const body = await jsonBody(req, context.settings.body_bytes);
+      const admitted = task.admit(body, { socket: false });
       const exchange = { res, surface, context, admitted, meter: task.meter, signal: task.signal };
       return admitted.answer.stream ? streamed(exchange) : whole(exchange);
     });

@@ -47,24 +47,11 @@ export function draining(): ServeError {
   return new ServeError('draining', 'this server is stopping and takes no new requests');
 }
 
-/** What the body parser and the router throw, in our words. */
+/** What the router throws, in our words. */
 export function knownFailure(error: unknown): Failure {
-  if (error instanceof ServeError) return toFailure(error);
-  const kind = typeof error === 'object' && error !== null && 'type' in error ? error.type : null;
   const status =
     typeof error === 'object' && error !== null && 'status' in error ? error.status : 500;
-  const failure = (code: ErrorCode, message: string): Failure => ({ code, message, param: null });
-  switch (kind) {
-    case 'entity.too.large':
-      return failure('body_too_large', 'the request body is too large');
-    case 'encoding.unsupported':
-      return failure(
-        'unsupported_media_type',
-        'content-encoding must be gzip, deflate, br or left out',
-      );
-    default:
-      return typeof status === 'number' && status >= 400 && status < 500
-        ? failure('invalid_value', 'the request could not be read')
-        : toFailure(error);
-  }
+  if (error instanceof ServeError || typeof status !== 'number' || status >= 500)
+    return toFailure(error);
+  return { code: 'invalid_value', message: 'the request could not be read', param: null };
 }

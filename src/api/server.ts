@@ -64,12 +64,11 @@ function application(context: Context): Express {
     res.setHeader('x-request-id', chosenId(req) ?? context.ambient.id('req_'));
     next();
   });
-  const body = express.raw({ type: () => true, limit: context.settings.body_bytes });
   const get = (path: string, handler: Handler): void => {
     app.route(path).get(handler).all(otherMethod('GET, HEAD'));
   };
   const post = (path: string, handler: Handler): void => {
-    app.route(path).post(body, handler).all(otherMethod('POST'));
+    app.route(path).post(handler).all(otherMethod('POST'));
   };
   for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
   post(
@@ -107,9 +106,9 @@ function wildcard(req: Request): string {
 
 const json =
   (context: Context, answer: (raw: unknown) => object): Handler =>
-  (req, res) => {
+  async (req, res) => {
     if (context.work.draining) throw draining();
-    res.json(answer(jsonBody(req)));
+    res.json(answer(await jsonBody(req, context.settings.body_bytes)));
   };
 
 const otherMethod =

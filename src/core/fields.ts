@@ -37,6 +37,12 @@ export const list = <S extends z.ZodType>(item: S, longest: number, shortest = 0
     .pipe(z.array(item, rule));
 };
 
+/** An object of any keys that fit `key`. */
+export const table = <S extends z.ZodType>(key: z.ZodString, value: S, rule: string) =>
+  z.record(key, value, {
+    error: (issue) => (issue.code === 'invalid_key' ? issue.issues[0]?.message : rule),
+  });
+
 /** An object that knows all its keys. */
 export const strict = <S extends z.core.$ZodLooseShape>(shape: S) =>
   z.strictObject(shape, { error: (issue) => objectRule(issue.code, Object.keys(shape)) });

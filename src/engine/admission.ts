@@ -37,14 +37,14 @@ export class Admission {
         `this request needs ${peak.least} branches at once; its guides and length leave room for ${most}`,
         'alignment.strategy',
       );
-    if (this.#queue.length >= this.#limit)
-      throw new ServeError('queue_full', `${this.#limit} requests are waiting; try again later`);
     return new Promise((resolve, reject) => {
-      const abort = (): void => {
+      const leave = (reason: Error): void => {
+        signal.removeEventListener('abort', abort);
         this.#queue.splice(this.#queue.indexOf(entry), 1);
-        reject(signal.reason as Error);
-        this.admit();
+        reject(reason);
+        this.#admit();
       };
+      const abort = (): void => leave(signal.reason as Error);
       const entry: Waiting = {
         pools,
         peak,
@@ -53,19 +53,23 @@ export class Admission {
           resolve(width);
         },
       };
-      signal.addEventListener('abort', abort, { once: true });
+      signal.addEventListener('abort', abort);
       this.#queue.push(entry);
-      this.admit();
+      this.#admit();
+      if (this.#queue.length > this.#limit)
+        leave(
+          new ServeError('queue_full', `${this.#limit} requests are waiting; try again later`),
+        );
     });
   }
 
   leave(pools: readonly SlotPool[], width: number): void {
     for (const pool of pools) pool.promise(-width);
-    this.admit();
+    this.#admit();
   }
 
   /** Starts whoever is first as long as there is room: a large request is not overtaken for ever. */
-  admit(): void {
+  #admit(): void {
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       const { pools, peak, start } = next;
       const room = Math.min(...pools.map((pool) => Math.floor(pool.free / demand(pools, pool))));

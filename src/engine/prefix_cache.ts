@@ -50,6 +50,11 @@ export class PrefixCache {
     return this.#entries.calculatedSize;
   }
 
+  /** Prefixes that can be found. */
+  get names(): number {
+    return this.#starts.size;
+  }
+
   /** @param space model and salt: what is cached in one is never found in another */
   find(space: string, tokens: readonly Token[]): Hit | null {
     this.queries++;

@@ -61,9 +61,9 @@ export class SlotPool {
   }
 
   release(slot: Slot): void {
+    if (this.#slots[slot.row] !== slot)
+      throw new Error(`${this.model.name}: a slot was released twice`);
     const last = this.#slots.pop()!;
-    if (this.#slots[slot.row] !== slot && last !== slot)
-      throw new Error(`${this.model.name}: slot ${slot.row} was released twice`);
     if (last !== slot) {
       this.rows.copy(last.row, slot.row, last.cached);
       this.#place(last, slot.row);

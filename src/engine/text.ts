@@ -4,7 +4,8 @@ import type { Vocabulary } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 
 const NOTHING = new Uint8Array(0);
-const decoder = new TextDecoder();
+/** Of pieces of a text: U+FEFF at the start of one is a character, not a byte order mark. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class BranchText {
   readonly #vocabulary: Vocabulary;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
-import { check, integer, number, oneOf, strict, text } from '../core/fields.ts';
+import { check, integer, number, oneOf, strict, table, text } from '../core/fields.ts';
 
 /** What the operator got wrong; its message is meant for them, and the server does not start. */
 export class ConfigError extends Error {
@@ -16,14 +16,16 @@ export class ConfigError extends Error {
 const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 };
 const SIZE = 'a number of bytes, or one with a unit (1024 based) such as 64MB or 1GB';
 
-const size = z.union([z.int().min(0), z.string()], { error: SIZE }).transform((raw, context) => {
-  if (typeof raw === 'number') return raw;
-  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB)$/.exec(raw) ?? [];
-  if (amount !== undefined && unit !== undefined)
-    return Math.floor(Number(amount) * (UNITS[unit] ?? 1));
-  context.addIssue({ code: 'custom', message: SIZE, input: raw });
-  return z.NEVER;
-});
+const size = z
+  .union([z.int().min(0, SIZE), z.string()], { error: SIZE })
+  .transform((raw, context) => {
+    if (typeof raw === 'number') return raw;
+    const [, amount, unit] = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB)$/.exec(raw) ?? [];
+    if (amount !== undefined && unit !== undefined)
+      return Math.floor(Number(amount) * (UNITS[unit] ?? 1));
+    context.addIssue({ code: 'custom', message: SIZE, input: raw });
+    return z.NEVER;
+  });
 
 const server = strict({
   host: text(255, 1).default('127.0.0.1'),
@@ -83,8 +85,8 @@ const schema = strict({
   engine: engine.prefault({}),
   limits: limits.prefault({}),
   policy: text(256, 1),
-  models: z.record(text(256, 1), model, 'an object of models by name'),
-  presets: z.record(text(256, 1), preset, 'an object of presets by name').default({}),
+  models: table(text(256, 1), model, 'an object of models by name'),
+  presets: table(text(256, 1), preset, 'an object of presets by name').default({}),
 });
 
 export type Config = z.output<typeof schema> & {

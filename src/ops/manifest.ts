@@ -5,7 +5,7 @@ import { closeSync, lstatSync, openSync, readFileSync, readSync, realpathSync } 
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
-import { check, integer, oneOf, strict, text } from '../core/fields.ts';
+import { check, integer, oneOf, strict, table, text } from '../core/fields.ts';
 import { ConfigError, reason } from './config.ts';
 
 const schema = strict({
@@ -18,8 +18,8 @@ const schema = strict({
   weights: text(64, 1),
   /** Seconds since the epoch. */
   created: integer(0, Number.MAX_SAFE_INTEGER),
-  files: z.record(
-    z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/, 'a plain file name'),
+  files: table(
+    z.string('a string').regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/, 'a plain file name'),
     strict({
       bytes: integer(0, Number.MAX_SAFE_INTEGER),
       sha256: z.string('a string').regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'),
@@ -27,7 +27,7 @@ const schema = strict({
     'an object of files by name',
   ),
   /** Measured once, so that requests need not say it: a reward's mean and quantiles, say. */
-  facts: z.record(z.string(), z.unknown()),
+  facts: table(z.string(), z.unknown(), 'an object'),
 });
 
 export type Manifest = z.output<typeof schema> & {

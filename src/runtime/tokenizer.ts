@@ -102,7 +102,7 @@ function render(
     );
 }
 
-const utf8 = new TextDecoder();
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 function join8(parts: readonly Uint8Array[]): string {
   return utf8.decode(Buffer.concat(parts));

@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util';
 import { median, type Figures } from './closed_loop.ts';
 import { loadLocal, type LocalFigures, type Window } from './local.ts';
 import { measurePeer } from './peer.ts';
-import { serve } from './served.ts';
+import { serve } from '../support/server.ts';
+import { measureServed } from './served.ts';
 import { largeStage, packStage, type Stage } from './stage.ts';
 
 const { values: options } = parseArgs({
@@ -89,14 +90,14 @@ async function inProcess(stage: Stage, all: readonly Setting[]): Promise<Row[]> 
 }
 
 async function overHttp(stage: Stage, all: readonly Setting[]): Promise<Row[]> {
-  await using server = await serve(stage.config);
+  await using server = await serve(['--config', stage.config]);
   const rows: Row[] = [];
   for (const streams of STREAMS)
     for (const setting of all) {
       const bodies = Array.from({ length: 97 }, (_, i) => bodyOf(setting, i));
       const figures: Figures[] = [];
       for (let round = 0; round < ROUNDS; round++)
-        figures.push(await server.measure(streams, WINDOW, bodies));
+        figures.push(await measureServed(server.port, streams, WINDOW, bodies));
       rows.push(row(stage, 'HTTP SSE', setting.guides, streams, figures));
     }
   return rows;

@@ -36,7 +36,7 @@ export async function measurePeer(
       max_new_tokens: newTokens,
       min_new_tokens: newTokens,
       do_sample: false,
-    } as never)) as { dims: number[] };
+    } as never)) as Tensor;
     const tokens = batch * (output.dims[1]! - promptTokens);
     if (i > 0) rates.push((1000 * tokens) / (performance.now() - started)); // the first run warms up
   }

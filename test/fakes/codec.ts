@@ -27,9 +27,9 @@ export const byteCodec: Codec = {
     return [0, ...messages.flatMap(({ role, content }) => [ROLES[role], ...encode(content)]), 3];
   },
   decode: (tokens, special = false) =>
-    special
-      ? tokens
-          .map((token) => (token < SPECIAL ? `<|${token}|>` : byteCodec.decode([token])))
-          .join('')
-      : Buffer.concat(tokens.map(bytesOf)).toString('utf8'),
+    Buffer.concat(
+      tokens.map((token) =>
+        special && token < SPECIAL ? Buffer.from(`<|${token}|>`) : bytesOf(token),
+      ),
+    ).toString('utf8'),
 };

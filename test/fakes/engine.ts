@@ -21,9 +21,10 @@ export const PLAIN: Sampling = {
   logitBias: [],
 };
 
-export function fakeEngine(
-  options: Partial<EngineOptions> & { endBias?: number } = {},
-): { engine: DecodeEngine; models: Record<'policy' | 'kind' | 'bold', FakeModel> } {
+export function fakeEngine(options: Partial<EngineOptions> & { endBias?: number } = {}): {
+  engine: DecodeEngine;
+  models: Record<'policy' | 'kind' | 'bold', FakeModel>;
+} {
   const size = { endBias: options.endBias ?? -1 };
   const models = {
     policy: fakeModel('policy', size),
@@ -36,7 +37,10 @@ export function fakeEngine(
     tails: fakeTails({ vocab: VOCAB }),
     vocabulary: fakeVocabulary(VOCAB),
     laneWeights,
-    classes: [{ length: 64, rows: 32 }, { length: 256, rows: 8 }],
+    classes: [
+      { length: 64, rows: 32 },
+      { length: 256, rows: 8 },
+    ],
     iterationTokens: 64,
     prefixBytes: 1 << 16,
     queue: 64,

@@ -40,12 +40,22 @@ class Cells implements KvBlock {
 
 export interface FakeModel extends LanguageModel {
   /** Rows stepped, tokens prefilled, runs of each kind. */
-  readonly work: { steps: number; rows: number; prefills: number; prefillTokens: number; copies: number };
+  readonly work: {
+    steps: number;
+    rows: number;
+    prefills: number;
+    prefillTokens: number;
+    copies: number;
+  };
 }
 
 export function fakeModel(
   name: string,
-  { width = 27, context = 256, endBias = -1 }: { width?: number; context?: number; endBias?: number } = {},
+  {
+    width = 27,
+    context = 256,
+    endBias = -1,
+  }: { width?: number; context?: number; endBias?: number } = {},
 ): FakeModel {
   const work = { steps: 0, rows: 0, prefills: 0, prefillTokens: 0, copies: 0 };
   const logitsOf = (cells: readonly Cell[]): Float32Array => {
@@ -82,7 +92,13 @@ class FakeRows implements KvRows {
     work: FakeModel['work'],
     width: number,
   ) {
-    [this.rows, this.length, this.#logitsOf, this.#work, this.#width] = [rows, length, logitsOf, work, width];
+    [this.rows, this.length, this.#logitsOf, this.#work, this.#width] = [
+      rows,
+      length,
+      logitsOf,
+      work,
+      width,
+    ];
     this.#cells = Array.from({ length: rows }, () => []);
   }
 
@@ -102,7 +118,11 @@ class FakeRows implements KvRows {
     this.#work.prefillTokens += tokens.length;
     // One token alone is a step to a real model, whoever asks for it.
     const stepped = tokens.length === 1;
-    this.#write(row, from, tokens.map((token) => ({ token, stepped })));
+    this.#write(
+      row,
+      from,
+      tokens.map((token) => ({ token, stepped })),
+    );
     return this.#logitsOf(this.#cells[row]!);
   }
 
@@ -134,12 +154,14 @@ class FakeRows implements KvRows {
 
   #held(row: number, length: number): Cell[] {
     const cells = this.#cells[row]!;
-    if (cells.length < length) throw new Error(`row ${row} holds ${cells.length} positions, not ${length}`);
+    if (cells.length < length)
+      throw new Error(`row ${row} holds ${cells.length} positions, not ${length}`);
     return cells.slice(0, length);
   }
 
   #write(row: number, at: number, cells: readonly Cell[]): void {
-    if (at + cells.length > this.length) throw new Error(`position ${at + cells.length} of ${this.length}`);
+    if (at + cells.length > this.length)
+      throw new Error(`position ${at + cells.length} of ${this.length}`);
     this.#cells[row] = [...this.#held(row, at), ...cells];
   }
 }

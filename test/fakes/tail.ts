@@ -27,7 +27,11 @@ export function fakeTail(
         ]);
         for (const token of banned) logits[0]![token] = -Infinity;
         const w = lanes.map((_lane, k) => weights[row * lanes.length + k]!);
-        return mixRow(logits, lanes.length === 1 ? [1] : w, tempered ? inverseTemperature[row]! : 1);
+        return mixRow(
+          logits,
+          lanes.length === 1 ? [1] : w,
+          tempered ? inverseTemperature[row]! : 1,
+        );
       });
       const k = Math.min(64, vocab);
       const flat = (pick: (row: Row) => Iterable<number>): Float64Array =>
@@ -37,7 +41,9 @@ export function fakeTail(
       );
       return {
         combined: flat((row) => row.combined),
-        topValues: Float64Array.from(all.flatMap((row, i) => order[i]!.map((t) => row.combined[t]!))),
+        topValues: Float64Array.from(
+          all.flatMap((row, i) => order[i]!.map((t) => row.combined[t]!)),
+        ),
         topTokens: Int32Array.from(order.flat().flatMap((t) => [t, 0])),
         k,
         logZ: flat((row) => [row.logZ]),
@@ -75,7 +81,14 @@ function mixRow(logits: readonly number[][], weights: readonly number[], inverse
     if (logits.length > 1) kl += Math.exp(c - logZ) * (c - logZ - base[v]!);
     entropy -= Math.exp(base[v]!) * base[v]!;
   });
-  return { combined, logZ, logZTempered: logSumExp(combined.map((c) => c * inverse)), norms, kl, entropy };
+  return {
+    combined,
+    logZ,
+    logZTempered: logSumExp(combined.map((c) => c * inverse)),
+    norms,
+    kl,
+    entropy,
+  };
 }
 
 export function logSumExp(x: readonly number[] | Reals): number {

@@ -1,0 +1,28 @@
+# Stage 1 compiles; stage 2 holds what runs: no compiler, no dev dependencies, no root.
+FROM node:20-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build && npm prune --omit=dev
+
+FROM node:20-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY config config
+COPY models models
+USER node
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=2s --start-period=10s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:8000/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# node itself is process 1 and gets SIGTERM: the server drains.
+CMD ["node", "dist/cli.js", "serve", "--host", "0.0.0.0"]
+
+# A GPU image starts from one with CUDA's libraries and fetches ONNX Runtime's CUDA provider when it is built:
+#   FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04   (and Node 20 in it)
+#   RUN ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false
+# This version runs its models on the CPU provider only; the command is here for the one that does not.

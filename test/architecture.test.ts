@@ -1,0 +1,71 @@
+/** Which folder may import which. A new arrow is a design decision: it is made here, in review. */
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+
+/** A folder may always import itself; files beside the folders compose everything. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  strategies: ['core'],
+  guides: ['core'],
+  engine: ['core'],
+  rewards: ['core'],
+  runtime: ['core'],
+  ops: ['core'],
+  importer: ['core', 'runtime'],
+  plan: ['core', 'strategies'],
+  run: ['core', 'plan', 'strategies', 'guides'],
+  api: ['core', 'plan', 'ops'],
+};
+
+/** Packages that live behind one file, or one folder. */
+const BEHIND: Readonly<Record<string, RegExp>> = {
+  koffi: /^runtime\/ort/,
+  'onnxruntime-node': /^runtime\/ort/,
+  '@huggingface/tokenizers': /^runtime\/tokenizer\.ts$/,
+  '@huggingface/jinja': /^runtime\/tokenizer\.ts$/,
+  express: /^api\//,
+  ws: /^api\//,
+  'prom-client': /^ops\/metrics\.ts$/,
+  pino: /^ops\/log\.ts$/,
+  yaml: /^ops\/config\.ts$/,
+  'lru-cache': /^engine\/prefix_cache\.ts$/,
+};
+
+const root = join(import.meta.dirname, '../src');
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+);
+const IMPORT = /^(?:import|export) [^;]*?from '([^']+)';|^import '([^']+)';/gms;
+
+const importsOf = (file: string): string[] =>
+  [...readFileSync(join(root, file), 'utf8').matchAll(IMPORT)].map(
+    ([, from, bare]) => from ?? bare ?? '',
+  );
+
+/** '' for files beside the folders. */
+const folderOf = (path: string): string => (path.includes('/') ? (path.split('/')[0] ?? '') : '');
+
+test.each(files.filter((file) => folderOf(file) !== ''))('%s imports down the table', (file) => {
+  const from = folderOf(file);
+  const allowed = MAY_IMPORT[from];
+  expect(allowed, `${from}/ is not in the table`).toBeDefined();
+  for (const target of importsOf(file).filter((path) => path.startsWith('.'))) {
+    const path = relative(root, join(root, dirname(file), target));
+    const to = folderOf(path);
+    if (to !== from)
+      expect(
+        allowed,
+        `${file} imports ${path}; ${from}/ may import ${allowed?.join(', ')}`,
+      ).toContain(to);
+  }
+});
+
+test.each(files)('%s keeps dependencies behind their files, and is at most 300 lines', (file) => {
+  for (const target of importsOf(file)) {
+    const place = BEHIND[target];
+    if (place) expect(file, `${target} lives behind ${String(place)}`).toMatch(place);
+  }
+  expect(readFileSync(join(root, file), 'utf8').split('\n').length).toBeLessThanOrEqual(301);
+});

@@ -1,0 +1,25 @@
+/** One ONNX Runtime for a test file, with what was opened on it closed at the end. */
+
+import { afterAll } from 'vitest';
+import { Ort } from '../../src/runtime/ort.ts';
+
+let shared: Ort | null = null;
+const opened: Disposable[] = [];
+
+afterAll(() => {
+  for (const one of opened.toReversed()) one[Symbol.dispose]();
+  opened.length = 0;
+  shared?.[Symbol.dispose]();
+  shared = null;
+});
+
+/** One thread: other test files run beside this one. */
+export function testOrt(): Ort {
+  return (shared ??= new Ort({ threads: 1 }));
+}
+
+/** Closes `one` after the last test of the file, the youngest first. */
+export function closing<T extends Disposable>(one: T): T {
+  opened.push(one);
+  return one;
+}

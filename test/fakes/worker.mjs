@@ -1,0 +1,58 @@
+/**
+ * An inference process without inference, for the tests of its parent. Plans are {id, say, events}: `events` commits,
+ * then the end; `say: 'die'` kills it, `say: 'wait'` waits for its abort. argv: 'fatal', 'silent' or nothing.
+ */
+
+const requests = new Map();
+const send = (message) => process.send(message);
+const events = (id, list) => send({ kind: 'events', batch: [[id, list]] });
+const commit = { kind: 'commit', choice: 0, text: 'x', draws: [], tokens: 1 };
+
+function pump(id) {
+  const request = requests.get(id);
+  if (!request || request.paused) return;
+  if (request.left-- === 0) {
+    requests.delete(id);
+    return events(id, [{ kind: 'end', cancelled: false }]);
+  }
+  events(id, [{ ...commit, text: String(request.left) }]);
+  setImmediate(() => pump(id));
+}
+
+const handlers = {
+  start({ plan }) {
+    if (plan.say === 'die') process.exit(3);
+    requests.set(plan.id, { left: plan.events ?? 0, paused: false, pauses: 0 });
+    if (plan.say !== 'wait') pump(plan.id);
+  },
+  abort({ id }) {
+    if (requests.delete(id)) events(id, [{ kind: 'end', cancelled: true }]);
+  },
+  pause({ id }) {
+    const request = requests.get(id);
+    if (request) request.paused = true;
+  },
+  resume({ id }) {
+    const request = requests.get(id);
+    if (!request) return;
+    request.paused = false;
+    pump(id);
+  },
+  snapshot({ seq }) {
+    const paused = [...requests.values()].filter((request) => request.paused).length;
+    send({
+      kind: 'snapshot',
+      seq,
+      snapshot: { requestsRunning: requests.size, requestsWaiting: paused },
+    });
+  },
+  stop() {
+    process.exit(0);
+  },
+};
+
+process.on('message', (message) => handlers[message.kind](message));
+process.on('disconnect', () => process.exit(0));
+if (process.argv[2] === 'fatal') {
+  process.send({ kind: 'fatal', message: 'model.onnx is damaged' }, () => process.exit(1));
+} else if (process.argv[2] !== 'silent') send({ kind: 'ready', loadMs: 5 });

@@ -1,0 +1,104 @@
+/** The whole server as a process: drain, disconnects, a killed inference process, restarts. */
+
+import { execFileSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { serve } from '../support/server.ts';
+
+const NEVER_ENDS = { '0': -100 };
+
+interface Body {
+  readonly [field: string]: unknown;
+}
+
+const post = (base: string, body: Body, init: RequestInit = {}): Promise<Response> =>
+  fetch(`${base}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'tales', prompt: 'One day, Tom', ...body }),
+    ...init,
+  });
+
+async function gauge(base: string, name: string): Promise<number> {
+  const text = await (await fetch(`${base}/metrics`)).text();
+  const line = text.split('\n').find((l) => l.startsWith(name) && !l.startsWith('#'));
+  return Number(line?.split(' ').at(-1));
+}
+
+async function eventually(holds: () => Promise<boolean>, ms = 5000): Promise<boolean> {
+  for (const end = Date.now() + ms; Date.now() < end;) {
+    if (await holds()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
+
+test('on SIGTERM it is not ready, finishes what runs, and exits with 0', async () => {
+  await using server = await serve();
+  const running = await post(server.base, {
+    max_tokens: 300,
+    logit_bias: NEVER_ENDS,
+    stream: true,
+  });
+  const reader = running.body!.getReader();
+  await reader.read();
+  const exit = server.stop('SIGTERM');
+  expect(
+    await eventually(async () => (await fetch(`${server.base}/ready`)).status === 503, 1000),
+  ).toBe(true);
+  let text = '';
+  for (let part = await reader.read(); !part.done; part = await reader.read())
+    text += Buffer.from(part.value).toString();
+  expect(text).toContain('"finish_reason":"length"');
+  expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+  expect(await exit).toBe(0);
+}, 60_000);
+
+test('a reader that leaves frees its slots, and its neighbour’s text is unchanged', async () => {
+  await using server = await serve();
+  const ask = { max_tokens: 250, logit_bias: NEVER_ENDS, seed: 9 };
+  const alone: unknown = await (await post(server.base, ask)).json();
+  const leave = new AbortController();
+  const leaving = Array.from({ length: 8 }, (_, seed) =>
+    post(server.base, { ...ask, seed, n: 4, stream: true }, { signal: leave.signal }),
+  );
+  const neighbour = post(server.base, ask);
+  await Promise.all(leaving.map(async (response) => (await response).body!.getReader().read()));
+  leave.abort();
+  const beside: unknown = await (await neighbour).json();
+  const text = (answer: unknown): string =>
+    (answer as { choices: { text: string }[] }).choices[0]!.text;
+  expect(text(beside)).toBe(text(alone));
+  expect(
+    await eventually(async () => (await gauge(server.base, 'coxswain_requests_running')) === 0),
+  ).toBe(true);
+  expect(await gauge(server.base, 'coxswain_kv_cache_usage_ratio')).toBe(0);
+}, 60_000);
+
+test('a killed inference process fails what ran on it with a clear error, and is started again', async () => {
+  await using server = await serve();
+  const running = await post(server.base, {
+    max_tokens: 350,
+    logit_bias: NEVER_ENDS,
+    stream: true,
+  });
+  const child = execFileSync('ps', ['-o', 'pid=', '--ppid', `${server.pid}`], { encoding: 'utf8' });
+  process.kill(Number(child.trim().split('\n')[0]), 'SIGKILL');
+  expect(await running.text()).toContain('"error"');
+  expect(await eventually(async () => (await fetch(`${server.base}/ready`)).ok, 10_000)).toBe(true);
+  expect((await post(server.base, { max_tokens: 3 })).status).toBe(200);
+}, 60_000);
+
+test('the same seeds give the same bytes after a restart', async () => {
+  const answers = async (): Promise<string[]> => {
+    await using server = await serve();
+    return Promise.all(
+      Array.from({ length: 12 }, async (_, seed) => {
+        const guides = seed % 2 === 0 ? [] : [{ model: 'arm-kind', weight: seed / 10 - 0.5 }];
+        const ask = { max_tokens: 50, seed, logprobs: 1, alignment: { guides } };
+        const { choices } = (await (await post(server.base, ask)).json()) as { choices: unknown };
+        return JSON.stringify(choices);
+      }),
+    );
+  };
+  expect(await answers()).toEqual(await answers());
+}, 60_000);
