@@ -41,7 +41,7 @@ export async function conduct(
     throw error;
   } finally {
     meter.end(code);
-    context.log.info({ request, endpoint: surface.endpoint, code, ...meter.tally });
+    context.log.info({ request, endpoint: surface.endpoint, code, ...meter.tally }, 'request');
     context.work.end(controller);
   }
 }

@@ -21,6 +21,9 @@ export interface Context {
   readonly work: Work;
 }
 
+/** An abort takes effect by the next iteration. */
+const ABORT_MS = 1000;
+
 /** Requests in flight, over HTTP and WebSocket. */
 export class Work {
   readonly #running = new Set<AbortController>();
@@ -43,12 +46,15 @@ export class Work {
     if (this.#running.size === 0) this.#onIdle?.();
   }
 
-  /** Resolves when nothing runs any more; what still does after `ms` is aborted. */
+  /** Resolves when nothing runs any more. What still does after `ms` is aborted, and given little time to notice. */
   async drain(ms: number): Promise<void> {
     this.#draining = true;
     if (this.#running.size === 0) return;
     const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
-    const timer = setTimeout(() => this.#running.forEach((each) => each.abort()), ms);
+    const timer = setTimeout(() => {
+      for (const each of this.#running) each.abort();
+      setTimeout(() => this.#onIdle?.(), ABORT_MS).unref();
+    }, ms);
     await idle;
     clearTimeout(timer);
   }

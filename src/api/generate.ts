@@ -1,6 +1,7 @@
 /** The HTTP handler of an endpoint that generates, streaming or not. A client that leaves aborts its request. */
 
 import type { Request, Response } from 'express';
+import { toFailure } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
 import type { Meter } from '../ops/meter.ts';
 import type { Admitted } from '../plan/request.ts';
@@ -10,7 +11,7 @@ import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import { CUT_OFF, relay } from './relay.ts';
 import type { Ending } from './relay.ts';
-import { errorBody, requestId, sendFailure } from './reply.ts';
+import { cutShort, errorBody, requestId, sendFailure } from './reply.ts';
 import { SseSink } from './sse.ts';
 import type { Surface } from './surface.ts';
 import { Collector } from './whole.ts';
@@ -44,12 +45,18 @@ async function streamed(exchange: Exchange): Promise<Ending> {
   const slow = (): void => metrics.count('ws_slow_closed_total');
   const sink = new SseSink(res, settings.slow_reader_ms, slow);
   const writer = new ChunkWriter(surface, admitted.answer, ambient.seconds());
-  const ending = await relay(inference.submit(admitted.plan, signal), writer, meter, sink);
+  const events = inference.submit(admitted.plan, signal);
+  const ending = toldTo(res, await relay(events, writer, meter, sink));
   if (ending.kind === 'ok') sink.end();
   else if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
   else if (ending.kind === 'failed') sink.end(errorBody(ending.failure, requestId(res)));
-  else res.destroy();
   return ending;
+}
+
+/** A client that is still there did not cancel: the server did, since it stops. */
+function toldTo(res: Response, ending: Ending): Ending {
+  if (ending.kind !== 'cancelled' || res.destroyed) return ending;
+  return { kind: 'failed', failure: toFailure(cutShort()) };
 }
 
 async function whole(exchange: Exchange): Promise<Ending> {
@@ -69,8 +76,9 @@ async function whole(exchange: Exchange): Promise<Ending> {
       return event;
     } else if (event.kind === 'end') {
       if (event.cancelled) {
-        res.destroy();
-        return { kind: 'cancelled' };
+        const ending = toldTo(res, { kind: 'cancelled' });
+        if (ending.kind === 'failed') sendFailure(res, ending.failure);
+        return ending;
       }
       const created = context.ambient.seconds();
       res.json(collector.response(surface, admitted.answer, created, reports));

@@ -1,18 +1,19 @@
-/** GET /v1/models and /v1/models/{id}: the policy, the presets, and what may guide or judge it. */
+/** GET /v1/models and /v1/models/{id}. The list holds what answers: the policy and its presets, with what may guide or judge them. */
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
-import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
 import { policyCard } from '../plan/catalog.ts';
+import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
 
-/** Only the policy and its presets answer; the role says so of the others. */
 export function listModels(catalog: Catalog): object {
-  const cards = [...catalog.models.values()].map((card) => modelOf(card, catalog));
   const presets = [...catalog.presets.values()].map((preset) => presetOf(preset, catalog));
-  return { object: 'list', data: [...cards, ...presets] };
+  return { object: 'list', data: [modelOf(policyCard(catalog), catalog), ...presets] };
 }
 
-/** @throws ServeError if there is none of that name */
+/**
+ * Guides and rewards too, which are not listed since they do not answer.
+ * @throws ServeError if there is none of that name
+ */
 export function oneModel(catalog: Catalog, name: string): object {
   const preset = catalog.presets.get(name);
   if (preset) return presetOf(preset, catalog);
@@ -22,21 +23,31 @@ export function oneModel(catalog: Catalog, name: string): object {
   throw new ServeError('model_not_found', `no model ${show(name)}; models here: ${known}`, 'model');
 }
 
-function modelOf({ name, created, role, context, reads }: ModelCard, catalog: Catalog): object {
-  const max_model_len = Math.min(context, catalog.maxLength);
-  const alignment = { role, ...(reads === undefined ? {} : { reads }) };
-  return { id: name, object: 'model', created, owned_by: 'coxswain', max_model_len, alignment };
+const entry = (id: string, { created, context }: ModelCard, catalog: Catalog) => ({
+  id,
+  object: 'model',
+  created,
+  owned_by: 'coxswain',
+  max_model_len: Math.min(context, catalog.maxLength),
+});
+
+function modelOf(card: ModelCard, catalog: Catalog): object {
+  const { name, role, reads } = card;
+  const known =
+    role === 'policy' ? { role, ...alignable(catalog) } : { role, reads: reads ?? null };
+  return { ...entry(name, card, catalog), alignment: known };
+}
+
+function alignable({ models }: Catalog): object {
+  const named = (role: ModelCard['role']) =>
+    [...models.values()].filter((card) => card.role === role).map(({ name }) => name);
+  return { guides: named('guide'), rewards: named('reward') };
 }
 
 function presetOf({ name, policy, alignment, maxCost }: Preset, catalog: Catalog): object {
-  const { created, context } = policyCard(catalog);
   return {
-    id: name,
-    object: 'model',
-    created,
-    owned_by: 'coxswain',
+    ...entry(name, policyCard(catalog), catalog),
     parent: policy,
-    max_model_len: Math.min(context, catalog.maxLength),
     alignment: { role: 'preset', ...alignment, max_cost: maxCost },
   };
 }

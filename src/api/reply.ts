@@ -47,6 +47,10 @@ export function draining(): ServeError {
   return new ServeError('draining', 'this server is stopping and takes no new requests');
 }
 
+export function cutShort(): ServeError {
+  return new ServeError('draining', 'this server has stopped before the answer was complete');
+}
+
 /** What the router throws, in our words. */
 export function knownFailure(error: unknown): Failure {
   const status =

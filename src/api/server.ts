@@ -20,6 +20,8 @@ import { Sockets } from './websocket.ts';
 
 const SURFACES = [chat, completions];
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Longer than the clients' and proxies' own, so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
 
 export interface ApiServer {
   readonly http: Server;
@@ -34,6 +36,7 @@ export function createApi(context: Context): ApiServer {
       maxHeaderSize: MAX_HEADER_BYTES,
       requestTimeout: settings.request_ms,
       headersTimeout: settings.request_ms,
+      keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
     application(context),

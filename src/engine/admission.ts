@@ -57,9 +57,7 @@ export class Admission {
       this.#queue.push(entry);
       this.#admit();
       if (this.#queue.length > this.#limit)
-        leave(
-          new ServeError('queue_full', `${this.#limit} requests are waiting; try again later`),
-        );
+        leave(new ServeError('queue_full', `${this.#limit} requests are waiting; try again later`));
     });
   }
 

@@ -71,7 +71,7 @@ export class Hypothesis implements Branch {
 
   /** Whether the text from `from` on contains one of `texts`. */
   contains(texts: readonly string[], from: number): boolean {
-    return this.#text.find(texts, from + 1) >= from;
+    return texts.some((text) => this.text.includes(text, from));
   }
 
   release(): void {

@@ -12,7 +12,7 @@ import { Iteration } from './iteration.ts';
 import { lawOf, type Job, type OpenTree } from './job.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache, wholeName } from './prefix_cache.ts';
-import { TreeSession } from './session.ts';
+import { TreeSession, type Waiter } from './session.ts';
 import { SlotPool } from './slots.ts';
 
 export interface EngineOptions {
@@ -152,22 +152,28 @@ export class DecodeEngine implements Engine {
     this.#admission.leave(tree.pools, width);
   }
 
-  #wait(jobs: (done: () => void) => readonly Job[], signal: AbortSignal): Promise<void> {
+  #wait(jobs: (waiter: Waiter) => readonly Job[], signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
-      const abort = (): void => {
-        for (const job of mine) this.#jobs.delete(job);
-        reject(signal.reason as Error);
-      };
       let open = 0;
-      const mine = jobs(() => {
-        if (--open > 0) return;
+      const end = (): void => {
+        for (const job of mine) this.#jobs.delete(job);
         signal.removeEventListener('abort', abort);
+      };
+      const fail = (error: Error): void => {
+        end();
+        reject(error);
+      };
+      const abort = (): void => fail(signal.reason as Error);
+      const done = (): void => {
+        if (--open > 0) return;
+        end();
         resolve();
-      });
+      };
+      const mine = jobs({ done, fail });
       open = mine.length;
       if (open === 0) return resolve();
-      signal.addEventListener('abort', abort, { once: true });
+      signal.addEventListener('abort', abort);
       for (const job of mine) this.#jobs.add(job);
       if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
     });
@@ -178,9 +184,16 @@ export class DecodeEngine implements Engine {
     while (this.#jobs.size > 0) {
       await turn(); // strategies woken by the last iteration queue their next rows before the batch forms
       this.#options.onTurn?.();
+      this.#sweep();
       if (this.#jobs.size > 0) this.#iterate();
     }
     this.#looping = false;
+  }
+
+  /** A branch that was dropped while it waited holds no promise of a slot any more. */
+  #sweep(): void {
+    for (const { branch, fail } of this.#jobs)
+      if (branch.dropped) fail(new Error(`branch ${branch.id} was dropped while it waited`));
   }
 
   #iterate(): void {

@@ -4,7 +4,7 @@
  */
 
 import type { LaneWeights } from '../core/guide.ts';
-import type { Mixed, Reals, Tails, Vocabulary } from '../core/model.ts';
+import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Token } from '../core/tree.ts';
 import type { Job } from './job.ts';
@@ -32,14 +32,21 @@ interface Group {
   readonly tempered: boolean;
 }
 
+/** A row to be mixed again, and where it lies in its group. */
+interface Bent {
+  readonly job: Job;
+  readonly at: number;
+  readonly entropy: number;
+}
+
 export class Iteration {
   readonly #options: IterationOptions;
   readonly #stats: IterationStats;
   readonly #sampler: Sampler;
   readonly #weights: Float32Array;
   readonly #inverse: Float32Array;
-  /** By lane: rows gathered for a tail when they do not lie together; views by row count. */
-  readonly #scratch: { all: Float32Array; views: Float32Array[] }[] = [];
+  /** By lane and width: rows gathered for a tail when they do not lie together; views by row count, [0] is all. */
+  readonly #scratch: Map<number, Float32Array[]>[] = [];
   readonly #tokens: Int32Array;
   readonly #lengths: Int32Array;
   readonly #stepped = new Map<SlotPool, { logits: Float32Array; rows: number }>();
@@ -89,62 +96,56 @@ export class Iteration {
 
   #draw({ jobs, tempered }: Group): void {
     const { lanes } = jobs[0]!.law;
-    const widths = lanes.map((lane) => jobs[0]!.tree.pools[lane]!.model.width);
+    const widths = lanes.map((_, k) => widthOf(jobs[0]!, k));
     const tail = this.#options.tails(widths, tempered);
     const sources = lanes.map((_, k) => this.#sources(jobs, k, widths[k]!));
     jobs.forEach((job, i) => {
       this.#weights.set(job.law.weights, i * lanes.length);
-      this.#inverse[i] = job.sampling.temperature === 0 ? 1 : 1 / job.sampling.temperature;
+      this.#inverse[i] = inverseOf(job);
     });
     const mixed = tail.mix(jobs.length, sources, this.#weights, this.#inverse);
-    const again: { job: Job; rows: Reals[]; kl: number; entropy: number }[] = [];
-    jobs.forEach((job, i) => {
-      const rows = (): Reals[] =>
-        sources.map((logits, k) => logits.slice(i * widths[k]!, (i + 1) * widths[k]!));
-      const [kl, entropy] = [mixed.kl[i]!, mixed.entropy[i]!];
-      if (job.peek > 0 || isBoundary(job, entropy)) this.#hold(job, rows(), mixed, i);
-      else if (job.law.conditional && !stands(job, kl, entropy))
-        again.push({ job, rows: rows(), kl, entropy });
-      else this.#take(job, mixed, i, sources);
+    const bent: Bent[] = [];
+    jobs.forEach((job, at) => {
+      const [kl, entropy] = [mixed.kl[at]!, mixed.entropy[at]!];
+      if (isBoundary(job, entropy)) this.#hold(job, mixed, at, sources);
+      else if (job.law.conditional && !stands(job, kl, entropy)) bent.push({ job, at, entropy });
+      else this.#settle(job, mixed, at, sources);
     });
-    for (const { job, rows, entropy } of again) {
-      const alone = this.#bend(job, rows, entropy, tempered);
-      this.#take(job, alone, 0, rows);
-    }
+    if (bent.length === 0) return;
+    const views = sources.map((source, k) => this.#gathered(k, widths[k]!, source, bent));
+    const again = this.#bend(bent, tail, views);
+    bent.forEach(({ job }, i) => this.#settle(job, again, i, views));
   }
 
-  /** Mixes one row again with the weights that its entropy mask and its KL bound leave. */
-  #bend(job: Job, rows: readonly Reals[], entropy: number, tempered: boolean): Mixed {
-    const { guidance, lanes } = job.law;
-    const tail = this.#options.tails(
-      rows.map((row) => row.length),
-      tempered,
-    );
-    const views = rows.map((row, k) => {
-      const view = this.#view(k, 1, row.length);
-      view.set(row);
-      return view;
-    });
-    const mix = (scale: number): Mixed => {
-      const all = this.#options.laneWeights(
-        guidance,
-        job.tree.opening.lanes.length,
-        scale,
-        entropy,
-      );
-      lanes.forEach((lane, k) => (this.#weights[k] = all[lane]!));
-      this.#inverse[0] = job.sampling.temperature === 0 ? 1 : 1 / job.sampling.temperature;
-      return tail.mix(1, views, this.#weights, this.#inverse);
+  /** Mixes rows again with the weights that their entropy masks and KL bounds leave: a scale per row, bisected together. */
+  #bend(bent: readonly Bent[], tail: Tail, views: readonly Reals[]): Mixed {
+    const { laneWeights } = this.#options;
+    const mix = (scales: Float64Array): Mixed => {
+      bent.forEach(({ job: { law, tree }, entropy }, i) => {
+        const all = laneWeights(law.guidance, tree.opening.lanes.length, scales[i]!, entropy);
+        law.lanes.forEach((lane, k) => (this.#weights[i * views.length + k] = all[lane]!));
+      });
+      return tail.mix(bent.length, views, this.#weights, this.#inverse);
     };
-    const full = mix(1);
-    if (guidance.maxKl === null || full.kl[0]! <= guidance.maxKl) return full;
-    let [low, high] = [0, 1];
-    for (let i = 0; i < BISECTIONS; i++) {
-      const middle = (low + high) / 2;
-      if (mix(middle).kl[0]! <= guidance.maxKl) low = middle;
-      else high = middle;
+    bent.forEach(({ job }, i) => (this.#inverse[i] = inverseOf(job)));
+    const bounds = bent.map(({ job }) => job.law.guidance.maxKl ?? Infinity);
+    const full = mix(new Float64Array(bent.length).fill(1));
+    if (bounds.every((bound, i) => full.kl[i]! <= bound)) return full;
+    const [low, high] = [new Float64Array(bent.length), new Float64Array(bent.length).fill(1)];
+    bounds.forEach((bound, i) => full.kl[i]! <= bound && (low[i] = 1));
+    for (let n = 0; n < BISECTIONS; n++) {
+      const middle = low.map((x, i) => (x + high[i]!) / 2);
+      const { kl } = mix(middle);
+      middle.forEach((x, i) => ((kl[i]! <= bounds[i]! ? low : high)[i] = x));
     }
     return mix(low);
+  }
+
+  /** Rows of `source` that are to be mixed again, in their order; `source` may be the very view they go to. */
+  #gathered(k: number, width: number, source: Reals, bent: readonly Bent[]): Float32Array {
+    const view = this.#view(k, bent.length, width);
+    bent.forEach(({ at }, i) => view.set(source.subarray(at * width, (at + 1) * width), i * width));
+    return view;
   }
 
   /** Logits of entry `k` of the law's lanes, row after row: in place where they lie so, else gathered. */
@@ -169,18 +170,24 @@ export class Iteration {
 
   /** The same view for the same arguments: tails know their inputs by identity. */
   #view(k: number, rows: number, width: number): Float32Array {
-    let scratch = this.#scratch[k];
-    if (scratch === undefined || scratch.all.length < this.#options.rows * width)
-      this.#scratch[k] = scratch = {
-        all: new Float32Array(this.#options.rows * width),
-        views: [],
-      };
-    return (scratch.views[rows] ??= scratch.all.subarray(0, rows * width));
+    const widths = (this.#scratch[k] ??= new Map());
+    let views = widths.get(width);
+    if (views === undefined)
+      widths.set(width, (views = [new Float32Array(this.#options.rows * width)]));
+    return (views[rows] ??= views[0]!.subarray(0, rows * width));
+  }
+
+  #settle(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
+    if (job.peek > 0) this.#hold(job, mixed, i, lanes);
+    else this.#take(job, mixed, i, lanes);
   }
 
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
-  #hold(job: Job, rows: readonly Reals[], mixed: Mixed, i: number): void {
-    job.law.lanes.forEach((lane, k) => (job.branch.slots[lane]!.head = rows[k]!));
+  #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
+    job.law.lanes.forEach((lane, k) => {
+      const width = widthOf(job, k);
+      job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
+    });
     job.left = 0;
     job.done(topOf(mixed, i, job.peek));
   }
@@ -193,10 +200,11 @@ export class Iteration {
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
     const logProb = (k: number): number =>
       lanes[k]![i * widthOf(job, k) + token]! - mixed.norms[k]![i]!;
+    const logprob = mixed.combined[i * this.#options.vocabulary.size + token]! - mixed.logZ[i]!;
     const draw: Draw = {
       token,
-      logprob: mixed.combined[i * this.#options.vocabulary.size + token]! - mixed.logZ[i]!,
-      base: logProb(0),
+      logprob,
+      base: lanes.length > 1 ? logProb(0) : logprob, // the same number, not just nearly
       kl: mixed.kl[i]!,
       entropy: mixed.entropy[i]!,
       guides: opening.record.guides ? contributions(job, logProb) : NO_NUMBERS,
@@ -214,6 +222,9 @@ export class Iteration {
 const NO_NUMBERS: readonly number[] = [];
 const NO_TOKENS: readonly NextToken[] = [];
 
+const inverseOf = ({ sampling: { temperature } }: Job): number =>
+  temperature === 0 ? 1 : 1 / temperature;
+
 const widthOf = (job: Job, k: number): number => job.tree.pools[job.law.lanes[k]!]!.model.width;
 
 /** One tail run each: same lanes and tempering; freshly read rows apart, so that stepped rows stay in place. */
@@ -223,7 +234,7 @@ function groupsOf(jobs: readonly Job[]): Group[] {
     const { temperature } = job.sampling;
     const tempered = temperature !== 0 && temperature !== 1;
     const fresh = job.branch.slots[0]!.head !== null;
-    const widths = job.law.lanes.map((lane) => job.tree.pools[lane]!.model.width);
+    const widths = job.law.lanes.map((_, k) => widthOf(job, k));
     const key = `${widths.join()} ${tempered} ${fresh}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { jobs: [job], tempered });
@@ -264,9 +275,13 @@ function contributions(job: Job, logProb: (k: number) => number): number[] {
   );
 }
 
+/** The likeliest tokens, best first; none that cannot be drawn. */
 function topOf(mixed: Mixed, row: number, n: number): NextToken[] {
-  return Array.from({ length: Math.min(n, mixed.k) }, (_, i) => ({
-    token: mixed.topTokens[2 * (row * mixed.k + i)]!,
-    logprob: mixed.topValues[row * mixed.k + i]! - mixed.logZ[row]!,
-  }));
+  const top: NextToken[] = [];
+  for (let i = row * mixed.k; top.length < n && i < (row + 1) * mixed.k; i++) {
+    const logprob = mixed.topValues[i]! - mixed.logZ[row]!;
+    if (logprob === -Infinity) break;
+    top.push({ token: mixed.topTokens[2 * i]!, logprob });
+  }
+  return top;
 }

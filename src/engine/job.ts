@@ -59,6 +59,8 @@ export interface Job {
   drawn: number;
   readonly peek: number;
   readonly done: (top: readonly NextToken[]) => void;
+  /** Ends the wait of whoever asked, and all other jobs of the same call. */
+  readonly fail: (error: Error) => void;
 }
 
 /** Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run. */

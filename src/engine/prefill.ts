@@ -14,6 +14,8 @@ interface Reading {
   readonly lane: number;
   readonly slot: Slot;
   readonly prompt: readonly Token[];
+  /** Its slot was taken just now: nobody has looked for its prompt yet. */
+  readonly fresh: boolean;
 }
 
 /** Room for two tokens, and for one more where one would be left behind. */
@@ -36,12 +38,12 @@ export class Prefill {
   /** Reads up to about `budget` tokens for these jobs. Returns the jobs whose lanes can all step. */
   run(jobs: readonly Job[], budget: number): Job[] {
     let waiting = jobs.flatMap((job) => readings(job));
-    if (waiting.length > 0) {
-      waiting = waiting.filter((reading) => !this.#adopt(reading));
-      this.#read(this.#choose(waiting, budget));
-      waiting = waiting.filter((reading) => !isRead(reading) && !this.#adopt(reading));
-    }
     if (waiting.length === 0) return [...jobs];
+    waiting = waiting.filter((reading) => !(reading.fresh && this.#adopt(reading)));
+    const read = this.#read(this.#choose(waiting, budget));
+    waiting = waiting.filter(
+      (reading) => !isRead(reading) && !(read.has(keyOf(reading)) && this.#adopt(reading)),
+    );
     const unready = new Set(waiting.map(({ job }) => job));
     return jobs.filter((job) => !unready.has(job));
   }
@@ -50,8 +52,8 @@ export class Prefill {
   #choose(waiting: readonly Reading[], budget: number): Map<Reading, number> {
     const leaders = new Map<string | Slot, Reading>();
     for (const reading of waiting) {
-      const { slot, job, lane, prompt } = reading;
-      const key = slot.cached < prompt.length ? job.tree.keys[lane]! : slot;
+      const { slot, prompt } = reading;
+      const key = slot.cached < prompt.length ? keyOf(reading) : slot;
       const leader = leaders.get(key);
       if (leader === undefined || leader.slot.cached < slot.cached) leaders.set(key, reading);
     }
@@ -67,17 +69,21 @@ export class Prefill {
     return chosen;
   }
 
-  #read(chosen: ReadonlyMap<Reading, number>): void {
-    const bursts = new Map<SlotPool, Reading[]>();
+  /** Returns the keys of prompts that have now been read to their end. */
+  #read(chosen: ReadonlyMap<Reading, number>): Set<string> {
+    const whole = new Map<SlotPool, Reading[]>();
     for (const [reading, chunk] of chosen) {
       const { slot, prompt } = reading;
       if (slot.cached === 0 && chunk === prompt.length)
-        bursts.set(slot.pool, [...(bursts.get(slot.pool) ?? []), reading]);
+        whole.set(slot.pool, [...(whole.get(slot.pool) ?? []), reading]);
       else this.#readOne(reading, chunk);
     }
-    for (const [pool, burst] of bursts)
-      if (burst.length === 1) this.#readOne(burst[0]!, burst[0]!.prompt.length);
-      else this.#readBurst(pool, burst);
+    for (const [pool, readings] of whole)
+      for (const burst of alike(readings))
+        if (burst.length === 1) this.#readOne(burst[0]!, burst[0]!.prompt.length);
+        else this.#readBurst(pool, burst);
+    const ended = [...chosen.keys()].filter(({ slot, prompt }) => slot.cached === prompt.length);
+    return new Set(ended.map(keyOf));
   }
 
   #readOne(reading: Reading, chunk: number): void {
@@ -108,16 +114,17 @@ export class Prefill {
     slot.cached += chunk;
     this.#stats.prefillTokens += chunk;
     if (lane > 0) job.tree.spent.guideTokens += chunk;
-    if (slot.cached === target(job, lane)) slot.head = logits.slice();
+    const head = logits.slice();
+    if (slot.cached === target(job, lane)) slot.head = head;
     if (slot.cached !== prompt.length) return;
-    const head = (job.tree.heads[lane] = logits.slice());
+    job.tree.heads[lane] = head;
     const block = slot.pool.rows.save(slot.row, prompt.length);
     this.#cache.store(job.tree.spaces[lane]!, prompt, block, head);
   }
 
   /** Takes the prompt's positions from a sibling or the cache. Returns whether nothing is left to read. */
   #adopt(reading: Reading): boolean {
-    const { slot, job, lane, prompt } = reading;
+    const { slot, job, lane, prompt, fresh } = reading;
     if (slot.cached > 0) return false;
     const head = job.tree.heads[lane] ?? null;
     const sibling = [...job.tree.branches].find(
@@ -127,7 +134,7 @@ export class Prefill {
       slot.pool.rows.copy(sibling.slots[lane]!.row, slot.row, prompt.length);
       slot.cached = prompt.length;
     } else {
-      const hit = this.#cache.find(job.tree.spaces[lane]!, prompt);
+      const hit = this.#cache.find(job.tree.spaces[lane]!, prompt, !fresh);
       if (hit === null) return false;
       slot.pool.rows.load(slot.row, hit.block, hit.length);
       slot.cached = hit.length;
@@ -143,6 +150,7 @@ export class Prefill {
 function readings(job: Job): Reading[] {
   const waiting: Reading[] = [];
   for (const lane of job.law.lanes) {
+    const fresh = job.branch.slots[lane] === null;
     const slot = (job.branch.slots[lane] ??= job.tree.pools[lane]!.take());
     const { prompt } = job.tree.opening.lanes[lane]!;
     if (
@@ -150,9 +158,23 @@ function readings(job: Job): Reading[] {
       (slot.cached >= prompt.length && slot.cached === target(job, lane) - 1)
     )
       continue;
-    waiting.push({ job, lane, slot, prompt });
+    waiting.push({ job, lane, slot, prompt, fresh });
   }
   return waiting;
+}
+
+/** Equal for equal prompts of one model and salt. */
+const keyOf = ({ job, lane }: Reading): string => job.tree.keys[lane]!;
+
+/** Runs of prompts of like length: padding at most doubles what is read. */
+function alike(readings: readonly Reading[]): Reading[][] {
+  const runs: Reading[][] = [];
+  for (const reading of readings.toSorted((a, b) => a.prompt.length - b.prompt.length)) {
+    const run = runs.at(-1);
+    if (run !== undefined && reading.prompt.length <= 2 * run[0]!.prompt.length) run.push(reading);
+    else runs.push([reading]);
+  }
+  return runs;
 }
 
 /** Ready to step: all but the last generated token is held, or all of it with the logits that follow. */

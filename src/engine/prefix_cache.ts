@@ -55,9 +55,12 @@ export class PrefixCache {
     return this.#starts.size;
   }
 
-  /** @param space model and salt: what is cached in one is never found in another */
-  find(space: string, tokens: readonly Token[]): Hit | null {
-    this.queries++;
+  /**
+   * @param space model and salt: what is cached in one is never found in another
+   * @param again the same prompt was asked for before: counted once
+   */
+  find(space: string, tokens: readonly Token[], again = false): Hit | null {
+    if (!again) this.queries++;
     const names = starts(space, tokens);
     for (const name of [wholeName(space, tokens), ...names.toReversed()]) {
       const entry = this.#entries.get(this.#starts.get(name) ?? '');

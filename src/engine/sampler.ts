@@ -100,11 +100,7 @@ export class Sampler {
       for (const [token, adjustment] of adjustments) {
         const value = combined[row * this.#vocab + token]!;
         gone += Math.exp(value * inverse - z);
-        this.#push(
-          token,
-          adjusted(value - mixed.logZ[row]!, adjustment) * inverse +
-            (mixed.logZ[row]! * inverse - z),
-        );
+        this.#push(token, adjusted(value, mixed.logZ[row]!, adjustment) * inverse - z);
       }
       this.#sort();
     }
@@ -122,7 +118,7 @@ export class Sampler {
       const value = mixed.combined[row * this.#vocab + token]!;
       if (value === -Infinity) continue;
       const adjustment = adjustments?.get(token);
-      const kept = adjustment === undefined ? value : adjusted(value - norm, adjustment) + norm;
+      const kept = adjustment === undefined ? value : adjusted(value, norm, adjustment);
       this.#push(token, kept * inverse - z);
     }
     this.#sort();
@@ -203,8 +199,9 @@ export class Sampler {
   }
 }
 
-/** The repetition penalty works on log-probs, which are at most 0: times `scale` makes them smaller. */
-const adjusted = (logprob: number, { add, scale }: Adjustment): number => logprob * scale + add;
+/** The repetition penalty multiplies the log-prob. Written as a change, so that no change is exactly none: ties stay ties. */
+const adjusted = (value: number, norm: number, { add, scale }: Adjustment): number =>
+  value === -Infinity ? value : value + add + (value - norm) * (scale - 1);
 
 /**
  * What a request's bias and penalties make of its row, or null if it has none.

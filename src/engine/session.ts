@@ -11,9 +11,15 @@ import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
 export interface Decoding {
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
-  /** Rejects with the signal's reason as soon as it aborts. */
-  wait(jobs: (done: () => void) => readonly Job[], signal: AbortSignal): Promise<void>;
+  /** Resolves once each job was done. Rejects with what one failed with, or with the signal's reason as soon as it aborts. */
+  wait(jobs: (waiter: Waiter) => readonly Job[], signal: AbortSignal): Promise<void>;
   close(tree: OpenTree): void;
+}
+
+/** What the jobs of one call report to. */
+export interface Waiter {
+  readonly done: () => void;
+  readonly fail: (error: Error) => void;
 }
 
 export class TreeSession implements Session {
@@ -52,9 +58,10 @@ export class TreeSession implements Session {
   }
 
   extend(branches: readonly Branch[], reach: Reach): Promise<void> {
-    const alive = branches.map((b) => this.#own(b)).filter((b) => b.finish === null);
+    const own = new Set(branches.map((b) => this.#own(b)));
+    const alive = reach.tokens > 0 ? [...own].filter((b) => b.finish === null) : [];
     return this.#decoding.wait(
-      (done) => alive.map((branch) => this.#job(branch, reach, 0, done)),
+      (waiter) => alive.map((branch) => this.#job(branch, reach, 0, waiter)),
       this.#signal,
     );
   }
@@ -62,10 +69,11 @@ export class TreeSession implements Session {
   async peek(branch: Branch, k: number): Promise<readonly NextToken[]> {
     let top: readonly NextToken[] = [];
     const own = this.#own(branch);
-    await this.#decoding.wait(
-      (done) => [this.#job(own, { tokens: 0 }, k, (t) => ((top = t), done()))],
-      this.#signal,
-    );
+    if (k === 0) return top;
+    await this.#decoding.wait(({ done, fail }) => {
+      const seen = (next: readonly NextToken[]): void => ((top = next), done());
+      return [this.#job(own, { tokens: 0 }, k, { done: seen, fail })];
+    }, this.#signal);
     return top;
   }
 
@@ -105,7 +113,7 @@ export class TreeSession implements Session {
     return own;
   }
 
-  #job(branch: Hypothesis, reach: Reach, peek: number, done: Job['done']): Job {
+  #job(branch: Hypothesis, reach: Reach, peek: number, waiter: Pick<Job, 'done' | 'fail'>): Job {
     const { opening } = this.#tree;
     const sampling: Sampling =
       reach.sampling === undefined ? opening.sampling : { ...opening.sampling, ...reach.sampling };
@@ -119,7 +127,7 @@ export class TreeSession implements Session {
       left: reach.tokens,
       drawn: 0,
       peek,
-      done,
+      ...waiter,
     };
   }
 

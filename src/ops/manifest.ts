@@ -44,7 +44,7 @@ export function readManifest(folder: string): Manifest {
   } catch (error) {
     if (error instanceof ServeError || error instanceof SyntaxError)
       throw new ConfigError(`${path}: ${error.message}`);
-    throw new ConfigError(reason(error));
+    throw new ConfigError(`no manifest can be read at ${path}: ${reason(error)}`);
   }
 }
 

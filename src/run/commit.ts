@@ -44,7 +44,8 @@ export class Commit {
     return commitment;
   }
 
-  #settled(text: string): string {
+  #settled(agreed: string): string {
+    const text = agreed.replace(HALF, '');
     let held = 0;
     for (const stop of this.#stops)
       for (let n = Math.min(stop.length - 1, text.length); n > held; n--)
@@ -52,6 +53,9 @@ export class Commit {
     return text.slice(0, text.length - held);
   }
 }
+
+/** Texts may part in the middle of a character outside the BMP. */
+const HALF = /[\uD800-\uDBFF]$/;
 
 const NO_DRAWS: readonly Draw[] = [];
 

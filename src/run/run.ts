@@ -1,5 +1,6 @@
 /** One request, start to end: plan to trees to strategy to events. Leaving a scope frees every branch. */
 
+import { setMaxListeners } from 'node:events';
 import type { Engine, Opening, Session } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { ChoiceReport, StreamEvent } from '../core/events.ts';
@@ -25,6 +26,7 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   );
   const failed = new AbortController();
   const signal = AbortSignal.any([running.signal, failed.signal]);
+  setMaxListeners(0, signal); // each choice listens
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
       const opening = { ...plan.opening, lanes: prompt.lanes, choice };

@@ -22,20 +22,10 @@ export class OrtError extends Error {
   }
 }
 
-const CODES = [
-  'OK',
-  'FAIL',
-  'INVALID_ARGUMENT',
-  'NO_SUCHFILE',
-  'NO_MODEL',
-  'ENGINE_ERROR',
-  'RUNTIME_EXCEPTION',
-  'INVALID_PROTOBUF',
-  'MODEL_LOADED',
-  'NOT_IMPLEMENTED',
-  'INVALID_GRAPH',
-  'EP_FAIL',
-];
+const CODES =
+  'OK FAIL INVALID_ARGUMENT NO_SUCHFILE NO_MODEL ENGINE_ERROR RUNTIME_EXCEPTION INVALID_PROTOBUF MODEL_LOADED NOT_IMPLEMENTED INVALID_GRAPH EP_FAIL'.split(
+    ' ',
+  );
 
 /** Place in struct OrtApi and signature of each function we use. The struct is append-only: places never change. */
 const API = {
@@ -206,7 +196,7 @@ export class Ort implements Disposable {
           : this.#out(this.#f.CreateSessionFromArray, this.#env, model, model.byteLength, options);
       return {
         bind: (inputs, outputs) => this.#bind(session, inputs, outputs),
-        [Symbol.dispose]: () => void this.#f.ReleaseSession(session),
+        [Symbol.dispose]: once(() => this.#f.ReleaseSession(session)),
       };
     } finally {
       this.#f.ReleaseSessionOptions(options);
@@ -229,7 +219,7 @@ export class Ort implements Disposable {
       shape.length,
       ELEMENT[type],
     );
-    return { data, handle, [Symbol.dispose]: () => void this.#f.ReleaseValue(handle) };
+    return { data, handle, [Symbol.dispose]: once(() => this.#f.ReleaseValue(handle)) };
   }
 
   /** Ends a run in progress and refuses later ones: the watchdog of a shutdown that hangs. */
@@ -237,11 +227,11 @@ export class Ort implements Disposable {
     this.#check(this.#f.RunOptionsSetTerminate(this.#runOptions));
   }
 
-  [Symbol.dispose](): void {
+  readonly [Symbol.dispose] = once(() => {
     this.#f.ReleaseRunOptions(this.#runOptions);
     this.#f.ReleaseMemoryInfo(this.#memory);
     this.#f.ReleaseEnv(this.#env);
-  }
+  });
 
   #bind(
     session: Pointer,
@@ -287,6 +277,15 @@ export class Ort implements Disposable {
     this.#check(call(...args, slot));
     return slot[0];
   }
+}
+
+/** A handle released twice ends the process. */
+function once(release: () => unknown): () => void {
+  let released = false;
+  return () => {
+    if (!released) release();
+    released = true;
+  };
 }
 
 /** V8 keeps typed arrays of up to 64 bytes inside its moving heap until `buffer` is first read. */

@@ -147,20 +147,23 @@ test('headers above 16 KB are refused', async () => {
   expect(response.status).toBe(431);
 });
 
-test('models lists the policy, guides, rewards and presets', async () => {
+test('models lists what answers: the policy, with what may guide it, and the presets', async () => {
   await using server = await served();
   const { object, data } = await jsonOf(await fetch(`${server.base}/v1/models`));
   expect(object).toBe('list');
-  expect(data.map(({ id }: Json) => id as string)).toEqual([
-    'tales',
-    'arm-happy',
-    'arm-kind',
-    'arm-short',
-    'rm-happy-a',
-    'tales:happy',
+  expect(data).toMatchObject([
+    {
+      id: 'tales',
+      object: 'model',
+      owned_by: 'coxswain',
+      alignment: { guides: ['arm-happy', 'arm-kind', 'arm-short'], rewards: ['rm-happy-a'] },
+    },
+    { id: 'tales:happy', parent: 'tales', alignment: { max_kl: 2, max_cost: 256 } },
   ]);
   const preset = await jsonOf(await fetch(`${server.base}/v1/models/tales:happy`));
-  expect(preset).toMatchObject({ id: 'tales:happy', object: 'model', parent: 'tales' });
+  expect(preset).toEqual(data[1]);
+  const guide = await jsonOf(await fetch(`${server.base}/v1/models/arm-short`));
+  expect(guide).toMatchObject({ max_model_len: 32, alignment: { role: 'guide' } });
   const missing = await fetch(`${server.base}/v1/models/org/nope`);
   expect(missing.status).toBe(404);
   expect((await refused(server, missing)).message).toContain('org/nope');
@@ -254,13 +257,30 @@ describe('a server that is told to stop', () => {
     await expect(fetch(`${server.base}/health`)).rejects.toThrow();
   });
 
-  test('ends what does not finish in time', async () => {
+  test('does not wait for a client that never sends its body', async () => {
     const server = await served();
-    const hanging = server.post('/v1/completions', { ...ok, prompt: '!hang', max_tokens: 9 });
-    await expect.poll(() => server.inference.running).toBe(1);
-    const closed = expect(hanging).rejects.toThrow();
+    const req = request(
+      { port: server.port, path: '/v1/completions', method: 'POST', headers: JSON_TYPE },
+      () => undefined,
+    );
+    const closed = new Promise((resolve) => req.on('error', resolve));
+    req.write('{');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.api.drain(50);
+    expect(await closed).toBeInstanceOf(Error);
+  });
+
+  test('ends what does not finish in time, and says so', async () => {
+    const server = await served();
+    const body = { ...ok, prompt: '!hang', max_tokens: 9 };
+    const whole = server.post('/v1/completions', body);
+    const streamed = server.post('/v1/completions', { ...body, stream: true });
+    await expect.poll(() => server.inference.running).toBe(2);
+    await streamed;
     await server.api.drain(50);
     expect(server.inference.running).toBe(0);
-    await closed;
+    expect((await whole).status).toBe(503);
+    const events = (await (await streamed).text()).trim().split('\n\n');
+    expect(events.at(-2)).toContain('"code":"draining"');
   });
 });

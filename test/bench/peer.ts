@@ -30,14 +30,14 @@ export async function measurePeer(
   const rates: number[] = [];
   for (let i = 0; i <= repeats; i++) {
     const started = performance.now();
-    const output = (await model.generate({
+    const output = await model.generate({
       inputs: new Tensor('int64', ids, dims),
       attention_mask: new Tensor('int64', mask, dims),
       max_new_tokens: newTokens,
       min_new_tokens: newTokens,
       do_sample: false,
-    } as never)) as Tensor;
-    const tokens = batch * (output.dims[1]! - promptTokens);
+    });
+    const tokens = batch * ((output as Tensor).dims[1]! - promptTokens);
     if (i > 0) rates.push((1000 * tokens) / (performance.now() - started)); // the first run warms up
   }
   await model.dispose();

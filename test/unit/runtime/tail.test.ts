@@ -193,7 +193,12 @@ describe('against the arithmetic written out', () => {
       all((m) => m.kl, rows);
       all((m) => m.entropy, rows);
       for (let lane = 0; lane < lanes; lane++) all((m) => m.norms[lane]!, rows);
-      expect(got.topTokens.subarray(0, 2 * rows * 64)).toEqual(want.topTokens);
+      // By value: tokens that differ in the last bit may change places.
+      const chosen = Array.from(
+        { length: rows * 64 },
+        (_, i) => want.combined[Math.floor(i / 64) * vocab + got.topTokens[2 * i]!]!,
+      );
+      near(got.topValues.subarray(0, rows * 64), chosen, 1e-9);
     });
     fc.assert(property, { numRuns: 20 });
   });
@@ -242,7 +247,7 @@ describe('a row is mixed alike bit for bit, alone or among any others', () => {
     const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
     const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
     const alone = bits(tail.mix(1, mine, weights, Float32Array.of(1.25)), 0);
-    for (let rows = 2; rows <= 32; rows++)
+    for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32])
       for (const at of [0, rows >> 1, rows - 1]) {
         const all = mine.map((lane, k) => {
           const batch = noise(rows + at + k, rows * vocab, 9);

@@ -1,0 +1,228 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { DecodeEngine } from '../../../src/engine/engine.ts';
+import { advance, answer, answerOf, forever, turns, within } from '../../fakes/drive.ts';
+import { fakeEngine, opening } from '../../fakes/engine.ts';
+
+let engine: DecodeEngine;
+beforeEach(() => {
+  ({ engine } = fakeEngine({ endBias: -100 }));
+});
+afterEach(() => engine.audit());
+
+const wide = opening({ peak: 4 });
+
+describe('extend', () => {
+  test('advances in place by exactly as many tokens as asked, again and again', async () => {
+    const whole = await answer(engine, wide);
+    await within(engine, wide, async (session) => {
+      for (const [step, total] of [
+        [3, 3],
+        [1, 4],
+        [5, 9],
+      ] as const) {
+        await advance(session, [session.root], step);
+        expect(session.root.tokens).toEqual(whole.tokens.slice(0, total));
+      }
+    });
+  });
+
+  test('of nothing, by nothing or of what has finished resolves at once', async () => {
+    await within(engine, opening({ maxTokens: 2 }), async (session) => {
+      await advance(session, [], 5);
+      await advance(session, [session.root], 0);
+      expect(session.root.tokens).toHaveLength(0);
+      await advance(session, [session.root], 5);
+      expect(session.root.finish).toBe('length');
+      await advance(session, [session.root], 5);
+      expect(session.root.tokens).toHaveLength(2);
+    });
+  });
+
+  test('stops at the first delimiter in the new text, and goes on from there', async () => {
+    const { text } = await answer(engine, wide);
+    const delimiter = text[4]!;
+    const at = text.indexOf(delimiter);
+    await within(engine, wide, async (session) => {
+      await advance(session, [session.root], 20, { until: { text: [delimiter] } });
+      expect(session.root.text).toBe(text.slice(0, at + 1));
+      expect(session.root.finish).toBeNull();
+      await advance(session, [session.root], 20);
+      expect(session.root.text).toBe(text);
+    });
+  });
+
+  test('stops before a token whose entropy reaches the bound, and always moves', async () => {
+    const whole = await answer(engine, wide);
+    const bound = whole.draws.map(({ entropy }) => entropy).toSorted((a, b) => b - a)[3]!;
+    await within(engine, wide, async (session) => {
+      const ends: number[] = [];
+      while (session.root.finish === null) {
+        await advance(session, [session.root], 20, { until: { entropy: bound } });
+        ends.push(session.root.tokens.length);
+      }
+      const high = whole.draws.flatMap(({ entropy }, i) => (entropy >= bound && i > 0 ? [i] : []));
+      expect(ends).toEqual([...high, 20]);
+      expect(answerOf(session.root)).toEqual(whole);
+    });
+  });
+
+  test('draws as the reach says, where it says', async () => {
+    await within(engine, wide, async (session) => {
+      const [a, b] = session.fork(session.root, 2);
+      await advance(session, [a!], 6, { sampling: { temperature: 0 } });
+      await advance(session, [b!], 6, { sampling: { temperature: 0 } });
+      expect(a!.tokens).toEqual(b!.tokens);
+    });
+  });
+});
+
+describe('peek', () => {
+  test('shows the likeliest tokens without taking one, and does not change what follows', async () => {
+    const whole = await answer(engine, wide);
+    await within(engine, wide, async (session) => {
+      for (let i = 0; i < 20; i++) {
+        const top = await session.peek(session.root, 5);
+        const again = await session.peek(session.root, 3);
+        expect(again).toEqual(top.slice(0, 3));
+        await advance(session, [session.root], 1);
+        const drawn = session.root.draws.at(-1)!;
+        const seen = top.find(({ token }) => token === drawn.token);
+        if (seen !== undefined) expect(seen.logprob).toBe(drawn.logprob);
+      }
+      expect(answerOf(session.root)).toEqual(whole);
+    });
+  });
+
+  test('shows no token that cannot be drawn, and none when none is asked for', async () => {
+    await within(engine, wide, async (session) => {
+      const top = await session.peek(session.root, 64);
+      expect(top).toHaveLength(27);
+      expect(await session.peek(session.root, 0)).toEqual([]);
+      expect(session.root.tokens).toEqual([]);
+    });
+  });
+
+  test('a pushed token is read like a drawn one', async () => {
+    const whole = await answer(engine, wide);
+    await within(engine, wide, async (session) => {
+      for (const token of whole.tokens.slice(0, 7)) {
+        const top = await session.peek(session.root, 27);
+        session.push(
+          session.root,
+          top.find((next) => next.token === token)!,
+        );
+      }
+      await advance(session, [session.root], 20);
+      expect(session.root.tokens).toEqual(whole.tokens);
+      expect(session.root.text).toBe(whole.text);
+    });
+  });
+});
+
+describe('fork', () => {
+  const twins = async (before: number, n = 4): Promise<(readonly number[])[]> =>
+    within(engine, wide, async (session) => {
+      if (before > 0) await advance(session, [session.root], before);
+      const all = session.fork(session.root, n);
+      await advance(session, all, 20);
+      return all.map(({ tokens }) => tokens);
+    });
+
+  test('twins share what came before and part afterwards; the parent goes on as if alone', async () => {
+    const alone = await answer(engine, wide);
+    for (const before of [0, 1, 7]) {
+      const all = await twins(before);
+      expect(all[0]).toEqual(alone.tokens);
+      for (const tokens of all)
+        expect(tokens.slice(0, before)).toEqual(alone.tokens.slice(0, before));
+      expect(new Set(all.map(String)).size).toBe(4);
+    }
+  });
+
+  test("a twin's randomness is its ordinal in the tree: the same each time", async () => {
+    expect(await twins(3)).toEqual(await twins(3));
+    expect((await twins(3, 2))[1]).toEqual((await twins(3, 4))[1]);
+  });
+
+  test('a twin of a branch equals that branch re-read from a longer prompt only in law, not in cache', async () => {
+    await within(engine, wide, async (session) => {
+      await advance(session, [session.root], 5);
+      const [a, b] = session.fork(session.root, 2);
+      const [left, right] = [await session.peek(a!, 8), await session.peek(b!, 8)];
+      expect(left).toEqual(right);
+    });
+  });
+
+  test('more branches than were admitted are refused', async () => {
+    await within(engine, wide, async (session) => {
+      expect(session.width).toBe(4);
+      expect(() => session.fork(session.root, 5)).toThrow(/5 branches.*may hold 4/);
+      session.fork(session.root, 4);
+      expect(() => session.fork(session.root, 2)).toThrow('may hold 4');
+    });
+  });
+});
+
+describe('keep', () => {
+  test('frees the others there and then; using one afterwards throws', async () => {
+    await within(engine, wide, async (session) => {
+      const all = session.fork(session.root, 4);
+      await advance(session, all, 3);
+      session.keep([all[2]!]);
+      expect(() => session.push(all[0]!, { token: 1, logprob: 0 })).toThrow('branch 0 was dropped');
+      expect(() => session.fork(all[1]!, 2)).toThrow('branch 1 was dropped');
+      expect(session.fork(all[2]!, 4)).toHaveLength(4);
+    });
+  });
+
+  test('the survivors go on as if nobody had left', async () => {
+    const undisturbed = await within(engine, wide, async (session) => {
+      const all = session.fork(session.root, 4);
+      await advance(session, all, 20);
+      return all.map(answerOf);
+    });
+    await within(engine, wide, async (session) => {
+      const all = session.fork(session.root, 4);
+      await advance(session, all, 3);
+      session.keep([all[1]!, all[3]!]);
+      await advance(session, [all[3]!, all[1]!], 20);
+      expect([all[1]!, all[3]!].map(answerOf)).toEqual([undisturbed[1], undisturbed[3]]);
+    });
+  });
+});
+
+test('a session closed while its rows still wait leaves nothing behind', async () => {
+  const session = await engine.open(wide, forever);
+  const waiting = advance(session, session.fork(session.root, 3), 1000);
+  await turns(3);
+  const refused = expect(waiting).rejects.toThrow('dropped');
+  await session[Symbol.asyncDispose]();
+  await refused;
+  expect(engine.load.running).toBe(0);
+  expect(await answer(engine, wide)).toMatchObject({ finish: 'length' });
+});
+
+test('a branch dropped while it is being extended does not hang the one who waits', async () => {
+  await within(engine, wide, async (session) => {
+    const [a, b] = session.fork(session.root, 2);
+    const waiting = advance(session, [a!, b!], 10);
+    await turns(2);
+    const refused = expect(waiting).rejects.toThrow('dropped');
+    session.keep([b!]);
+    await refused;
+    await advance(session, [b!], 2);
+  });
+});
+
+test('a session counts what it spent', async () => {
+  const asked = opening({ guides: [['kind', 1]], maxTokens: 6, prompt: [1, 2, 3, 4, 5] });
+  await within(engine, asked, async (session) => {
+    await advance(session, [session.root], 6);
+    const { generatedTokens, guideTokens, cachedTokens } = session.spent;
+    expect([generatedTokens, guideTokens, cachedTokens]).toEqual([6, 10, 0]);
+  });
+  await within(engine, asked, async (session) => {
+    await advance(session, [session.root], 6);
+    expect(session.spent).toMatchObject({ guideTokens: 5, cachedTokens: 5 });
+  });
+});
