@@ -1,12 +1,14 @@
 #!/usr/bin/env node
-/** The command line: `coxswain serve`. */
+/** The command line: `coxswain serve` and `coxswain import`. */
 
 import { parseArgs } from 'node:util';
+import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
   coxswain serve [--config FILE] [--port N] [--host H]
+  coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward   (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
@@ -22,6 +24,7 @@ function usage(message: string): number {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'import') return importModel(args.slice(1));
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -48,6 +51,16 @@ async function main(args: readonly string[]): Promise<number> {
   if (port !== null && !(Number.isInteger(port) && port >= 0 && port <= 65535))
     return usage(`--port is ${values.port}; it must be an integer from 0 to 65535`);
   return serve({ config: values.config ?? null, host: values.host ?? null, port });
+}
+
+function importModel(args: readonly string[]): number {
+  try {
+    console.log(importCommand(args, Math.floor(Date.now() / 1000)));
+    return 0;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return 1;
+  }
 }
 
 try {

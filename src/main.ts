@@ -120,7 +120,21 @@ function told(): Promise<null> {
       resolve(null);
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    if (process.env['npm_lifecycle_event'] !== undefined) onOrphaned(() => resolve(null));
   });
+}
+
+const ORPHAN_POLL_MS = 250;
+
+/** npm's shell dies of a signal without passing it on: under npm, losing the parent is being told to stop. */
+function onOrphaned(stop: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, ORPHAN_POLL_MS);
+  timer.unref();
 }
 
 async function drained(api: ApiServer, ms: number): Promise<void> {

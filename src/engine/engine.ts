@@ -34,7 +34,7 @@ export interface EngineOptions {
   readonly onTurn?: () => void;
 }
 
-export class DecodeEngine implements Engine {
+export class DecodeEngine implements Engine, Disposable {
   readonly #options: EngineOptions;
   readonly #pools: ReadonlyMap<string, readonly SlotPool[]>;
   readonly #admission: Admission;
@@ -91,6 +91,11 @@ export class DecodeEngine implements Engine {
       if (this.#trees.size === 0 && pool.used + pool.promised > 0)
         throw new Error(`${pool.model.name}: ${pool.used} slots in use with no tree open`);
     }
+  }
+
+  /** Frees the KV rows. Models and tails are whoever's loaded them. */
+  [Symbol.dispose](): void {
+    for (const { rows } of [...this.#pools.values()].flat()) rows[Symbol.dispose]();
   }
 
   async open(opening: Opening, signal: AbortSignal): Promise<Session> {

@@ -78,8 +78,10 @@ export class TreeSession implements Session {
   }
 
   push(branch: Branch, next: NextToken): void {
+    const own = this.#own(branch);
+    if (own.finish !== null) throw new Error(`branch ${branch.id} has finished`);
     const draw = { ...next, base: next.logprob, kl: 0, entropy: 0, guides: [], top: [] };
-    this.#own(branch).append(draw, 0, this.#tree.limit);
+    own.append(draw, 0, this.#tree.limit);
   }
 
   keep(branches: readonly Branch[]): void {

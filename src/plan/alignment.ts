@@ -161,13 +161,16 @@ function guideCard(name: string, at: string, catalog: Catalog): ModelCard {
   );
 }
 
-/** `mean` divides by 1 + the weights of all guides. */
+/** `mean` divides by the sum of all weights, the policy's 1 included: it must stay positive, also under a mask or a KL bound. */
 function refuseZeroTotal({ uses, combine }: Guidance): void {
-  const total = uses.reduce((sum, { weight }) => sum + weight, 1);
-  if (combine === 'sum' || Math.abs(total) > 1e-6) return;
+  const least = uses.reduce(
+    (sum, use) => sum + (use.minus === null ? Math.min(0, use.weight) : 0),
+    1,
+  );
+  if (combine === 'sum' || least > 1e-6) return;
   throw new ServeError(
     'invalid_value',
-    'the guides\' weights add up to -1, so that combine "mean" would divide by zero; change a weight or use "sum"',
+    `negative guide weights add up to ${least - 1}; combine "mean" divides by the sum of all weights and needs them above -1, or use "sum"`,
     'alignment.combine',
   );
 }

@@ -3,10 +3,10 @@
  * and present, so a step appends in place. Everything ORT needs is built once per row count and reused.
  */
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KvBlock, KvRows, LanguageModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
+import { readJson } from './json.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 
 interface Shape {
@@ -16,20 +16,23 @@ interface Shape {
   readonly width: number;
 }
 
+/** The parts of config.json that are read here. */
+interface DecoderConfig {
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly hidden_size: number;
+  readonly head_dim?: number;
+  readonly vocab_size: number;
+  readonly max_position_embeddings: number;
+}
+
 /**
  * Loads `config.json` and `model.onnx` of a folder.
  * @throws Error that names the folder and carries ORT's message if the file is damaged
  */
 export function loadDecoder(ort: Ort, folder: string, name: string): LanguageModel & Disposable {
-  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as {
-    readonly num_hidden_layers: number;
-    readonly num_attention_heads: number;
-    readonly num_key_value_heads: number;
-    readonly hidden_size: number;
-    readonly head_dim?: number;
-    readonly vocab_size: number;
-    readonly max_position_embeddings: number;
-  };
+  const config = readJson<DecoderConfig>(join(folder, 'config.json'));
   const shape: Shape = {
     layers: config.num_hidden_layers,
     kvHeads: config.num_key_value_heads,

@@ -22,47 +22,39 @@ export class OrtError extends Error {
   }
 }
 
-const CODES =
-  'OK FAIL INVALID_ARGUMENT NO_SUCHFILE NO_MODEL ENGINE_ERROR RUNTIME_EXCEPTION INVALID_PROTOBUF MODEL_LOADED NOT_IMPLEMENTED INVALID_GRAPH EP_FAIL'.split(
-    ' ',
-  );
+const CODES = `OK FAIL INVALID_ARGUMENT NO_SUCHFILE NO_MODEL ENGINE_ERROR RUNTIME_EXCEPTION
+  INVALID_PROTOBUF MODEL_LOADED NOT_IMPLEMENTED INVALID_GRAPH EP_FAIL`.split(/\s+/);
+
+const P = 'void *';
 
 /** Place in struct OrtApi and signature of each function we use. The struct is append-only: places never change. */
 const API = {
-  GetErrorCode: [1, 'int', ['void *']],
-  GetErrorMessage: [2, 'const char *', ['void *']],
-  DisableTelemetryEvents: [6, 'void *', ['void *']],
-  CreateSession: [7, 'void *', ['void *', 'path', 'void *', 'out']],
-  CreateSessionFromArray: [8, 'void *', ['void *', 'void *', 'size_t', 'void *', 'out']],
-  Run: [
-    9,
-    'void *',
-    ['void *', 'void *', 'void *', 'void *', 'size_t', 'void *', 'size_t', 'void *'],
-  ],
-  CreateSessionOptions: [10, 'void *', ['out']],
-  SetSessionGraphOptimizationLevel: [23, 'void *', ['void *', 'int']],
-  CreateRunOptions: [39, 'void *', ['out']],
-  RunOptionsSetTerminate: [46, 'void *', ['void *']],
-  CreateTensorWithDataAsOrtValue: [
-    49,
-    'void *',
-    ['void *', 'void *', 'size_t', 'void *', 'size_t', 'int', 'out'],
-  ],
-  CreateCpuMemoryInfo: [69, 'void *', ['int', 'int', 'out']],
-  ReleaseEnv: [92, 'void', ['void *']],
-  ReleaseStatus: [93, 'void', ['void *']],
-  ReleaseMemoryInfo: [94, 'void', ['void *']],
-  ReleaseSession: [95, 'void', ['void *']],
-  ReleaseValue: [96, 'void', ['void *']],
-  ReleaseRunOptions: [97, 'void', ['void *']],
-  ReleaseSessionOptions: [100, 'void', ['void *']],
-  CreateEnvWithGlobalThreadPools: [119, 'void *', ['int', 'const char *', 'void *', 'out']],
-  DisablePerSessionThreads: [120, 'void *', ['void *']],
-  CreateThreadingOptions: [121, 'void *', ['out']],
-  ReleaseThreadingOptions: [122, 'void', ['void *']],
-  AddSessionConfigEntry: [130, 'void *', ['void *', 'const char *', 'const char *']],
-  SetGlobalIntraOpNumThreads: [147, 'void *', ['void *', 'int']],
-  SetGlobalSpinControl: [149, 'void *', ['void *', 'int']],
+  GetErrorCode: [1, 'int', [P]],
+  GetErrorMessage: [2, 'const char *', [P]],
+  DisableTelemetryEvents: [6, P, [P]],
+  CreateSession: [7, P, [P, 'path', P, 'out']],
+  CreateSessionFromArray: [8, P, [P, P, 'size_t', P, 'out']],
+  Run: [9, P, [P, P, P, P, 'size_t', P, 'size_t', P]],
+  CreateSessionOptions: [10, P, ['out']],
+  SetSessionGraphOptimizationLevel: [23, P, [P, 'int']],
+  CreateRunOptions: [39, P, ['out']],
+  RunOptionsSetTerminate: [46, P, [P]],
+  CreateTensorWithDataAsOrtValue: [49, P, [P, P, 'size_t', P, 'size_t', 'int', 'out']],
+  CreateCpuMemoryInfo: [69, P, ['int', 'int', 'out']],
+  ReleaseEnv: [92, 'void', [P]],
+  ReleaseStatus: [93, 'void', [P]],
+  ReleaseMemoryInfo: [94, 'void', [P]],
+  ReleaseSession: [95, 'void', [P]],
+  ReleaseValue: [96, 'void', [P]],
+  ReleaseRunOptions: [97, 'void', [P]],
+  ReleaseSessionOptions: [100, 'void', [P]],
+  CreateEnvWithGlobalThreadPools: [119, P, ['int', 'const char *', P, 'out']],
+  DisablePerSessionThreads: [120, P, [P]],
+  CreateThreadingOptions: [121, P, ['out']],
+  ReleaseThreadingOptions: [122, 'void', [P]],
+  AddSessionConfigEntry: [130, P, [P, 'const char *', 'const char *']],
+  SetGlobalIntraOpNumThreads: [147, P, [P, 'int']],
+  SetGlobalSpinControl: [149, P, [P, 'int']],
 } as const satisfies Record<string, readonly [number, string, readonly string[]]>;
 
 /** The oldest API version that has all of the above. */

@@ -25,15 +25,20 @@ export interface TailOptions {
   readonly precision?: Precision;
 }
 
-/** Builds tails on demand and keeps them: one per widths and tempering. */
-export function tailsOf(ort: Ort, options: TailOptions): Tails {
-  const built = new Map<string, Tail>();
-  return (widths, tempered) => {
+/** Builds tails on demand and keeps them until it is closed: one per widths and tempering. */
+export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
+  const built = new Map<string, OrtTail>();
+  const tails: Tails = (widths, tempered) => {
     const key = `${widths.join()} ${tempered}`;
     let tail = built.get(key);
     if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, widths, tempered)));
     return tail;
   };
+  const close = (): void => {
+    for (const tail of built.values()) tail[Symbol.dispose]();
+    built.clear();
+  };
+  return Object.assign(tails, { [Symbol.dispose]: close });
 }
 
 /** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1]. */
@@ -116,7 +121,7 @@ function ban(
   return g.initializer('banned', [1, vocab], mask);
 }
 
-class OrtTail implements Tail {
+class OrtTail implements Tail, Disposable {
   readonly #ort: Ort;
   readonly #session: OrtSession;
   readonly #precision: Precision;
@@ -128,6 +133,7 @@ class OrtTail implements Tail {
   /** Per row count: inputs as last given, and the run bound to them. */
   readonly #bound = new Map<number, { lanes: readonly Reals[]; run: Bound }[]>();
   readonly #inputs = new Map<Reals, Tensor>();
+  readonly #owned: Tensor[] = [];
 
   constructor(ort: Ort, options: TailOptions, widths: readonly number[], tempered: boolean) {
     this.#ort = ort;
@@ -162,6 +168,11 @@ class OrtTail implements Tail {
     return this.#out;
   }
 
+  [Symbol.dispose](): void {
+    for (const tensor of this.#owned) tensor[Symbol.dispose]();
+    this.#session[Symbol.dispose]();
+  }
+
   #bind(rows: number, lanes: readonly Reals[]): Bound {
     let bounds = this.#bound.get(rows);
     if (bounds === undefined) this.#bound.set(rows, (bounds = []));
@@ -187,7 +198,8 @@ class OrtTail implements Tail {
     }
     if (this.#tempered) outputs['log_z_tempered'] = this.#tensor(logZTempered, rows, 1);
     outputs['top_values'] = this.#tensor(topValues, rows, k);
-    outputs['top_tokens'] = this.#ort.tensor('int64', [rows, k], tokens64.subarray(0, rows * k));
+    const ids = this.#ort.tensor('int64', [rows, k], tokens64.subarray(0, rows * k));
+    this.#owned.push((outputs['top_tokens'] = ids));
     outputs['combined'] = this.#tensor(combined, rows, combined.length / logZ.length);
     return outputs;
   }
@@ -199,6 +211,9 @@ class OrtTail implements Tail {
   }
 
   #tensor(data: Reals, rows: number, columns: number): Tensor {
-    return this.#ort.tensor(this.#precision, [rows, columns], data.subarray(0, rows * columns));
+    const values = data.subarray(0, rows * columns);
+    const tensor = this.#ort.tensor(this.#precision, [rows, columns], values);
+    this.#owned.push(tensor);
+    return tensor;
   }
 }

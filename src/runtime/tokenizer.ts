@@ -5,13 +5,13 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { ServeError } from '../core/errors.ts';
 import type { ChatMessage, Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
+import { readJson } from './json.ts';
 import { readVocabulary, type TokenizerJson } from './vocabulary.ts';
 
 interface TokenizerConfig {
@@ -30,8 +30,8 @@ const spelling = (token: SpecialToken | null | undefined): string | null =>
  * @throws Error that names the file if one is missing or of a kind we cannot read
  */
 export function loadCodec(folder: string): Codec {
-  const json = read<TokenizerJson>(join(folder, 'tokenizer.json'));
-  const config = read<TokenizerConfig>(join(folder, 'tokenizer_config.json'));
+  const json = readJson<TokenizerJson>(join(folder, 'tokenizer.json'));
+  const config = readJson<TokenizerConfig>(join(folder, 'tokenizer_config.json'));
   const [bos, eos] = [spelling(config.bos_token), spelling(config.eos_token)];
   if (eos === null) throw new Error(`${join(folder, 'tokenizer_config.json')} names no eos_token`);
   const vocabulary = readVocabulary(json, [eos]);
@@ -106,12 +106,4 @@ const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 function join8(parts: readonly Uint8Array[]): string {
   return utf8.decode(Buffer.concat(parts));
-}
-
-function read<T>(path: string): T {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
-  } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
-  }
 }

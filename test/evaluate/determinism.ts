@@ -50,7 +50,7 @@ async function before(): Promise<[alone: string[], crowd: string[]]> {
 
 async function after(): Promise<string[]> {
   await using server = await serve();
-  return answers(server.base, 32);
+  return await answers(server.base, 32);
 }
 
 const [alone, crowd] = await before();

@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { LanguageModel } from '../../src/core/model.ts';
+import type { Codec } from '../../src/core/text.ts';
+import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
+import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
 import { loadDecoder } from '../../src/runtime/decoder.ts';
+import { tailsOf } from '../../src/runtime/tail.ts';
+import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { closing, testOrt } from './ort.ts';
 
 export const TALES = new URL('../../models/tales', import.meta.url).pathname;
@@ -27,3 +32,33 @@ export function tinyFolder(
 
 export const decoder = (folder: string, name = 'policy'): LanguageModel =>
   closing(loadDecoder(testOrt(), folder, name));
+
+let models: Map<string, LanguageModel> | null = null;
+let codec: Codec | null = null;
+export const talesCodec = (): Codec => (codec ??= loadCodec(TALES));
+
+/** An engine over the default pack's policy and guides, whose weights are loaded once per test file. */
+export function talesEngine(options: Partial<EngineOptions> = {}): DecodeEngine {
+  models ??= new Map(
+    ['tales', 'arm-happy', 'arm-happy-small', 'arm-kind'].map((name) => [
+      name,
+      decoder(TALES.replace(/tales$/, name), name),
+    ]),
+  );
+  const classes = options.classes ?? [{ length: 384, rows: 24 }];
+  const rows = classes.reduce((sum, c) => sum + c.rows, 0);
+  const { vocabulary } = talesCodec();
+  const engine = new DecodeEngine({
+    models,
+    tails: closing(tailsOf(testOrt(), { vocab: vocabulary.size, banned: vocabulary.banned, rows })),
+    vocabulary,
+    laneWeights,
+    classes,
+    iterationTokens: 512,
+    prefixBytes: 1 << 24,
+    queue: 64,
+    now: () => 0,
+    ...options,
+  });
+  return closing(engine);
+}

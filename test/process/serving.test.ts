@@ -91,7 +91,7 @@ test('a killed inference process fails what ran on it with a clear error, and is
 test('the same seeds give the same bytes after a restart', async () => {
   const answers = async (): Promise<string[]> => {
     await using server = await serve();
-    return Promise.all(
+    return await Promise.all(
       Array.from({ length: 12 }, async (_, seed) => {
         const guides = seed % 2 === 0 ? [] : [{ model: 'arm-kind', weight: seed / 10 - 0.5 }];
         const ask = { max_tokens: 50, seed, logprobs: 1, alignment: { guides } };

@@ -47,12 +47,15 @@ test('every lane takes a row per branch, twice where one model reads two prompts
 });
 
 test('who came first starts first, also if a later one would fit', async () => {
-  const [a, large, small] = [ask([policy], 3), ask([policy], 2), ask([policy], 1)];
+  const [a, large, small] = [ask([policy], 3), ask([policy], 4), ask([policy], 1)];
   await settle();
   expect([a.granted, large.granted, small.granted]).toEqual([3, null, null]);
   admission.leave([policy], 3);
   await settle();
-  expect([large.granted, small.granted]).toEqual([2, 1]);
+  expect([large.granted, small.granted]).toEqual([4, null]);
+  admission.leave([policy], 4);
+  await settle();
+  expect(small.granted).toBe(1);
 });
 
 test('one more than may wait is refused with queue_full', async () => {

@@ -152,6 +152,8 @@ describe('max_kl', () => {
       opening({ ...strong, seed: 2 }),
       opening({ ...strong, maxKl: 2, seed: 3, sampling: { temperature: 0.5 } }),
       opening({ ...strong, maxKl: 0.5, seed: 4 }),
+      opening({ ...strong, seed: 5, uses: [use(1, 2, { entropyAbove: 3 }), use(1, 1)] }),
+      opening({ ...strong, maxKl: 1, seed: 6, uses: [use(1, 2, { entropyAbove: 3 }), use(1, 1)] }),
     ];
     const crowd = await Promise.all(asked.map((o) => answer(engine, o)));
     for (const [i, o] of asked.entries()) expect(await answer(engine, o)).toEqual(crowd[i]);

@@ -117,6 +117,14 @@ describe('peek', () => {
       expect(session.root.text).toBe(whole.text);
     });
   });
+
+  test('no token can be pushed onto a finished branch', async () => {
+    await within(engine, opening({ maxTokens: 1 }), async (session) => {
+      session.push(session.root, { token: 3, logprob: 0 });
+      expect(session.root.finish).toBe('length');
+      expect(() => session.push(session.root, { token: 3, logprob: 0 })).toThrow('has finished');
+    });
+  });
 });
 
 describe('fork', () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KvRows, LanguageModel } from '../../../src/core/model.ts';
 import { loadDecoder } from '../../../src/runtime/decoder.ts';
+import { tailsOf } from '../../../src/runtime/tail.ts';
 import { decoder, TALES, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
 
@@ -11,7 +12,11 @@ const tokensOf = (length: number, seed = 1): number[] =>
   Array.from({ length }, (_, i) => 8 + ((seed * 101 + i * 37 + i * i) % 290));
 
 /** One step for the first rows: a token each after `lengths` positions. */
-const step = (kv: KvRows, tokens: readonly number[], lengths: readonly number[]): Float32Array[] => {
+const step = (
+  kv: KvRows,
+  tokens: readonly number[],
+  lengths: readonly number[],
+): Float32Array[] => {
   const logits = kv.step(tokens.length, Int32Array.from(tokens), Int32Array.from(lengths));
   const width = logits.length / tokens.length;
   return tokens.map((_, i) => logits.slice(i * width, (i + 1) * width));
@@ -135,4 +140,21 @@ test('a damaged, a missing and a lying model folder are refused by path', () => 
   writeFileSync(join(folder, 'config.json'), '{"num_hidden_layers": 2}');
   writeFileSync(join(folder, 'model.onnx'), 'not a model');
   expect(() => loadDecoder(testOrt(), folder, 'bad')).toThrow(/model\.onnx/);
+});
+
+test('rows and tails opened, used and closed again leave memory where it was', () => {
+  const model = decoder(tinyFolder());
+  const once = (): void => {
+    using kv = model.open(4, 32);
+    using tails = tailsOf(testOrt(), { vocab: model.width, banned: [], rows: 4 });
+    kv.prefillBatch(0, [tokensOf(5), tokensOf(9)]);
+    for (const rows of [1, 2, 3, 4]) {
+      const logits = kv.step(rows, Int32Array.of(9, 9, 9, 9), Int32Array.of(9, 9, 9, 9));
+      tails([model.width], false).mix(rows, [logits], Float32Array.of(), Float32Array.of());
+    }
+  };
+  for (let i = 0; i < 60; i++) once(); // allocators and the collector warm up
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < 200; i++) once();
+  expect((process.memoryUsage.rss() - before) / 2 ** 20).toBeLessThan(30);
 });

@@ -219,10 +219,10 @@ describe('against the arithmetic written out', () => {
   });
 });
 
-describe('a row is mixed alike bit for bit, alone or among any others', () => {
+describe('a row is mixed alike bit for bit, alone or among up to 63 others', () => {
   const vocab = 2048;
   const tails = (): ReturnType<typeof tailsOf> =>
-    tailsOf(testOrt(), { vocab, banned: [1, 2, 3], rows: 32 });
+    tailsOf(testOrt(), { vocab, banned: [1, 2, 3], rows: 64 });
   const noise = (seed: number, n: number, scale: number): Float32Array =>
     Float32Array.from(
       { length: n },
@@ -247,7 +247,7 @@ describe('a row is mixed alike bit for bit, alone or among any others', () => {
     const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
     const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
     const alone = bits(tail.mix(1, mine, weights, Float32Array.of(1.25)), 0);
-    for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32])
+    for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64])
       for (const at of [0, rows >> 1, rows - 1]) {
         const all = mine.map((lane, k) => {
           const batch = noise(rows + at + k, rows * vocab, 9);
