@@ -24,20 +24,24 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   const choices = plan.prompts.flatMap((prompt) =>
     Array.from({ length: plan.n }, (_, choice) => ({ prompt, choice })),
   );
+  // One signal for all choices: the request's abort, or the first failure of one of them.
   const failed = new AbortController();
-  const signal = AbortSignal.any([running.signal, failed.signal]);
+  const { signal } = failed;
   setMaxListeners(0, signal); // each choice listens
+  const abort = (): void => failed.abort(running.signal.reason);
+  if (running.signal.aborted) abort();
+  running.signal.addEventListener('abort', abort);
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
       const opening = { ...plan.opening, lanes: prompt.lanes, choice };
-      for await (const event of runTree(plan, opening, index, { ...running, signal }))
-        running.emit(event);
+      await runTree(plan, opening, index, { ...running, signal });
     } catch (error) {
       failed.abort(error);
       throw error;
     }
   });
   const results = await Promise.allSettled(trees);
+  running.signal.removeEventListener('abort', abort);
   if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true });
   if (results.every(({ status }) => status === 'fulfilled'))
     return running.emit({ kind: 'end', cancelled: false });
@@ -47,29 +51,27 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   running.emit({ kind: 'failed', failure });
 }
 
-async function* runTree(
+async function runTree(
   plan: Plan,
   opening: Omit<Opening, 'peak'>,
   index: number,
-  { engine, gate, signal }: Running,
-): AsyncGenerator<StreamEvent> {
+  { engine, gate, signal, emit }: Running,
+): Promise<void> {
   const strategy = strategies[plan.strategy]!;
   await using session = await engine.open({ ...opening, peak: strategy.peak(plan.params) }, signal);
   const commit = new Commit(index, opening.stops, plan.draws);
   const search = strategy.search(withScore(session), plan.params);
   for (;;) {
-    await gate.pass(signal);
+    const behind = gate.pass(signal);
+    if (behind !== null) await behind;
     const { done, value } = await search.next();
     if (!done) session.keep(value);
     const certain = commit.frontier(done ? value.slice(0, 1) : value);
-    if (certain !== null) yield certain;
-    if (!done && plan.drafts && value.length > 1) yield* drafts(value, index);
-    if (done) return yield finish(value, session, index);
+    if (certain !== null) emit(certain);
+    if (done) return emit(finish(value, session, index));
+    if (plan.drafts && value.length > 1)
+      for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
   }
-}
-
-function* drafts(branches: readonly Branch[], choice: number): Generator<StreamEvent> {
-  for (const { id, text } of branches) yield { kind: 'draft', choice, branch: id, text };
 }
 
 function finish(ranked: readonly Branch[], session: Session, choice: number): StreamEvent {
