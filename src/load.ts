@@ -20,10 +20,11 @@ import { assertSameVocabulary } from './runtime/vocabulary.ts';
  * @throws Error that names the file, the model or the setting at fault
  */
 export function loadEngine(config: Config, onTurn: () => void): { engine: DecodeEngine; ort: Ort } {
-  const { threads, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
+  const { threads, spin, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
     config.engine;
   const ort = new Ort({
     threads: threads === 0 ? availableParallelism() : threads,
+    spin,
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
   const codec = loadCodec(config.models[config.policy]!.path);

@@ -146,6 +146,8 @@ export interface OrtSession extends Disposable {
 export interface OrtOptions {
   /** Threads of the one pool that all sessions share; 0: as many as ORT finds cores. */
   readonly threads: number;
+  /** Threads wait busily between operators. Default: true. */
+  readonly spin?: boolean;
   /** The shared library; by default the npm package's, or COXSWAIN_ORT_LIB where the caller passes it on. */
   readonly library?: string;
 }
@@ -159,11 +161,11 @@ export class Ort implements Disposable {
   /** Time spent in runs, of all sessions. */
   seconds = 0;
 
-  constructor({ threads, library: path = libraryPath() }: OrtOptions) {
+  constructor({ threads, spin = true, library: path = libraryPath() }: OrtOptions) {
     this.#f = load(path);
     const threading = this.#out(this.#f.CreateThreadingOptions);
     this.#check(this.#f.SetGlobalIntraOpNumThreads(threading, threads));
-    this.#check(this.#f.SetGlobalSpinControl(threading, 1));
+    this.#check(this.#f.SetGlobalSpinControl(threading, Number(spin)));
     this.#env = this.#out(
       this.#f.CreateEnvWithGlobalThreadPools,
       LOG_ERRORS_ONLY,
