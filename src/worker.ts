@@ -5,10 +5,12 @@ import { toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
+import type { Reward } from './core/reward.ts';
 import type { DecodeEngine } from './engine/engine.ts';
-import { loadEngine } from './load.ts';
+import { loadEngine, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import type { Plan } from './plan/plan.ts';
+import { rewardOf } from './rewards/compose.ts';
 import { Gate } from './run/gate.ts';
 import { run } from './run/run.ts';
 
@@ -41,7 +43,7 @@ interface Request {
   readonly gate: Gate;
 }
 
-function serve(engine: DecodeEngine, outbox: Outbox): void {
+function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbox: Outbox): void {
   const requests = new Map<string, Request>();
 
   function start(plan: Plan): void {
@@ -49,6 +51,7 @@ function serve(engine: DecodeEngine, outbox: Outbox): void {
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
+      rewardOf: (asked) => rewardOf(asked, rewards),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
@@ -99,8 +102,9 @@ process.on('SIGTERM', () => undefined);
 try {
   const started = performance.now();
   const outbox = new Outbox();
-  const { engine } = loadEngine(readConfig(process.argv[2] ?? null), () => outbox.flush());
-  serve(engine, outbox);
+  const config = readConfig(process.argv[2] ?? null);
+  const { engine, ort } = loadEngine(config, () => outbox.flush());
+  serve(engine, loadRewards(config, ort), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

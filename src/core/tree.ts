@@ -73,9 +73,9 @@ export interface Reach {
 
 export interface Tree {
   readonly root: Branch;
-  /** How many branches may be alive at once: between the strategy's least and most. */
+  /** How many branches may hold KV at once: between the strategy's least and most. */
   readonly width: number;
-  /** `branch` and n-1 twins of it. */
+  /** `branch` and n-1 twins of it. Twins of a parked branch are parked. */
   fork(branch: Branch, n: number): Branch[];
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;
@@ -83,6 +83,10 @@ export interface Tree {
   peek(branch: Branch, k: number): Promise<readonly NextToken[]>;
   /** Appends a token the strategy has chosen. */
   push(branch: Branch, next: NextToken): void;
-  /** The plan's reward for each branch, in order. Batched with other requests. */
+  /** Gives back their KV. What is extended or peeked again is rebuilt by prefill, always, so that traffic cannot show. */
+  park(branches: readonly Branch[]): void;
+  /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
+  uniform(step: number): number;
+  /** The plan's reward for each branch, in order. Minus infinity for a candidate that is disqualified. Batched with other requests. */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
 }

@@ -52,6 +52,10 @@ const engine = strict({
   iteration_tokens: integer(8, 1_000_000).default(512),
   prefix_bytes: size.default(64 * 2 ** 20),
   queue: integer(1, 100_000).default(256),
+  /** Tokens of one run of a reward model: decoding waits no longer than such a run. */
+  reward_tokens: integer(8, 1_000_000).default(256),
+  /** Scores that are remembered. */
+  reward_bytes: size.default(16 * 2 ** 20),
   /** 0: as many as there are cores. */
   threads: integer(0, 1024).default(0),
 });

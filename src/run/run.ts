@@ -3,15 +3,19 @@
 import { setMaxListeners } from 'node:events';
 import type { Engine, Opening, Session } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
-import type { ChoiceReport, StreamEvent } from '../core/events.ts';
-import type { Branch, Tree } from '../core/tree.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
+import type { Reward, RewardPlan } from '../core/reward.ts';
+import type { Branch } from '../core/tree.ts';
+import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { Commit } from './commit.ts';
 import type { Gate } from './gate.ts';
+import { Judge } from './judge.ts';
 
 export interface Running {
   readonly engine: Engine;
+  /** Composes what the plan asks for from the rewards that are loaded. */
+  readonly rewardOf: (plan: RewardPlan) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;
@@ -30,7 +34,7 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
       const opening = { ...plan.opening, lanes: prompt.lanes, choice };
-      for await (const event of runTree(plan, opening, index, { ...running, signal }))
+      for await (const event of runTree(plan, prompt, opening, index, { ...running, signal }))
         running.emit(event);
     } catch (error) {
       failed.abort(error);
@@ -49,14 +53,18 @@ export async function run(plan: Plan, running: Running): Promise<void> {
 
 async function* runTree(
   plan: Plan,
+  prompt: PlanPrompt,
   opening: Omit<Opening, 'peak'>,
   index: number,
-  { engine, gate, signal }: Running,
+  { engine, gate, signal, rewardOf, onBug }: Running,
 ): AsyncGenerator<StreamEvent> {
   const strategy = strategies[plan.strategy]!;
   await using session = await engine.open({ ...opening, peak: strategy.peak(plan.params) }, signal);
   const commit = new Commit(index, opening.stops, plan.draws);
-  const search = strategy.search(withScore(session), plan.params);
+  const reward = plan.reward === null ? null : rewardOf(plan.reward);
+  const judge = new Judge({ reward, prompt, signal, onBug });
+  const tree = Object.assign(session, { score: judge.score.bind(judge) });
+  const search = strategy.search(tree, plan.params);
   for (;;) {
     await gate.pass(signal);
     const { done, value } = await search.next();
@@ -64,7 +72,7 @@ async function* runTree(
     const certain = commit.frontier(done ? value.slice(0, 1) : value);
     if (certain !== null) yield certain;
     if (!done && plan.drafts && value.length > 1) yield* drafts(value, index);
-    if (done) return yield finish(value, session, index);
+    if (done) return yield finish(plan, value, session, judge, index);
   }
 }
 
@@ -72,31 +80,32 @@ function* drafts(branches: readonly Branch[], choice: number): Generator<StreamE
   for (const { id, text } of branches) yield { kind: 'draft', choice, branch: id, text };
 }
 
-function finish(ranked: readonly Branch[], session: Session, choice: number): StreamEvent {
+function finish(
+  plan: Plan,
+  ranked: readonly Branch[],
+  session: Session,
+  judge: Judge,
+  choice: number,
+): StreamEvent {
   const best = ranked[0]!;
   const { spent } = session;
+  const candidates = judge.report(ranked);
+  const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
   const report: ChoiceReport = {
     ...spent,
     completionTokens: best.tokens.length,
-    prunedTokens: spent.generatedTokens - best.tokens.length,
-    rewardTokens: 0,
-    savedTokens: 0,
+    prunedTokens: Math.max(0, spent.generatedTokens - kept),
+    rewardTokens: judge.tokens,
+    savedTokens: strategies[plan.strategy]!.prunes?.(plan.params) ? saved(ranked, candidates) : 0,
     kl: best.logprob - best.base,
-    candidates: ranked.map((branch, index) => ({
-      index,
-      score: null,
-      parts: {},
-      tokens: branch.tokens.length,
-      status: index === 0 ? 'selected' : 'completed',
-      prunedAt: null,
-    })),
+    candidates,
   };
   return { kind: 'finish', choice, reason: best.finish ?? 'length', report };
 }
 
-/** This version plans no rewards: a strategy that asks for one is a bug. */
-function withScore(session: Session): Tree {
-  return Object.assign(session, {
-    score: () => Promise.reject(new Error('the plan has no reward')),
-  });
+/** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
+function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
+  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
+  const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
+  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
 }
