@@ -64,15 +64,20 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
   };
 }
 
+/** 1 - 0.9 is not quite 0.1. */
+const ROUNDING = 1e-9;
+
 /** The score that this share of base samples stays below, by linear interpolation; null where none is stored. */
 export function storedQuantile({ stats }: ModelCard, share: number): number | null {
   const quantiles = stats?.quantiles ?? [];
-  const above = quantiles.findIndex(([at]) => at >= share);
+  const above = quantiles.findIndex(([at]) => at >= share - ROUNDING);
   if (above < 0) return null;
   const [high, highScore] = quantiles[above]!;
-  if (high === share) return highScore;
-  const [low, lowScore] = quantiles[above - 1] ?? [share, NaN];
-  return low === share ? null : lowScore + ((share - low) / (high - low)) * (highScore - lowScore);
+  if (high <= share + ROUNDING) return highScore;
+  const below = quantiles[above - 1];
+  if (below === undefined) return null;
+  const [low, lowScore] = below;
+  return lowScore + ((share - low) / (high - low)) * (highScore - lowScore);
 }
 
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */

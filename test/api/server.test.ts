@@ -156,12 +156,16 @@ test('models lists what answers: the policy, with what may guide it, and the pre
       id: 'tales',
       object: 'model',
       owned_by: 'coxswain',
-      alignment: { guides: ['arm-happy', 'arm-kind', 'arm-short'], rewards: ['rm-happy-a'] },
+      alignment: {
+        guides: ['arm-happy', 'arm-kind', 'arm-short'],
+        rewards: ['rm-happy-a', 'rm-late'],
+      },
     },
+    { id: 'tales:best', parent: 'tales' },
     { id: 'tales:happy', parent: 'tales', alignment: { max_kl: 2, max_cost: 256 } },
   ]);
   const preset = await jsonOf(await fetch(`${server.base}/v1/models/tales:happy`));
-  expect(preset).toEqual(data[1]);
+  expect(preset).toEqual(data[2]);
   const guide = await jsonOf(await fetch(`${server.base}/v1/models/arm-short`));
   expect(guide).toMatchObject({ max_model_len: 32, alignment: { role: 'guide' } });
   const missing = await fetch(`${server.base}/v1/models/org/nope`);

@@ -147,10 +147,6 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'beam', width: 4 } }, 'strategy_unavailable', 'alignment.strategy.type'],
   [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
-  [{ rewards: [{ model: 'rm-happy-a' }] }, 'strategy_unavailable', 'alignment.rewards'],
-  [{ ensemble: { lambda: 1 } }, 'strategy_unavailable', 'alignment.ensemble'],
-  [{ constraints: [{}] }, 'strategy_unavailable', 'alignment.constraints'],
-  [{ length: { mode: 'over' } }, 'strategy_unavailable', 'alignment.length'],
   [{ budget: { tokens: 5 } }, 'strategy_unavailable', 'alignment.budget'],
 ];
 
