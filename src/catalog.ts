@@ -37,6 +37,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       tokens: limits.tokens,
       guides: limits.guides,
       rewards: limits.rewards,
+      documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
       logitBias: limits.logit_bias,

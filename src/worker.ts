@@ -1,11 +1,11 @@
 /** The inference process: plans in, events out, over one engine. Composition only. */
 
 import { performance } from 'node:perf_hooks';
-import { toFailure } from './core/errors.ts';
+import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
-import type { Reward } from './core/reward.ts';
+import type { Judging, Reward } from './core/reward.ts';
 import type { DecodeEngine } from './engine/engine.ts';
 import { loadEngine, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
@@ -70,6 +70,8 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
         return requests.get(message.id)?.gate.close();
       case 'resume':
         return requests.get(message.id)?.gate.open();
+      case 'judge':
+        return void judge(message.asked, rewards); // it does not reject
       case 'snapshot':
         return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
       case 'stop':
@@ -79,6 +81,19 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
     }
   });
   process.on('disconnect', () => process.exit(0));
+}
+
+async function judge(
+  { id, reward, candidates }: Judging,
+  rewards: ReadonlyMap<string, Reward>,
+): Promise<void> {
+  try {
+    send({ kind: 'judged', id, scores: await rewardOf(reward, rewards).score(candidates) });
+  } catch (error) {
+    console.error(error);
+    const failure = new ServeError('reward_failed', 'a reward model failed on this request');
+    send({ kind: 'judged', id, scores: toFailure(failure) });
+  }
 }
 
 function snapshotOf(engine: DecodeEngine): EngineSnapshot {

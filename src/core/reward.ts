@@ -41,6 +41,13 @@ export interface RewardPlan {
   readonly length: LengthRule | null;
 }
 
+/** Texts to be judged without anything being generated. */
+export interface Judging {
+  readonly id: string;
+  readonly reward: RewardPlan;
+  readonly candidates: readonly Candidate[];
+}
+
 /** One member: weight * transform((cap(r) - mean) / std). */
 export interface RewardUse {
   readonly model: string;

@@ -65,6 +65,7 @@ const limits = strict({
   tokens: integer(1, 2 ** 31).default(65_536),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
+  documents: integer(1, 65_536).default(128),
   stops: integer(0, 1024).default(4),
   stop_length: integer(1, 4096).default(64),
   logit_bias: integer(0, 100_000).default(300),

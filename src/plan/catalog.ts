@@ -42,6 +42,8 @@ export interface Limits {
   readonly tokens: number;
   readonly guides: number;
   readonly rewards: number;
+  /** Texts that one request may have judged. */
+  readonly documents: number;
   readonly stops: number;
   readonly stopLength: number;
   readonly logitBias: number;

@@ -42,17 +42,21 @@ const common = (limits: Limits) => ({
   response_format: anything,
 });
 
+/** A conversation of at most `most` messages. */
+export const messagesSchema = (most: number) =>
+  list(
+    tolerant({
+      role: oneOf(['system', 'developer', 'user', 'assistant']),
+      content: anything,
+    }),
+    most,
+    1,
+  );
+
 export const chatSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
-    messages: list(
-      tolerant({
-        role: oneOf(['system', 'developer', 'user', 'assistant']),
-        content: anything,
-      }),
-      limits.messages,
-      1,
-    ),
+    messages: messagesSchema(limits.messages),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
     logprobs: flag.nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
@@ -119,6 +123,14 @@ const lengthSchema = strict({
   repetition: number(0, FAR).nullish(),
 });
 
+/** What judges, within `alignment`. */
+export const rewardParts = (limits: Limits) => ({
+  rewards: list(rewardSchema(limits), limits.rewards).nullish(),
+  ensemble: ensembleSchema.nullish(),
+  constraints: list(constraintSchema, limits.rewards).nullish(),
+  length: lengthSchema.nullish(),
+});
+
 /** The `alignment` object; its strategy is parsed by the strategy itself, its guides one by one. */
 export const alignmentSchema = (limits: Limits) =>
   strict({
@@ -127,10 +139,7 @@ export const alignmentSchema = (limits: Limits) =>
     max_kl: number(0, 1000).nullish(),
     strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
     explain: flag.nullish(),
-    rewards: list(rewardSchema(limits), limits.rewards).nullish(),
-    ensemble: ensembleSchema.nullish(),
-    constraints: list(constraintSchema, limits.rewards).nullish(),
-    length: lengthSchema.nullish(),
+    ...rewardParts(limits),
     budget: anything,
   });
 

@@ -23,7 +23,9 @@ export function loadScorer(ort: Ort, folder: string, name: string): ScoreModel &
     if (!score([[0, 0]]).every(Number.isFinite)) throw new Error('its score is not a number');
   } catch (error) {
     session[Symbol.dispose]();
-    throw new Error(`${folder} is no model with a scalar head: ${(error as Error).message}`);
+    throw new Error(`${folder} is no model with a scalar head: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   return {
     name,

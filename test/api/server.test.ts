@@ -161,11 +161,10 @@ test('models lists what answers: the policy, with what may guide it, and the pre
         rewards: ['rm-happy-a', 'rm-late'],
       },
     },
-    { id: 'tales:best', parent: 'tales' },
     { id: 'tales:happy', parent: 'tales', alignment: { max_kl: 2, max_cost: 256 } },
   ]);
   const preset = await jsonOf(await fetch(`${server.base}/v1/models/tales:happy`));
-  expect(preset).toEqual(data[2]);
+  expect(preset).toEqual(data[1]);
   const guide = await jsonOf(await fetch(`${server.base}/v1/models/arm-short`));
   expect(guide).toMatchObject({ max_model_len: 32, alignment: { role: 'guide' } });
   const missing = await fetch(`${server.base}/v1/models/org/nope`);

@@ -24,6 +24,7 @@ export const limits: Limits = {
   tokens: 65_536,
   guides: 4,
   rewards: 8,
+  documents: 128,
   stops: 4,
   stopLength: 64,
   logitBias: 300,
@@ -54,7 +55,6 @@ export const catalog: Catalog = {
     reward('rm-late', { reads: 'complete' }),
   ]),
   presets: new Map([
-    preset('tales:best', { rewards: [{ model: 'rm-happy-a' }] }, null),
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),
   ]),
   limits,

@@ -3,8 +3,15 @@ import { ServeError } from '../../../src/core/errors.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { planQuantile, storedQuantile, parseRewards } from '../../../src/plan/rewards.ts';
 import { byteCodec } from '../../fakes/codec.ts';
-import { catalog } from '../../fakes/catalog.ts';
+import { catalog as plain } from '../../fakes/catalog.ts';
 
+const preset = {
+  name: 'tales:best',
+  policy: 'tales',
+  alignment: { rewards: [{ model: 'rm-happy-a' }] },
+  maxCost: null,
+};
+const catalog = { ...plain, presets: new Map([[preset.name, preset]]) };
 const parser = planner(catalog);
 const ambient = { id: 'x', seed: 7, salt: '', socket: false };
 const best = { type: 'best_of_n', n: 4 };
