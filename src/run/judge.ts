@@ -49,9 +49,7 @@ export class Judge {
         'reward_failed',
         `the reward has no score for any of ${scores.length} candidates`,
       );
-    return scores.map((score) =>
-      Number.isFinite(score.value) ? score : { ...score, value: -Infinity },
-    );
+    return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
   }
 
   /** What became of every candidate, by id. @param ranked those that were left, the answer first */

@@ -9,7 +9,7 @@ import { integer, list, number, oneOf, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch } from '../core/tree.ts';
-import { alive, pick, ranked } from './select.ts';
+import { alive, numberOr, pick, ranked, softmax } from './select.ts';
 
 export interface BestOfN {
   readonly n: number;
@@ -39,7 +39,8 @@ const fields = strict({
 export const bestOfN: Strategy<BestOfN> = {
   parse(raw, { stream }) {
     const { n, by, select, lambda, prune } = fields.parse(raw);
-    const [alpha, at] = [prune?.alpha ?? 0, prune?.at.toSorted((a, b) => a - b) ?? []];
+    const alpha = prune?.alpha ?? 0;
+    const at = [...new Set(prune?.at)].toSorted((a, b) => a - b);
     const chunk = stream ? 4 : 16;
     return { n, by, lambda: select === 'soft' ? lambda : 0, alpha, at: alpha > 0 ? at : [], chunk };
   },
@@ -58,7 +59,7 @@ export const bestOfN: Strategy<BestOfN> = {
       const tokens = point - (growing[0]?.tokens.length ?? point);
       await tree.extend(growing, { tokens });
       const unfinished = growing.filter(alive);
-      const kept = new Set(best(unfinished, await scored(unfinished), alpha));
+      const kept = new Set(surviving(unfinished, await scored(unfinished), alpha));
       pool = pool.filter((branch) => !alive(branch) || kept.has(branch));
       yield pool;
     }
@@ -69,19 +70,14 @@ export const bestOfN: Strategy<BestOfN> = {
     const scores = await scored(pool);
     const order = ranked(pool, scores);
     if (lambda === 0) return order;
-    const chosen =
-      pool[
-        pick(
-          scores.map(({ value }) => value / lambda),
-          tree.uniform(0),
-        )
-      ]!;
+    const tempered = scores.map(({ value }) => numberOr(value, -Infinity) / lambda);
+    const chosen = pool[pick(softmax(tempered), tree.uniform(0))]!;
     return [chosen, ...order.filter((branch) => branch !== chosen)];
   },
 };
 
 /** The best round((1 - alpha) * n), half to even, and at least one. */
-export function best(
+export function surviving(
   branches: readonly Branch[],
   scores: readonly Score[],
   alpha: number,

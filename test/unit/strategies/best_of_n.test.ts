@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Candidate } from '../../../src/core/reward.ts';
 import type { Branch } from '../../../src/core/tree.ts';
-import { best, bestOfN } from '../../../src/strategies/best_of_n.ts';
+import { bestOfN, surviving } from '../../../src/strategies/best_of_n.ts';
 import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
@@ -202,7 +202,7 @@ describe('speculative rejection', () => {
       'pruning.json',
     ).cases.filter(({ name }) => name.startsWith('keep_alpha')),
   )('vector $name', ({ input, expected }) => {
-    const kept = best(
+    const kept = surviving(
       input.scores.map((_, i) => branch(i)),
       scoresOf(input.scores),
       input.alpha,
@@ -217,7 +217,7 @@ describe('speculative rejection', () => {
     );
     const counts = trap.input.n.map((n) => {
       const values = Array.from({ length: n }, () => 0);
-      return best(
+      return surviving(
         values.map((_, i) => branch(i)),
         scoresOf(values),
         trap.input.alpha,
@@ -229,7 +229,7 @@ describe('speculative rejection', () => {
       { kept_in_rank_order: number[] }
     >('pruning.json', 'mid_generation');
     const values = half.input.p_good_at_64_tokens;
-    const kept = best(
+    const kept = surviving(
       values.map((_, i) => branch(i)),
       scoresOf(values),
       1 - half.input.keep_fraction,
@@ -290,7 +290,7 @@ test.each(
 
 test('a pick follows its shares, and never takes what has none', () => {
   const counts = [0, 0, 0];
-  for (let i = 0; i < 1000; i++) counts[pick([0, -Infinity, Math.log(3)], i / 1000)]!++;
+  for (let i = 0; i < 1000; i++) counts[pick(softmax([0, -Infinity, Math.log(3)]), i / 1000)]!++;
   expect(counts).toEqual([250, 0, 750]);
-  expect(pick([0, -Infinity], 0.999_999_999_999_999_9)).toBe(0);
+  expect(pick([0.99, 0], 0.999)).toBe(0);
 });
