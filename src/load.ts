@@ -14,7 +14,8 @@ import { cached, scoreCache } from './rewards/cached.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import { Turns } from './rewards/turns.ts';
 import { loadDecoder } from './runtime/decoder.ts';
-import { libraryPath, Ort } from './runtime/ort.ts';
+import { Ort } from './runtime/ort.ts';
+import { libraryPath } from './runtime/ort_path.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
@@ -26,10 +27,11 @@ import { assertSameVocabulary } from './runtime/vocabulary.ts';
  * @throws Error that names the file, the model or the setting at fault
  */
 export function loadEngine(config: Config, onTurn: () => void): { engine: DecodeEngine; ort: Ort } {
-  const { threads, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
+  const { threads, spin, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
     config.engine;
   const ort = new Ort({
     threads: threads === 0 ? availableParallelism() : threads,
+    spin,
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
   const codec = loadCodec(config.models[config.policy]!.path);

@@ -10,24 +10,31 @@ const W1 = 0xbb67ae85;
 const ROUNDS = 10;
 
 type Words = [number, number, number, number];
-
 /** Four 32-bit words from a 128-bit counter and a 64-bit key. */
 export function philox(counter: Readonly<Words>, key: readonly [number, number]): Words {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < ROUNDS; round++) {
-    const hi0 = high(M0, c0);
-    const hi1 = high(M1, c2);
-    [c0, c1, c2, c3] = [hi1 ^ c1 ^ k0, Math.imul(M1, c2), hi0 ^ c3 ^ k1, Math.imul(M0, c0)];
-    [k0, k1] = [(k0 + W0) | 0, (k1 + W1) | 0];
+    const low0 = Math.imul(M0, c0);
+    const low1 = Math.imul(M1, c2);
+    const next0 = high(M1, c2) ^ c1 ^ k0;
+    const next2 = high(M0, c0) ^ c3 ^ k1;
+    c0 = next0;
+    c1 = low1;
+    c2 = next2;
+    c3 = low0;
+    k0 = (k0 + W0) | 0;
+    k1 = (k1 + W1) | 0;
   }
   return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
 }
 
 /** The upper 32 bits of a 64-bit product. */
 function high(a: number, b: number): number {
-  const [a0, a1] = [a & 0xffff, a >>> 16];
-  const [b0, b1] = [b & 0xffff, b >>> 16];
+  const a0 = a & 0xffff;
+  const a1 = a >>> 16;
+  const b0 = b & 0xffff;
+  const b1 = b >>> 16;
   const middle = a1 * b0 + ((a0 * b0) >>> 16);
   return (
     (a1 * b1 + Math.floor((a0 * b1 + (middle & 0xffff)) / 0x10000) + Math.floor(middle / 0x10000)) |

@@ -9,8 +9,6 @@ export class Hypothesis implements Branch {
   readonly id: number;
   readonly tokens: Token[] = [];
   readonly draws: Draw[] = [];
-  /** How often each token occurs in the answer. */
-  readonly counts = new Map<Token, number>();
   /** By lane; null where the lane has not read this branch yet. */
   readonly slots: (Slot | null)[];
   logprob = 0;
@@ -36,7 +34,6 @@ export class Hypothesis implements Branch {
     const twin = new Hypothesis(id, this.slots.length, vocabulary);
     twin.tokens.push(...this.tokens);
     twin.draws.push(...this.draws);
-    for (const [token, n] of this.counts) twin.counts.set(token, n);
     [twin.logprob, twin.base, twin.logZ] = [this.logprob, this.base, this.logZ];
     twin.finish = this.finish;
     twin.parked = this.parked;
@@ -55,7 +52,6 @@ export class Hypothesis implements Branch {
     const before = this.text.length;
     this.tokens.push(draw.token);
     this.draws.push(draw);
-    this.counts.set(draw.token, (this.counts.get(draw.token) ?? 0) + 1);
     this.logprob += draw.logprob;
     this.base += draw.base;
     this.logZ += logZ;

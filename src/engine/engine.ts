@@ -42,7 +42,7 @@ export class DecodeEngine implements Engine, Disposable {
   readonly #prefill: Prefill;
   readonly #iteration: Iteration;
   readonly #jobs = new Set<Job>();
-  readonly #trees = new Map<OpenTree, number>();
+  readonly #trees = new Map<OpenTree, { width: number; abort: () => void }>();
   #looping = false;
   /** Counters since the start; seconds. */
   readonly stats = {
@@ -112,7 +112,9 @@ export class DecodeEngine implements Engine, Disposable {
       keys: opening.lanes.map(({ prompt }, lane) => wholeName(spaces[lane]!, prompt)),
       heads: opening.lanes.map(() => null),
       branches: new Set(),
-      law: lawOf(opening.guidance, opening.lanes.length, laneWeights),
+      signal,
+      waits: new Set(),
+      law: lawOf(opening.guidance, pools, laneWeights),
       spent: {
         generatedTokens: 0,
         guideTokens: 0,
@@ -122,14 +124,18 @@ export class DecodeEngine implements Engine, Disposable {
       },
       openedAt: now(),
     };
-    this.#trees.set(tree, width);
+    const abort = (): void => {
+      for (const fail of tree.waits) fail(signal.reason as Error);
+    };
+    signal.addEventListener('abort', abort);
+    this.#trees.set(tree, { width, abort });
     const decoding = {
       vocabulary,
       laneWeights,
       wait: this.#wait.bind(this),
       close: this.#close.bind(this),
     };
-    return new TreeSession(tree, width, decoding, signal);
+    return new TreeSession(tree, width, decoding);
   }
 
   /** The shortest class that holds every lane's prompt and the answer. */
@@ -152,33 +158,29 @@ export class DecodeEngine implements Engine, Disposable {
   }
 
   #close(tree: OpenTree): void {
-    const width = this.#trees.get(tree)!;
+    const { width, abort } = this.#trees.get(tree)!;
+    tree.signal.removeEventListener('abort', abort);
     this.#trees.delete(tree);
     this.#admission.leave(tree.pools, width);
   }
 
-  #wait(jobs: (waiter: Waiter) => readonly Job[], signal: AbortSignal): Promise<void> {
+  #wait(tree: OpenTree, jobs: (waiter: Waiter) => readonly Job[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      let open = 0;
-      const end = (): void => {
-        for (const job of mine) this.#jobs.delete(job);
-        signal.removeEventListener('abort', abort);
-      };
+      tree.signal.throwIfAborted();
       const fail = (error: Error): void => {
-        end();
+        for (const job of mine) this.#jobs.delete(job);
+        tree.waits.delete(fail);
         reject(error);
       };
-      const abort = (): void => fail(signal.reason as Error);
       const done = (): void => {
         if (--open > 0) return;
-        end();
+        tree.waits.delete(fail);
         resolve();
       };
       const mine = jobs({ done, fail });
-      open = mine.length;
+      let open = mine.length;
       if (open === 0) return resolve();
-      signal.addEventListener('abort', abort);
+      tree.waits.add(fail);
       for (const job of mine) this.#jobs.add(job);
       if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
     });

@@ -95,8 +95,7 @@ export class Iteration {
   }
 
   #draw({ jobs, tempered }: Group): void {
-    const { lanes } = jobs[0]!.law;
-    const widths = lanes.map((_, k) => widthOf(jobs[0]!, k));
+    const { lanes, widths } = jobs[0]!.law;
     const tail = this.#options.tails(widths, tempered);
     const sources = lanes.map((_, k) => this.#sources(jobs, k, widths[k]!));
     jobs.forEach((job, i) => {
@@ -185,7 +184,7 @@ export class Iteration {
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     job.law.lanes.forEach((lane, k) => {
-      const width = widthOf(job, k);
+      const width = job.law.widths[k]!;
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
     job.left = 0;
@@ -195,11 +194,11 @@ export class Iteration {
   #take(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     const { branch, tree, sampling } = job;
     const { opening } = tree;
-    const changes = adjustments(sampling, branch.counts, opening.lanes[0]!.prompt);
+    const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
     const logProb = (k: number): number =>
-      lanes[k]![i * widthOf(job, k) + token]! - mixed.norms[k]![i]!;
+      lanes[k]![i * job.law.widths[k]! + token]! - mixed.norms[k]![i]!;
     const logprob = mixed.combined[i * this.#options.vocabulary.size + token]! - mixed.logZ[i]!;
     const draw: Draw = {
       token,
@@ -225,8 +224,6 @@ const NO_TOKENS: readonly NextToken[] = [];
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
 
-const widthOf = (job: Job, k: number): number => job.tree.pools[job.law.lanes[k]!]!.model.width;
-
 /** One tail run each: same lanes and tempering; freshly read rows apart, so that stepped rows stay in place. */
 function groupsOf(jobs: readonly Job[]): Group[] {
   const groups = new Map<string, Group>();
@@ -234,8 +231,7 @@ function groupsOf(jobs: readonly Job[]): Group[] {
     const { temperature } = job.sampling;
     const tempered = temperature !== 0 && temperature !== 1;
     const fresh = job.branch.slots[0]!.head !== null;
-    const widths = job.law.lanes.map((_, k) => widthOf(job, k));
-    const key = `${widths.join()} ${tempered} ${fresh}`;
+    const key = job.law.shape + (tempered ? ' tempered' : '') + (fresh ? ' fresh' : '');
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { jobs: [job], tempered });
     else group.jobs.push(job);

@@ -20,6 +20,9 @@ export interface OpenTree {
   /** By lane: logits after the prompt, once it has been read. */
   readonly heads: (Reals | null)[];
   readonly branches: Set<Hypothesis>;
+  readonly signal: AbortSignal;
+  /** Whoever waits for this tree's jobs is told when the signal aborts. */
+  readonly waits: Set<(error: Error) => void>;
   readonly law: Law;
   readonly spent: Counters;
   readonly openedAt: number;
@@ -39,8 +42,11 @@ export interface Law {
   readonly guidance: Guidance;
   /** Lanes with a weight, the policy first. */
   readonly lanes: readonly number[];
-  /** One per entry of `lanes`. */
+  /** One per entry of `lanes`, as are the widths of their logits. */
   readonly weights: Float64Array;
+  readonly widths: readonly number[];
+  /** Equal for laws that one run of a tail can serve. */
+  readonly shape: string;
   /** Weights depend on the row itself: a KL bound, or an entropy mask. */
   readonly conditional: boolean;
 }
@@ -64,13 +70,20 @@ export interface Job {
 }
 
 /** Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run. */
-export function lawOf(guidance: Guidance, lanes: number, laneWeights: LaneWeights): Law {
-  const all = laneWeights(guidance, lanes, 1, null);
+export function lawOf(
+  guidance: Guidance,
+  pools: readonly SlotPool[],
+  laneWeights: LaneWeights,
+): Law {
+  const all = laneWeights(guidance, pools.length, 1, null);
   const used = [...all.keys()].filter((lane) => lane === 0 || all[lane] !== 0);
+  const widths = used.map((lane) => pools[lane]!.model.width);
   return {
     guidance,
     lanes: used,
     weights: Float64Array.from(used, (lane) => all[lane]!),
+    widths,
+    shape: widths.join(),
     conditional:
       used.length > 1 &&
       (guidance.maxKl !== null || guidance.uses.some((use) => use.entropyAbove !== null)),

@@ -39,9 +39,12 @@ export class Sampler {
    * @param adjustments null when there are none
    */
   draw(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null, u: number): Token {
-    const greedy = s.temperature === 0;
+    if (adjustments === null && s.topK === 0 && s.topP === 1 && s.minP === 0) {
+      const token = plain(row, mixed, s.temperature, u);
+      if (token !== null) return token;
+    }
     const total = this.#prepare(row, mixed, s, adjustments);
-    if (greedy) return this.#tokens[0]!;
+    if (s.temperature === 0) return this.#tokens[0]!;
     let left = u * total;
     for (let i = 0; i < this.#count; i++) {
       left -= Math.exp(this.#values[i]!);
@@ -199,23 +202,37 @@ export class Sampler {
   }
 }
 
+/** The draw of an untouched law, whose mass is 1; null if it falls past the likeliest tokens. */
+function plain(row: number, mixed: Mixed, temperature: number, u: number): Token | null {
+  const { k, topValues, topTokens } = mixed;
+  if (temperature === 0) return topTokens[2 * row * k]!;
+  const z = (temperature === 1 ? mixed.logZ : mixed.logZTempered)[row]!;
+  for (let i = row * k; i < row * k + k; i++) {
+    u -= Math.exp(topValues[i]! / temperature - z);
+    if (u < 0) return topTokens[2 * i]!;
+  }
+  return null;
+}
+
 /** The repetition penalty multiplies the log-prob. Written as a change, so that no change is exactly none: ties stay ties. */
 const adjusted = (value: number, norm: number, { add, scale }: Adjustment): number =>
   value === -Infinity ? value : value + add + (value - norm) * (scale - 1);
 
 /**
  * What a request's bias and penalties make of its row, or null if it has none.
- * @param counts how often each token occurs in the answer
+ * @param answer the tokens drawn so far
  * @param prompt the tokens of the prompt, for the repetition penalty
  */
 export function adjustments(
   s: Sampling,
-  counts: ReadonlyMap<Token, number>,
+  answer: readonly Token[],
   prompt: readonly Token[],
 ): Adjustments | null {
   const penalised =
     s.presencePenalty !== 0 || s.frequencyPenalty !== 0 || s.repetitionPenalty !== 1;
   if (!penalised && s.logitBias.length === 0) return null;
+  const counts = new Map<Token, number>();
+  if (penalised) for (const token of answer) counts.set(token, (counts.get(token) ?? 0) + 1);
   const all = new Map<Token, Adjustment>();
   const set = (token: Token, add: number, scale: number): void => {
     const old = all.get(token);

@@ -13,7 +13,7 @@ export interface Decoding {
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
   /** Resolves once each job was done. Rejects with what one failed with, or with the signal's reason as soon as it aborts. */
-  wait(jobs: (waiter: Waiter) => readonly Job[], signal: AbortSignal): Promise<void>;
+  wait(tree: OpenTree, jobs: (waiter: Waiter) => readonly Job[]): Promise<void>;
   close(tree: OpenTree): void;
 }
 
@@ -28,12 +28,11 @@ export class TreeSession implements Session {
   readonly width: number;
   readonly #tree: OpenTree;
   readonly #decoding: Decoding;
-  readonly #signal: AbortSignal;
   #nextId = 1;
   #closed = false;
 
-  constructor(tree: OpenTree, width: number, decoding: Decoding, signal: AbortSignal) {
-    [this.#tree, this.width, this.#decoding, this.#signal] = [tree, width, decoding, signal];
+  constructor(tree: OpenTree, width: number, decoding: Decoding) {
+    [this.#tree, this.width, this.#decoding] = [tree, width, decoding];
     const root = new Hypothesis(0, tree.pools.length, decoding.vocabulary);
     tree.branches.add(root);
     this.root = root;
@@ -56,12 +55,14 @@ export class TreeSession implements Session {
   }
 
   extend(branches: readonly Branch[], reach: Reach): Promise<void> {
-    const own = new Set(branches.map((b) => this.#own(b)));
-    const alive = reach.tokens > 0 ? [...own].filter((b) => b.finish === null) : [];
+    const alive: Hypothesis[] = [];
+    for (const branch of branches) {
+      const own = this.#own(branch);
+      if (reach.tokens > 0 && own.finish === null && !alive.includes(own)) alive.push(own);
+    }
     this.#unpark(alive);
-    return this.#decoding.wait(
-      (waiter) => alive.map((branch) => this.#job(branch, reach, 0, waiter)),
-      this.#signal,
+    return this.#decoding.wait(this.#tree, (waiter) =>
+      alive.map((branch) => this.#job(branch, reach, 0, waiter)),
     );
   }
 
@@ -70,10 +71,10 @@ export class TreeSession implements Session {
     const own = this.#own(branch);
     if (k === 0) return top;
     this.#unpark([own]);
-    await this.#decoding.wait(({ done, fail }) => {
+    await this.#decoding.wait(this.#tree, ({ done, fail }) => {
       const seen = (next: readonly NextToken[]): void => ((top = next), done());
       return [this.#job(own, { tokens: 0 }, k, { done: seen, fail })];
-    }, this.#signal);
+    });
     return top;
   }
 
@@ -162,6 +163,6 @@ export class TreeSession implements Session {
 
   #lawOf(opening: Opening, uses: readonly GuideUse[]): Law {
     const guidance = { ...opening.guidance, uses };
-    return lawOf(guidance, opening.lanes.length, this.#decoding.laneWeights);
+    return lawOf(guidance, this.#tree.pools, this.#decoding.laneWeights);
   }
 }

@@ -226,10 +226,16 @@ function attention(
 function feedForward(build: Build, name: string, x: Value): Value {
   const { g } = build;
   const { ffn, hidden } = build.config;
-  const gate = linear(build, x, hidden, { [`${name}.gate_proj.weight`]: ffn });
-  const up = linear(build, x, hidden, { [`${name}.up_proj.weight`]: ffn });
+  const gate = linear(build, x, hidden, { [`${name}.gate_proj.weight`]: ffn }, 'outputs');
+  const up = linear(build, x, hidden, { [`${name}.up_proj.weight`]: ffn }, 'outputs');
   const silu = g.node('Mul', [gate, g.node('Sigmoid', [gate])]);
-  return linear(build, g.node('Mul', [silu, up]), ffn, { [`${name}.down_proj.weight`]: hidden });
+  return linear(
+    build,
+    g.node('Mul', [silu, up]),
+    ffn,
+    { [`${name}.down_proj.weight`]: hidden },
+    'inputs',
+  );
 }
 
 /** `logits` float32 [batch_size, ...middle, vocab] */

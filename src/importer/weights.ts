@@ -35,24 +35,35 @@ interface Table8 {
 
 /**
  * x [..., K] times the transposed weight [N, K]: [..., N]. The weight is that of one or several layers, one below
- * the other: `rows` gives the N of each tensor.
+ * the other: `rows` gives the N of each tensor. Where blocks need it, the inputs or the outputs are padded with
+ * zeros (`pad`): a layer between the two sees zeros too, so the result stays the same.
  */
 export function linear(
   store: WeightStore,
   x: Value,
   k: number,
   rows: Readonly<Record<string, number>>,
+  pad: 'inputs' | 'outputs' | 'nothing' = 'nothing',
 ): Value {
+  const whole = (size: number): number =>
+    store.weights === 'int8' ? Math.ceil(size / BLOCK) * BLOCK : size;
   const name = Object.keys(rows).join('+');
-  const n = Object.values(rows).reduce((sum, size) => sum + size, 0);
-  const weight = new Float32Array(n * k);
-  let filled = 0;
+  const used = Object.values(rows).reduce((sum, size) => sum + size, 0);
+  const n = pad === 'outputs' ? whole(used) : used;
+  const width = pad === 'inputs' ? whole(k) : k;
+  const weight = new Float32Array(n * width);
+  let row = 0;
   for (const [tensor, size] of Object.entries(rows)) {
-    weight.set(store.take(tensor, size, k), filled);
-    filled += size * k;
+    const values = store.take(tensor, size, k);
+    for (let i = 0; i < size; i++)
+      weight.set(values.subarray(i * k, (i + 1) * k), (row + i) * width);
+    row += size;
   }
-  if (store.weights === 'int8') return multiply8(store.g, x, store8(store.g, name, weight, k));
-  return store.g.node('MatMul', [x, store.g.initializer(name, [k, n], transpose(weight, k))]);
+  if (store.weights === 'int8') return multiply8(store.g, x, store8(store.g, name, weight, width));
+  return store.g.node('MatMul', [
+    x,
+    store.g.initializer(name, [width, n], transpose(weight, width)),
+  ]);
 }
 
 /** Stores the weight [N, K] as it is. */

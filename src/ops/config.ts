@@ -58,6 +58,8 @@ const engine = strict({
   reward_bytes: size.default(16 * 2 ** 20),
   /** 0: as many as there are cores. */
   threads: integer(0, 1024).default(0),
+  /** Whether those threads wait busily between operators: faster alone, at the cost of what else wants the cores. */
+  spin: z.boolean('true or false').default(true),
 });
 
 const limits = strict({

@@ -14,6 +14,8 @@ export class Commit {
   readonly #keepDraws: boolean;
   #text = '';
   #tokens = 0;
+  /** The only survivor of the last frontier: what it had is a prefix of what it has. */
+  #sole: Branch | null = null;
 
   constructor(choice: number, stops: readonly string[], keepDraws: boolean) {
     [this.#choice, this.#stops, this.#keepDraws] = [choice, stops, keepDraws];
@@ -29,8 +31,12 @@ export class Commit {
       text = text.slice(0, agreement(text, other.text));
       tokens = Math.min(tokens, agreement(first.tokens, other.tokens));
     }
+    if (branches.length > 1) text = text.replace(HALF, '');
     if (branches.length > 1 || first.finish === null) text = this.#settled(text);
-    if (!text.startsWith(this.#text)) throw new Error('a strategy went back on committed text');
+    const sole = branches.length === 1 ? first : null;
+    if ((sole === null || sole !== this.#sole) && !text.startsWith(this.#text))
+      throw new Error('a strategy went back on committed text');
+    this.#sole = sole;
     const ended = branches.length === 1 && first.finish !== null;
     if (text.length === this.#text.length && !(ended && tokens > this.#tokens)) return null;
     const commitment: Commitment = {
@@ -44,8 +50,8 @@ export class Commit {
     return commitment;
   }
 
-  #settled(agreed: string): string {
-    const text = agreed.replace(HALF, '');
+  #settled(text: string): string {
+    if (this.#stops.length === 0) return text;
     let held = 0;
     for (const stop of this.#stops)
       for (let n = Math.min(stop.length - 1, text.length); n > held; n--)

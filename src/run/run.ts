@@ -1,11 +1,11 @@
 /** One request, start to end: plan to trees to strategy to events. Leaving a scope frees every branch. */
 
 import { setMaxListeners } from 'node:events';
-import type { Engine, Opening, Session } from '../core/engine.ts';
+import type { Engine, Session } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
 import type { Reward, RewardPlan } from '../core/reward.ts';
-import type { Branch } from '../core/tree.ts';
+import type { Branch, Finish } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { Commit } from './commit.ts';
@@ -28,20 +28,23 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   const choices = plan.prompts.flatMap((prompt) =>
     Array.from({ length: plan.n }, (_, choice) => ({ prompt, choice })),
   );
+  // One signal for all choices: the request's abort, or the first failure of one of them.
   const failed = new AbortController();
-  const signal = AbortSignal.any([running.signal, failed.signal]);
+  const { signal } = failed;
   setMaxListeners(0, signal); // each choice listens
+  const abort = (): void => failed.abort(running.signal.reason);
+  if (running.signal.aborted) abort();
+  running.signal.addEventListener('abort', abort);
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
-      const opening = { ...plan.opening, lanes: prompt.lanes, choice };
-      for await (const event of runTree(plan, prompt, opening, index, { ...running, signal }))
-        running.emit(event);
+      await runTree(plan, { prompt, choice }, index, { ...running, signal });
     } catch (error) {
       failed.abort(error);
       throw error;
     }
   });
   const results = await Promise.allSettled(trees);
+  running.signal.removeEventListener('abort', abort);
   if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true });
   if (results.every(({ status }) => status === 'fulfilled'))
     return running.emit({ kind: 'end', cancelled: false });
@@ -51,33 +54,33 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   running.emit({ kind: 'failed', failure });
 }
 
-async function* runTree(
+async function runTree(
   plan: Plan,
-  prompt: PlanPrompt,
-  opening: Omit<Opening, 'peak'>,
+  { prompt, choice }: { readonly prompt: PlanPrompt; readonly choice: number },
   index: number,
-  { engine, gate, signal, rewardOf, onBug }: Running,
-): AsyncGenerator<StreamEvent> {
+  { engine, gate, signal, emit, rewardOf, onBug }: Running,
+): Promise<void> {
   const strategy = strategies[plan.strategy]!;
-  await using session = await engine.open({ ...opening, peak: strategy.peak(plan.params) }, signal);
+  const peak = strategy.peak(plan.params);
+  const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
+  await using session = await engine.open(opening, signal);
   const commit = new Commit(index, opening.stops, plan.draws);
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
   const judge = new Judge({ reward, prompt, signal, onBug });
   const tree = Object.assign(session, { score: judge.score.bind(judge) });
   const search = strategy.search(tree, plan.params);
   for (;;) {
-    await gate.pass(signal);
+    const behind = gate.pass(signal);
+    if (behind !== null) await behind;
     const { done, value } = await search.next();
     if (!done) session.keep(value);
     const certain = commit.frontier(done ? value.slice(0, 1) : value);
-    if (certain !== null) yield certain;
-    if (!done && plan.drafts && value.length > 1) yield* drafts(value, index);
-    if (done) return yield finish(plan, value, session, judge, index);
+    if (certain !== null) emit(certain);
+    if (done)
+      return emit({ kind: 'finish', choice: index, ...finish(plan, value, session, judge) });
+    if (plan.drafts && value.length > 1)
+      for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
   }
-}
-
-function* drafts(branches: readonly Branch[], choice: number): Generator<StreamEvent> {
-  for (const { id, text } of branches) yield { kind: 'draft', choice, branch: id, text };
 }
 
 function finish(
@@ -85,8 +88,7 @@ function finish(
   ranked: readonly Branch[],
   session: Session,
   judge: Judge,
-  choice: number,
-): StreamEvent {
+): { readonly reason: Finish; readonly report: ChoiceReport } {
   const best = ranked[0]!;
   const { spent } = session;
   const candidates = judge.report(ranked);
@@ -100,7 +102,7 @@ function finish(
     kl: best.logprob - best.base,
     candidates,
   };
-  return { kind: 'finish', choice, reason: best.finish ?? 'length', report };
+  return { reason: best.finish ?? 'length', report };
 }
 
 /** An estimate: each pruned candidate would have become as long as those that were finished are on average. */

@@ -4,9 +4,9 @@
  * once over memory we own, outputs land in place, and one thread pool serves all sessions (ENGINE.md).
  */
 
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
+import { libraryPath } from './ort_path.ts';
 
 type Pointer = unknown;
 type TypeSpec = Parameters<typeof koffi.sizeof>[0];
@@ -63,28 +63,6 @@ const LOG_ERRORS_ONLY = 3;
 const ALL_OPTIMISATIONS = 99;
 
 type Functions = Readonly<Record<keyof typeof API, Native>>;
-
-const require = createRequire(import.meta.url);
-
-/** Where the npm package keeps the shared library of this platform. Throws for a platform it does not ship. */
-export function libraryPath(
-  platform: string = process.platform,
-  arch: string = process.arch,
-): string {
-  const name = {
-    linux: 'libonnxruntime.so.1',
-    darwin: 'libonnxruntime.1.dylib',
-    win32: 'onnxruntime.dll',
-  }[platform];
-  const shipped = ['linux x64', 'linux arm64', 'darwin arm64', 'win32 x64', 'win32 arm64'];
-  if (name === undefined || !shipped.includes(`${platform} ${arch}`))
-    throw new Error(
-      `ONNX Runtime is not shipped for ${platform} ${arch}; it is for ${shipped.join(', ')}. ` +
-        'Set COXSWAIN_ORT_LIB to a library of your own.',
-    );
-  const root = dirname(require.resolve('onnxruntime-node/package.json'));
-  return join(root, 'bin', 'napi-v6', platform, arch, name);
-}
 
 /** koffi unloads a library whose handle is collected, and the next call would crash: it stays here. */
 let library: LibraryHandle | null = null;
@@ -146,6 +124,8 @@ export interface OrtSession extends Disposable {
 export interface OrtOptions {
   /** Threads of the one pool that all sessions share; 0: as many as ORT finds cores. */
   readonly threads: number;
+  /** Threads wait busily between operators. Default: true. */
+  readonly spin?: boolean;
   /** The shared library; by default the npm package's, or COXSWAIN_ORT_LIB where the caller passes it on. */
   readonly library?: string;
 }
@@ -156,14 +136,15 @@ export class Ort implements Disposable {
   readonly #env: Pointer;
   readonly #memory: Pointer;
   readonly #runOptions: Pointer;
+  readonly #names = new Map<string, Strings>();
   /** Time spent in runs, of all sessions. */
   seconds = 0;
 
-  constructor({ threads, library: path = libraryPath() }: OrtOptions) {
+  constructor({ threads, spin = true, library: path = libraryPath() }: OrtOptions) {
     this.#f = load(path);
     const threading = this.#out(this.#f.CreateThreadingOptions);
     this.#check(this.#f.SetGlobalIntraOpNumThreads(threading, threads));
-    this.#check(this.#f.SetGlobalSpinControl(threading, 1));
+    this.#check(this.#f.SetGlobalSpinControl(threading, Number(spin)));
     this.#env = this.#out(
       this.#f.CreateEnvWithGlobalThreadPools,
       LOG_ERRORS_ONLY,
@@ -231,7 +212,7 @@ export class Ort implements Disposable {
     outputs: Readonly<Record<string, Tensor>>,
   ): Bound {
     const [ins, outs] = [Object.values(inputs), Object.values(outputs)];
-    const [inNames, outNames] = [strings(Object.keys(inputs)), strings(Object.keys(outputs))];
+    const [inNames, outNames] = [this.#texts(inputs), this.#texts(outputs)];
     const [inValues, outValues] = [pointers(ins), pointers(outs)];
     const { Run } = this.#f;
     // Everything native code holds a pointer to lives as long as the closure does.
@@ -254,6 +235,14 @@ export class Ort implements Disposable {
         this.seconds += (performance.now() - started) / 1000;
       },
     };
+  }
+
+  /** The names as a C array; a session is bound again and again with the same ones. */
+  #texts(tensors: Readonly<Record<string, Tensor>>): Strings {
+    const key = Object.keys(tensors).join();
+    let texts = this.#names.get(key);
+    if (texts === undefined) this.#names.set(key, (texts = strings(Object.keys(tensors))));
+    return texts;
   }
 
   #check(status: unknown): void {
@@ -285,7 +274,12 @@ function pin(data: ArrayBufferView): void {
   void data.buffer;
 }
 
-function strings(texts: readonly string[]): { table: BigUint64Array; texts: readonly Buffer[] } {
+interface Strings {
+  readonly table: BigUint64Array;
+  readonly texts: readonly Buffer[];
+}
+
+function strings(texts: readonly string[]): Strings {
   const buffers = texts.map((text) => Buffer.alloc(Buffer.byteLength(text) + 1, text + '\0'));
   const table = BigUint64Array.from(buffers, (b) => koffi.address(b));
   pin(table);

@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
 const ROUNDS = options.quick ? 1 : 3;
 const WINDOW: Window = options.quick
   ? { warmMs: 300, windowMs: 1000 }
-  : { warmMs: 500, windowMs: 3000 };
+  : { warmMs: 400, windowMs: 2000 };
 const STREAMS = [1, 4, 16, 32];
 const NEW_TOKENS = 128;
 

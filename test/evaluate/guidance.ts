@@ -13,6 +13,7 @@ import { planner } from '../../src/plan/parse.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { run } from '../../src/run/run.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { pooled } from '../support/pooled.ts';
 import { gold } from './gold.ts';
 
 const { values: options } = parseArgs({
@@ -21,9 +22,12 @@ const { values: options } = parseArgs({
     prompts: { type: 'string', default: '200' },
     json: { type: 'string' },
     config: { type: 'string' },
+    only: { type: 'string' },
   },
 });
 const MAX_TOKENS = 160;
+/** Requests at once; answers do not depend on it. */
+const CROWD = 64;
 
 type Guides = readonly Record<string, unknown>[];
 
@@ -63,6 +67,7 @@ async function answer(prompt: string, seed: number, guides: Guides): Promise<Ans
   const ambient = { id: `${prompt} ${seed}`, seed, salt: '', socket: false };
   const { plan } = plans.completion(body, ambient);
   let [text, ended] = ['', false];
+  let failure: string | null = null;
   const draws: Draw[] = [];
   await run(plan, {
     engine,
@@ -72,21 +77,22 @@ async function answer(prompt: string, seed: number, guides: Guides): Promise<Ans
     gate: new Gate(),
     signal: new AbortController().signal,
     emit(event) {
-      if (event.kind === 'failed') throw new Error(event.failure.message);
-      if (event.kind === 'commit') {
+      if (event.kind === 'failed') failure = event.failure.message;
+      else if (event.kind === 'commit') {
         text += event.text;
         draws.push(...event.draws);
       } else if (event.kind === 'finish') ended = event.reason === 'stop';
     },
     onBug: (error) => console.error(error),
   });
+  if (failure !== null) throw new Error(failure);
   return { text, ended, draws };
 }
 
 async function measure(guides: Guides) {
-  const answers = await Promise.all(
-    prompts.map((prompt) => Promise.all(seeds.map((seed) => answer(prompt, seed, guides)))),
-  );
+  const asked = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const given = await pooled(asked, CROWD, ({ prompt, seed }) => answer(prompt, seed, guides));
+  const answers = prompts.map((_, i) => given.slice(i * seeds.length, (i + 1) * seeds.length));
   const all = answers.flat();
   const draws = all.flatMap((a) => a.draws);
   return {
@@ -131,7 +137,10 @@ console.log(
   '| guides | gold happy | gold kind | base NLL per token | KL per token | distinct bigrams | tokens | no end |',
 );
 console.log('|---|---|---|---|---|---|---|---|');
-for (const [name, guides] of SETTINGS) {
+const chosen = SETTINGS.filter(
+  ([name]) => options.only === undefined || new RegExp(options.only).test(name),
+);
+for (const [name, guides] of chosen) {
   const m = await measure(guides);
   rows.push({ name, ...m });
   const pm = ({ mean: x, error }: { mean: number; error: number }): string =>

@@ -13,9 +13,9 @@ afterAll(() => {
   shared = null;
 });
 
-/** Two threads, so that the work of a row may be split as it is when serving. */
-export function testOrt(): Ort {
-  return (shared ??= new Ort({ threads: 2 }));
+/** One thread unless the first call says otherwise: other test files run beside this one, and idle threads spin. */
+export function testOrt(threads = 1): Ort {
+  return (shared ??= new Ort({ threads }));
 }
 
 /** Closes `one` after the last test of the file, the youngest first. */

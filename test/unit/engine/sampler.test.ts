@@ -169,14 +169,7 @@ test('penalties and biases add up per token', () => {
       [9, -1],
     ],
   });
-  const all = adjustments(
-    s,
-    new Map([
-      [1, 2],
-      [4, 1],
-    ]),
-    [4, 5],
-  );
+  const all = adjustments(s, [1, 4, 1], [4, 5]);
   expect(all).toEqual(
     new Map([
       [4, { add: -0.75, scale: 2 }],
@@ -185,5 +178,5 @@ test('penalties and biases add up per token', () => {
       [9, { add: -1, scale: 1 }],
     ]),
   );
-  expect(adjustments(PLAIN, new Map([[1, 2]]), [4])).toBeNull();
+  expect(adjustments(PLAIN, [1, 1], [4])).toBeNull();
 });

@@ -7,6 +7,8 @@ import { Reference } from './reference.ts';
 
 const tied = randomCheckpoint();
 const untied = randomCheckpoint({ tied: false, seed: 2, heads: 2, kvHeads: 1, layers: 1 });
+/** Its feed-forward width is no multiple of a block. */
+const ragged = randomCheckpoint({ ffn: 100, layers: 1, seed: 3 });
 
 test.each([
   ['tied embeddings', tied],
@@ -74,8 +76,8 @@ test.each(['float32', 'int8'] as const)(
   },
 );
 
-test('8-bit weights stay close to float32, for tied and for separate embeddings', async () => {
-  for (const checkpoint of [tied, untied]) {
+test('8-bit weights stay close to float32: tied and separate embeddings, a width of no whole blocks', async () => {
+  for (const checkpoint of [tied, untied, ragged]) {
     const prompts = [tokens(20, 4), tokens(5, 8)];
     const [exact, close] = [
       await (await Decoder.open(checkpoint, 'float32')).feed(prompts),

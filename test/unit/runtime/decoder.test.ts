@@ -8,6 +8,8 @@ import { tailsOf } from '../../../src/runtime/tail.ts';
 import { decoder, TALES, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
 
+testOrt(2); // the work of a row may be split, as it is when serving
+
 const tokensOf = (length: number, seed = 1): number[] =>
   Array.from({ length }, (_, i) => 8 + ((seed * 101 + i * 37 + i * i) % 290));
 
@@ -153,8 +155,8 @@ test('rows and tails opened, used and closed again leave memory where it was', (
       tails([model.width], false).mix(rows, [logits], Float32Array.of(), Float32Array.of());
     }
   };
-  for (let i = 0; i < 60; i++) once(); // allocators and the collector warm up
+  for (let i = 0; i < 40; i++) once(); // allocators and the collector warm up
   const before = process.memoryUsage.rss();
-  for (let i = 0; i < 200; i++) once();
-  expect((process.memoryUsage.rss() - before) / 2 ** 20).toBeLessThan(30);
-});
+  for (let i = 0; i < 100; i++) once();
+  expect((process.memoryUsage.rss() - before) / 2 ** 20).toBeLessThan(15);
+}, 60_000);

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { graph } from '../../../src/runtime/onnx.ts';
-import { libraryPath, Ort, OrtError } from '../../../src/runtime/ort.ts';
+import { Ort, OrtError } from '../../../src/runtime/ort.ts';
+import { libraryPath } from '../../../src/runtime/ort_path.ts';
 import { testOrt } from '../../fakes/ort.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'coxswain-ort-'));

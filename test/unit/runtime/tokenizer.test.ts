@@ -23,6 +23,7 @@ describe.each([
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         expect(codec.decode(codec.encode(text))).toBe(text.toWellFormed());
       }),
+      { numRuns: 40 },
     );
   });
 
