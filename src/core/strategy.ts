@@ -6,7 +6,7 @@ import type { Branch, Tree } from './tree.ts';
  *  cannot leak. What they all agree on is streamed. Returns them ranked, best first. */
 export type Search = AsyncGenerator<readonly Branch[], readonly Branch[], void>;
 
-/** The branches alive at once: admission reserves `least`, and gives up to `most`. */
+/** The branches that hold KV at once: admission reserves `least`, and gives up to `most`. */
 export interface Peak {
   readonly least: number;
   readonly most: number;
@@ -25,4 +25,6 @@ export interface Strategy<P> {
 export interface StrategyContext {
   readonly maxTokens: number;
   readonly stream: boolean;
+  /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
+  readonly rewardQuantile?: (quantile: number) => number | null;
 }

@@ -28,16 +28,7 @@ export interface Alignment {
 }
 
 /** Known to DESIGN.md's wire, built by later versions. */
-const LATER_STRATEGIES = [
-  'best_of_n',
-  'beam',
-  'segment_beam',
-  'segment_rejection',
-  'particles',
-  'mcts',
-  'vote',
-  'args',
-];
+const LATER_STRATEGIES = ['best_of_n'];
 const LATER_PARTS = ['rewards', 'ensemble', 'constraints', 'length', 'budget'] as const;
 
 export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | null): Alignment {

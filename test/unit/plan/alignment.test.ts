@@ -145,7 +145,7 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ strategy: {} }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'nope' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
-  [{ strategy: { type: 'beam', width: 4 } }, 'strategy_unavailable', 'alignment.strategy.type'],
+  [{ strategy: { type: 'best_of_n', n: 4 } }, 'strategy_unavailable', 'alignment.strategy.type'],
   [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
   [{ rewards: [{ model: 'rm-happy-a' }] }, 'strategy_unavailable', 'alignment.rewards'],
   [{ ensemble: { lambda: 1 } }, 'strategy_unavailable', 'alignment.ensemble'],
