@@ -25,6 +25,6 @@ export interface Strategy<P> {
 export interface StrategyContext {
   readonly maxTokens: number;
   readonly stream: boolean;
-  /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
+  /** The request's reward at a quantile of its base samples, from the manifest; null where none are stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
 }

@@ -26,14 +26,14 @@ export interface Mcts {
 }
 
 const fields = strict({
-  branch: either(integer(1, 32), 3),
+  branch: either(integer(1, 16), 3),
   exploration: either(number(0, 100), 0.7),
   mix: either(number(0, 1), 0.5),
   end_gate: either(number(-1e6, 1e6), 0.9),
   segment: either(segmentField, { tokens: 256, until: { text: ['\n'] } }),
-  iterations: either(integer(1, 400), 40),
-  roll_forward: either(integer(0, 16), 3),
-  roll_branch: either(integer(1, 16), 1),
+  iterations: either(integer(1, 200), 40),
+  roll_forward: either(integer(0, 8), 3),
+  roll_branch: either(integer(1, 4), 1),
 });
 
 export const mcts: Strategy<Mcts> = {
@@ -44,7 +44,10 @@ export const mcts: Strategy<Mcts> = {
     return { b, c, a, gate, segment, iterations, rollForward, rollBranch, chunk };
   },
   needs: () => 'prefix',
-  peak: ({ b, rollBranch }) => ({ least: b + rollBranch, most: b + rollBranch }),
+  peak({ b, rollBranch }) {
+    const most = Math.max(b, 1 + rollBranch); // an expansion, or its best child and a rollout
+    return { least: most, most };
+  },
 
   async *search(tree, params) {
     const root = nodeOf(tree.root, null, 0);

@@ -7,11 +7,10 @@
  * exact as K grows where tokens are drawn at temperature 1, untruncated. lambda = 0 needs no reward.
  */
 
-import { ServeError } from '../core/errors.ts';
 import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { alive, descending, logSumExp, numberOr, pick, softmax } from './select.ts';
+import { alive, descending, logSumExp, noScore, numberOr, pick, softmax } from './select.ts';
 
 const POTENTIALS = ['diff', 'max', 'add', 'rt'] as const;
 export type Potential = (typeof POTENTIALS)[number];
@@ -126,8 +125,7 @@ export function advanced(
 
 function weightsOf(swarm: readonly Particle[]): number[] {
   const logs = swarm.map(({ logWeight }) => logWeight);
-  if (logs.every((log) => log === -Infinity))
-    throw new ServeError('reward_failed', 'no particle has a score: the reward gave no number');
+  if (logs.every((log) => log === -Infinity)) throw noScore();
   return softmax(logs);
 }
 

@@ -4,6 +4,9 @@ import { ServeError } from '../core/errors.ts';
 import type { Score } from '../core/reward.ts';
 import type { Branch, Tree } from '../core/tree.ts';
 
+export const noScore = (): ServeError =>
+  new ServeError('reward_failed', 'no candidate has a score: the reward gave no number');
+
 export const alive = (branch: Branch): boolean => branch.finish === null;
 
 /**
@@ -12,8 +15,7 @@ export const alive = (branch: Branch): boolean => branch.finish === null;
  */
 export function largest(values: readonly number[], k: number): number[] {
   const numbers = [...values.keys()].filter((i) => !Number.isNaN(values[i]!));
-  if (numbers.length === 0)
-    throw new ServeError('reward_failed', 'no candidate has a score: the reward gave no number');
+  if (numbers.length === 0) throw noScore();
   return numbers.toSorted((a, b) => descending(values[a]!, values[b]!)).slice(0, k);
 }
 
@@ -60,4 +62,12 @@ export function pick(weights: readonly number[], u: number): number {
   let left = u;
   for (const [i, weight] of weights.entries()) if ((left -= weight) < 0) return i;
   return weights.findLastIndex((weight) => weight > 0); // rounding left a sliver of u over
+}
+
+/** Linear between the order statistics. NaN where no value is a number. */
+export function quantileOf(values: readonly number[], q: number): number {
+  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];
+  return below === above ? below : below + (at - Math.floor(at)) * (above - below);
 }

@@ -49,7 +49,7 @@ function instrument(session: Session, { reward = hashReward, onCall, onKeep }: W
     return branches.map((one) => ({ value: reward(one), parts: {} }));
   };
   // The runner sets its own: it has no rewards yet.
-  Object.defineProperty(session, 'score', { get: () => score, set: (_) => {} });
+  Object.defineProperty(session, 'score', { get: () => score, set: () => {} });
 }
 
 /** Whether `tokens` goes on from one of `heads`. */

@@ -51,7 +51,7 @@ test('args_top3: over a tree whose first step has the logits of the case', async
   const search = args.search(tree, { k: input.top_k, w: input.weight, tau: 0 });
   await search.next();
   const { value } = await search.next();
-  expect(value![0]!.tokens).toEqual([expected.greedy]);
+  expect(value[0]!.tokens).toEqual([expected.greedy]);
 });
 
 test('a draw falls where the law says', () => {

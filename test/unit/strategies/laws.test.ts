@@ -13,6 +13,7 @@ obey('beam', { width: 3, length_penalty: -0.5, length_basis: 'full', early_stopp
 obey('segment_beam', { width: 2, expand: 3, segment: { tokens: 4 } });
 obey('segment_beam', { width: 1, expand: 4, segment: { until: ['a', 'e', 'i', 'o', 'u'] } });
 obey('segment_rejection', { target: 0.9, segment: { entropy: 2.8, min_tokens: 2 }, attempts: 5 });
+obey('segment_rejection', { segment: { tokens: 6 }, attempts: 3 });
 obey('args', { top_k: 3 });
 obey('args', { top_k: 4, temperature: 0.5 });
 obey('particles', { n: 6, every: 4, ess: 1 });

@@ -222,6 +222,6 @@ describe('a reward', () => {
     const law = await returned({ ...ask, reward: noB }, { K: 16, lambda: 1, ess: 1 }, 100);
     expect([...law.keys()].filter((seq) => seq.includes('b'))).toEqual([]);
     const broken = returned({ ...ask, reward: () => NaN }, { K: 4, lambda: 1 }, 1);
-    await expect(broken).rejects.toThrow('no particle has a score');
+    await expect(broken).rejects.toThrow('no candidate has a score');
   });
 });

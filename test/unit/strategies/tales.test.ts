@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { strategies } from '../../../src/strategies/index.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import { talesCodec, talesEngine } from '../../fakes/models.ts';
-import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
+import { planOf, ran, type PlanAsk, type Ran } from '../../fakes/plan.ts';
 import { rewarded } from '../../fakes/rewarded.ts';
 
 const STORY = 'Once upon a time, there was a little girl named Emma. She had a red kite. ';
@@ -30,7 +30,7 @@ const SEARCHES: readonly (readonly [string, object])[] = [
 
 test('every search gives the same answer alone and in traffic', async () => {
   const plans = SEARCHES.map(([strategy, fields], i) => planFor(strategy, fields, { seed: i }));
-  const alone = [];
+  const alone: Ran[] = [];
   for (const plan of plans) alone.push(await ran(rewarded(talesEngine()), plan));
   for (const options of [{}, { prefixBytes: 0, iterationTokens: 24 }]) {
     const engine = talesEngine({ ...options, classes: [{ length: 384, rows: 12 }] });
