@@ -9,7 +9,7 @@ import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
 import { answerField, answerIn, type Extract } from './answer.ts';
-import { descending, numberOr } from './select.ts';
+import { descending, noScore, numberOr } from './select.ts';
 
 export interface Vote {
   readonly n: number;
@@ -51,7 +51,8 @@ export const vote: Strategy<Vote> = {
       yield [...voters, ...(spare ? [spare.branch] : []), ...samples.slice(i + tree.width)];
     }
     if (voters.length === 0) {
-      voters = [spare!.branch];
+      if (spare === null || spare.value === -Infinity) throw noScore();
+      voters = [spare.branch];
       await tree.extend(voters, { tokens: maxTokens });
     }
     const scores = by === 'majority' ? null : await tree.score(voters);
@@ -86,6 +87,7 @@ function elected(
   by: Vote['by'],
   how: Extract,
 ): readonly Branch[] {
+  if (scores?.every(({ value }) => Number.isNaN(value))) throw noScore();
   const answers = voters.map(({ text }) => answerIn(text, how));
   const values = voters.map((_, i) => numberOr(scores?.[i]!.value ?? 0, -Infinity));
   const first = winner(tally(answers, by === 'majority' ? null : values, by));

@@ -215,6 +215,17 @@ describe('over the engine', () => {
     fresh.audit();
   });
 
+  test('groups differ where a plain beam does not, and the likeliest answer stays first', async () => {
+    const tree = (): ChainTree => new ChainTree({ chain: model, maxTokens: 4 });
+    const starts = ({ ranked }: Awaited<ReturnType<typeof searched>>): number =>
+      new Set(ranked.map(({ tokens }) => tokens[0])).size;
+    const grouped = await searched(tree(), { k: 3, G: 3, lambda: 5 });
+    expect(starts(grouped)).toBe(3);
+    expect(starts(await searched(tree(), { k: 3, G: 3, lambda: 0 }))).toBe(1);
+    const sums = grouped.ranked.map(sumOf);
+    expect(sums).toEqual(sums.toSorted((a, b) => b - a));
+  });
+
   test('commits in mid-search as soon as all hypotheses agree', async () => {
     const { engine: endless } = fakeEngine({ endBias: -100 });
     const plan = planOf({ strategy: 'beam', params: params({ width: 2 }), maxTokens: 40 });

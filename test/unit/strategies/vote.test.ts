@@ -142,6 +142,15 @@ describe('search', () => {
     expect(ranked.map(({ id }) => id)).toEqual([3]);
     expect(ranked[0]!.finish).not.toBeNull();
   });
+
+  test('a reward that gives no number at all fails the request', async () => {
+    const ask = { chain: model, maxTokens: 6, reward: () => NaN };
+    const filter = { threshold: 0, at: 1 };
+    for (const params of [{ by: 'weighted' }, { filter }] as const)
+      await expect(searched(params, new ChainTree(ask))).rejects.toThrow(
+        'no candidate has a score',
+      );
+  });
 });
 
 test('a tie goes to the answer first seen; a sample without a score does not vote', () => {
