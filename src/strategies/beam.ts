@@ -25,7 +25,7 @@ export interface Beam {
 }
 
 const fields = strict({
-  width: either(integer(1, 32), 4),
+  width: either(integer(1, 32), 4), // a peek shows 64
   groups: either(integer(1, 32), 1),
   diversity: either(number(0, 100), 0.5),
   length_penalty: either(number(-10, 10), 0),
@@ -38,9 +38,6 @@ const fields = strict({
   message: 'a divisor of width',
   path: ['groups'],
 });
-
-/** Most tokens that a peek shows. */
-const PEEK = 64;
 
 export const beam: Strategy<Beam> = {
   parse(raw) {
@@ -57,7 +54,7 @@ export const beam: Strategy<Beam> = {
       .fork(tree.root, G)
       .map((branch) => ({ live: [branch], finished: [] }));
     while (groups.some(({ live }) => live.length > 0)) {
-      const nexts = await peekAll(tree, groups, Math.min(PEEK, (2 * k) / G));
+      const nexts = await peekAll(tree, groups, k + k / G); // 2k/G, and what other groups may take
       const taken = new Map<Token, number>();
       groups.forEach((group, g) => {
         const sums = group.live.map(sumOf);
