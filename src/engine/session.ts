@@ -4,7 +4,7 @@ import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Branch, NextToken, Reach, Sampling } from '../core/tree.ts';
+import type { Branch, Peeked, Reach, Sampling } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
 import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
 
@@ -38,6 +38,14 @@ export class TreeSession implements Session {
     this.root = root;
   }
 
+  get promptTokens(): number {
+    return this.#tree.opening.lanes[0]!.prompt.length;
+  }
+
+  get maxTokens(): number {
+    return this.#tree.opening.maxTokens;
+  }
+
   get spent(): Spent {
     return this.#tree.spent;
   }
@@ -66,23 +74,24 @@ export class TreeSession implements Session {
     );
   }
 
-  async peek(branch: Branch, k: number): Promise<readonly NextToken[]> {
-    let top: readonly NextToken[] = [];
+  async peek(branch: Branch, k: number): Promise<readonly Peeked[]> {
+    let top: readonly Peeked[] = [];
     const own = this.#own(branch);
     if (k === 0) return top;
     this.#unpark([own]);
+    const known = (own.slots[0]?.head ?? null) !== null;
     await this.#decoding.wait(this.#tree, ({ done, fail }) => {
-      const seen = (next: readonly NextToken[]): void => ((top = next), done());
+      const seen = (next: readonly Peeked[]): void => ((top = next), done());
       return [this.#job(own, { tokens: 0 }, k, { done: seen, fail })];
     });
+    if (!known) this.#tree.spent.generatedTokens++; // the pass that whichever token is pushed has cost
     return top;
   }
 
-  push(branch: Branch, next: NextToken): void {
+  push(branch: Branch, next: Peeked): void {
     const own = this.#own(branch);
     if (own.finish !== null) throw new Error(`branch ${branch.id} has finished`);
-    const draw = { ...next, base: next.logprob, kl: 0, entropy: 0, guides: [], top: [] };
-    own.append(draw, 0, this.#tree.limit);
+    own.append(next.draw, next.logZ, this.#tree.limit);
   }
 
   park(branches: readonly Branch[]): void {
