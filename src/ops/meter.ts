@@ -100,8 +100,8 @@ export class Meter {
   #whole({ completionTokens, queueMs, prefillMs }: ChoiceReport): void {
     const first = queueMs + prefillMs;
     this.#metrics.observe('time_to_first_token_seconds', first / 1000);
-    const rest = performance.now() - this.#began - first;
-    if (completionTokens > 1 && rest > 0)
+    const rest = Math.max(0, performance.now() - this.#began - first);
+    if (completionTokens > 1)
       this.#metrics.observe('inter_token_latency_seconds', rest / 1000 / (completionTokens - 1));
   }
 
