@@ -2,14 +2,15 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { ServeError } from './core/errors.ts';
-import { check, integer, tolerant } from './core/fields.ts';
+import { check, integer, number, table, tolerant } from './core/fields.ts';
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
-import type { Catalog, ModelCard, Preset } from './plan/catalog.ts';
+import type { Catalog, ModelCard, Preset, RewardStats } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
 
 /** Reads a model folder's tokenizer. */
@@ -36,6 +37,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       tokens: limits.tokens,
       guides: limits.guides,
       rewards: limits.rewards,
+      documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
       logitBias: limits.logit_bias,
@@ -69,11 +71,37 @@ function cardOf(
     role: entry.role,
     context: contextOf(manifest),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
+    ...statsOf(manifest, path),
     created: manifest.created,
     get codec() {
       return codecOf(manifest);
     },
   };
+}
+
+const share = z.string().regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'keyed by shares from 0 to 1');
+const FAR = 1e9;
+const statsFacts = tolerant({
+  stats: tolerant({
+    mean: number(-FAR, FAR),
+    std: number(0, FAR),
+    quantiles: table(share, number(-FAR, FAR), 'an object of scores by share'),
+  }).optional(),
+});
+
+/** @throws ConfigError that names the figure at fault */
+function statsOf({ role, facts }: Manifest, path: string): { stats?: RewardStats } {
+  if (role !== 'reward') return {};
+  try {
+    const { stats } = check(statsFacts, facts, 'facts');
+    if (stats === undefined) return {};
+    const quantiles = Object.entries(stats.quantiles)
+      .map(([at, score]) => [Number(at), score] as const)
+      .toSorted(([a], [b]) => a - b);
+    return { stats: { mean: stats.mean, std: stats.std, quantiles } };
+  } catch (error) {
+    throw new ConfigError(`${path}: ${reason(error)}`);
+  }
 }
 
 /** Models with the same tokenizer files share one codec. */

@@ -3,14 +3,20 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { LanguageModel } from './core/model.ts';
+import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import type { Config } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
+import { batched } from './rewards/batched.ts';
+import { cached, scoreCache } from './rewards/cached.ts';
+import { scalarHead } from './rewards/scalar_head.ts';
+import { Turns } from './rewards/turns.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
+import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
 import { assertSameVocabulary } from './runtime/vocabulary.ts';
@@ -58,4 +64,28 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
     onTurn,
   });
   return { engine, ort };
+}
+
+/**
+ * Verifies and loads the reward models of a config, by name; each is tried once.
+ * @throws Error that names the file or the model at fault
+ */
+export function loadRewards(config: Config, ort: Ort): ReadonlyMap<string, Reward> {
+  const { reward_tokens: runTokens, reward_bytes } = config.engine;
+  const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
+  const rewards = new Map<string, Reward>();
+  for (const [name, { path, role, reads }] of Object.entries(config.models)) {
+    if (role !== 'reward') continue;
+    const manifest = readManifest(path);
+    verifyFiles(manifest);
+    const head = scalarHead({
+      model: loadScorer(ort, path, name),
+      codec: loadCodec(path),
+      reads: reads ?? manifest.reads ?? 'complete',
+      runTokens,
+      turns,
+    });
+    rewards.set(name, cached(batched(head), cache));
+  }
+  return rewards;
 }

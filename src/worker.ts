@@ -1,14 +1,16 @@
 /** The inference process: plans in, events out, over one engine. Composition only. */
 
 import { performance } from 'node:perf_hooks';
-import { toFailure } from './core/errors.ts';
+import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
+import type { Judging, Reward } from './core/reward.ts';
 import type { DecodeEngine } from './engine/engine.ts';
-import { loadEngine } from './load.ts';
+import { loadEngine, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import type { Plan } from './plan/plan.ts';
+import { rewardOf } from './rewards/compose.ts';
 import { Gate } from './run/gate.ts';
 import { run } from './run/run.ts';
 
@@ -41,7 +43,7 @@ interface Request {
   readonly gate: Gate;
 }
 
-function serve(engine: DecodeEngine, outbox: Outbox): void {
+function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbox: Outbox): void {
   const requests = new Map<string, Request>();
 
   function start(plan: Plan): void {
@@ -49,6 +51,7 @@ function serve(engine: DecodeEngine, outbox: Outbox): void {
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
+      rewardOf: (asked) => rewardOf(asked, rewards),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
@@ -67,6 +70,8 @@ function serve(engine: DecodeEngine, outbox: Outbox): void {
         return requests.get(message.id)?.gate.close();
       case 'resume':
         return requests.get(message.id)?.gate.open();
+      case 'judge':
+        return void judge(message.asked, rewards); // it does not reject
       case 'snapshot':
         return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
       case 'stop':
@@ -76,6 +81,19 @@ function serve(engine: DecodeEngine, outbox: Outbox): void {
     }
   });
   process.on('disconnect', () => process.exit(0));
+}
+
+async function judge(
+  { id, reward, candidates }: Judging,
+  rewards: ReadonlyMap<string, Reward>,
+): Promise<void> {
+  try {
+    send({ kind: 'judged', id, scores: await rewardOf(reward, rewards).score(candidates) });
+  } catch (error) {
+    console.error(error);
+    const failure = new ServeError('reward_failed', 'a reward model failed on this request');
+    send({ kind: 'judged', id, scores: toFailure(failure) });
+  }
 }
 
 function snapshotOf(engine: DecodeEngine): EngineSnapshot {
@@ -99,8 +117,9 @@ process.on('SIGTERM', () => undefined);
 try {
   const started = performance.now();
   const outbox = new Outbox();
-  const { engine } = loadEngine(readConfig(process.argv[2] ?? null), () => outbox.flush());
-  serve(engine, outbox);
+  const config = readConfig(process.argv[2] ?? null);
+  const { engine, ort } = loadEngine(config, () => outbox.flush());
+  serve(engine, loadRewards(config, ort), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

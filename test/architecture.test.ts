@@ -30,7 +30,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^engine\/prefix_cache\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');

@@ -15,6 +15,7 @@ import { generate } from './generate.ts';
 import { listModels, oneModel } from './models.ts';
 import { health, metricsPage, ready } from './probes.ts';
 import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { score } from './score.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
 
@@ -74,6 +75,7 @@ function application(context: Context): Express {
     app.route(path).post(handler).all(otherMethod('POST'));
   };
   for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
+  post('/v1/score', score(context));
   post(
     '/tokenize',
     json(context, (raw) => tokenize(context.catalog, raw)),

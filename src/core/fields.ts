@@ -37,6 +37,10 @@ export const list = <S extends z.ZodType>(item: S, longest: number, shortest = 0
     .pipe(z.array(item, rule));
 };
 
+/** A field that may be left out; null means left out. */
+export const either = <S extends z.ZodType>(schema: S, otherwise: z.output<S>) =>
+  schema.nullish().transform((value): z.output<S> => value ?? otherwise);
+
 /** An object of any keys that fit `key`. */
 export const table = <S extends z.ZodType>(key: z.ZodString, value: S, rule: string) =>
   z.record(key, value, {

@@ -1,6 +1,7 @@
 /** The seam between the HTTP process and the inference process: a Plan in, StreamEvents out, and an abort. */
 
 import type { StreamEvent } from './events.ts';
+import type { Judging, Score } from './reward.ts';
 
 export interface Inference<Plan> {
   /**
@@ -9,6 +10,8 @@ export interface Inference<Plan> {
    * The last event is `end` or `failed`; the iterable itself does not throw.
    */
   submit(plan: Plan, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  /** Judges texts; rejects with a ServeError. */
+  judge(asked: Judging): Promise<readonly Score[]>;
   /** Ready to serve, and if not, why. */
   readonly state: 'starting' | 'ready' | 'restarting' | 'stopped';
   /** Figures of the engine, for the metrics page; the last known ones if the process does not answer at once. */

@@ -1,7 +1,9 @@
 /** What crosses the process boundary, as plain data. A request is known by its plan's id on both sides. */
 
+import type { Failure } from './errors.ts';
 import type { StreamEvent } from './events.ts';
 import type { EngineSnapshot } from './inference.ts';
+import type { Judging, Score } from './reward.ts';
 
 /** HTTP process to inference process. */
 export type ToWorker<Plan> =
@@ -11,6 +13,8 @@ export type ToWorker<Plan> =
   /** Its reader is behind: decode no more rows for it until `resume`. */
   | { readonly kind: 'pause'; readonly id: string }
   | { readonly kind: 'resume'; readonly id: string }
+  /** Answered by one `judged`. */
+  | { readonly kind: 'judge'; readonly asked: Judging }
   | { readonly kind: 'snapshot'; readonly seq: number }
   /** Exit with code 0 once the iteration at hand is done. */
   | { readonly kind: 'stop' };
@@ -24,6 +28,7 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly loadMs: number }
   /** One message per iteration, with the events of all requests. */
   | { readonly kind: 'events'; readonly batch: readonly EventBatch[] }
+  | { readonly kind: 'judged'; readonly id: string; readonly scores: readonly Score[] | Failure }
   | { readonly kind: 'snapshot'; readonly seq: number; readonly snapshot: EngineSnapshot }
   /** It cannot serve (a damaged model file, say) and exits. */
   | { readonly kind: 'fatal'; readonly message: string };

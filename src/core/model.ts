@@ -28,6 +28,15 @@ export interface LanguageModel {
   open(rows: number, length: number): KvRows;
 }
 
+/** A model with a scalar head: it reads whole sequences and keeps nothing. */
+export interface ScoreModel {
+  readonly name: string;
+  /** Longest sequence it can read. */
+  readonly context: number;
+  /** One run over rows of 1 to `context` tokens each; a row's score does not depend on the others. */
+  score(rows: readonly (readonly Token[])[]): Float32Array;
+}
+
 /** A block of positions copied out of a row. */
 export interface KvBlock {
   readonly length: number;

@@ -6,7 +6,7 @@ import type { Branch, Tree } from './tree.ts';
  *  cannot leak. What they all agree on is streamed. Returns them ranked, best first. */
 export type Search = AsyncGenerator<readonly Branch[], readonly Branch[], void>;
 
-/** The branches alive at once: admission reserves `least`, and gives up to `most`. */
+/** The branches that hold KV at once: admission reserves `least`, and gives up to `most`. */
 export interface Peak {
   readonly least: number;
   readonly most: number;
@@ -18,6 +18,8 @@ export interface Strategy<P> {
   /** Which kind of reward these parameters ask for; the plan refuses a mismatch before any token is drawn. */
   needs(params: P): 'nothing' | 'complete' | 'prefix';
   peak(params: P): Peak;
+  /** Whether branches that are given up would have been finished without pruning: their rest counts as saved. Left out: no. */
+  prunes?(params: P): boolean;
   search(tree: Tree, params: P): Search;
 }
 
@@ -25,4 +27,6 @@ export interface Strategy<P> {
 export interface StrategyContext {
   readonly maxTokens: number;
   readonly stream: boolean;
+  /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
+  readonly rewardQuantile?: (quantile: number) => number | null;
 }

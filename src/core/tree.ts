@@ -28,6 +28,15 @@ export interface Draw extends NextToken {
   readonly top: readonly NextToken[];
 }
 
+/** A token that a branch could take next, as a peek shows it. */
+export interface Peeked extends NextToken {
+  readonly draw: Draw;
+  /** log Z_t of the guided law; 0 when nothing guides. */
+  readonly logZ: number;
+  /** Taking it ends the answer. */
+  readonly ends: boolean;
+}
+
 /** One hypothesis. The engine advances it in place; strategies only read it. */
 export interface Branch {
   /** Ordinal in its tree, from 0; also its stream of randomness. */
@@ -65,24 +74,32 @@ export interface Sampling {
 /** How far to extend, and how to draw. What is left out comes from the plan. Plain data: it may cross threads. */
 export interface Reach {
   readonly tokens: number;
-  /** Pause (not finish) a branch whose new text contains one of the strings, or before a token whose entropy reaches the bound. */
-  readonly until?: { readonly text: readonly string[] } | { readonly entropy: number };
+  /** Pause (not finish) a branch whose new text contains one of the strings, or before a token whose entropy reaches the bound, once `least` (1) were drawn. */
+  readonly until?:
+    { readonly text: readonly string[] } | { readonly entropy: number; readonly least?: number };
   readonly sampling?: Partial<Sampling>;
   readonly guides?: readonly GuideUse[];
 }
 
 export interface Tree {
   readonly root: Branch;
-  /** How many branches may be alive at once: between the strategy's least and most. */
+  /** How many branches may hold KV at once: between the strategy's least and most. */
   readonly width: number;
-  /** `branch` and n-1 twins of it. */
+  readonly promptTokens: number;
+  /** Most tokens of a branch. */
+  readonly maxTokens: number;
+  /** `branch` and n-1 twins of it. Twins of a parked branch are parked. */
   fork(branch: Branch, n: number): Branch[];
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;
-  /** The k likeliest next tokens (k <= 64), without taking one. */
-  peek(branch: Branch, k: number): Promise<readonly NextToken[]>;
+  /** The k likeliest next tokens (k <= 64) under the guided law, without taking one. */
+  peek(branch: Branch, k: number): Promise<readonly Peeked[]>;
   /** Appends a token the strategy has chosen. */
-  push(branch: Branch, next: NextToken): void;
-  /** The plan's reward for each branch, in order. Batched with other requests. */
+  push(branch: Branch, next: Peeked): void;
+  /** Gives back their KV. What is extended or peeked again is rebuilt by prefill, always, so that traffic cannot show. */
+  park(branches: readonly Branch[]): void;
+  /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
+  uniform(step: number): number;
+  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all. Batched with other requests. */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
 }

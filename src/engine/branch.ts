@@ -16,6 +16,8 @@ export class Hypothesis implements Branch {
   logZ = 0;
   finish: Finish | null = null;
   dropped = false;
+  /** Holds no slots: they were given back, and are only taken again if it goes on. */
+  parked = false;
   #text: BranchText;
 
   constructor(id: number, lanes: number, vocabulary: Vocabulary) {
@@ -34,6 +36,7 @@ export class Hypothesis implements Branch {
     twin.draws.push(...this.draws);
     [twin.logprob, twin.base, twin.logZ] = [this.logprob, this.base, this.logZ];
     twin.finish = this.finish;
+    twin.parked = this.parked;
     twin.#text = this.#text.copy();
     this.slots.forEach((slot, lane) => {
       if (slot !== null && slot.cached > 0) twin.slots[lane] = slot.pool.fork(slot);
@@ -71,6 +74,7 @@ export class Hypothesis implements Branch {
   }
 
   release(): void {
+    this.parked = true;
     this.slots.forEach((slot, lane) => {
       slot?.pool.release(slot);
       this.slots[lane] = null;

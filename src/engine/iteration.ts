@@ -6,8 +6,8 @@
 import type { LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Draw, NextToken, Token } from '../core/tree.ts';
-import type { Job } from './job.ts';
+import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import { isBoundary, isPaused, type Job } from './job.ts';
 import { adjustments, Sampler } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
@@ -188,7 +188,7 @@ export class Iteration {
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
     job.left = 0;
-    job.done(topOf(mixed, i, job.peek));
+    job.done(topOf(mixed, i, job.peek).map((next) => this.#peeked(job, mixed, i, lanes, next)));
   }
 
   #take(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
@@ -197,18 +197,7 @@ export class Iteration {
     const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
-    const logProb = (k: number): number =>
-      lanes[k]![i * job.law.widths[k]! + token]! - mixed.norms[k]![i]!;
-    const logprob = mixed.combined[i * this.#options.vocabulary.size + token]! - mixed.logZ[i]!;
-    const draw: Draw = {
-      token,
-      logprob,
-      base: lanes.length > 1 ? logProb(0) : logprob, // the same number, not just nearly
-      kl: mixed.kl[i]!,
-      entropy: mixed.entropy[i]!,
-      guides: opening.record.guides ? contributions(job, logProb) : NO_NUMBERS,
-      top: opening.record.top > 0 ? topOf(mixed, i, opening.record.top) : NO_TOKENS,
-    };
+    const draw = this.#drawOf(job, mixed, i, lanes, token);
     branch.append(draw, lanes.length > 1 ? mixed.logZ[i]! : 0, tree.limit);
     tree.spent.generatedTokens++;
     job.left--;
@@ -216,10 +205,35 @@ export class Iteration {
     if (branch.finish !== null || isPaused(job)) job.left = 0;
     if (job.left === 0) job.done(NO_TOKENS);
   }
+
+  #drawOf(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], token: Token): Draw {
+    const { record } = job.tree.opening;
+    const logProb = (k: number): number =>
+      lanes[k]![i * job.law.widths[k]! + token]! - mixed.norms[k]![i]!;
+    const logprob = mixed.combined[i * this.#options.vocabulary.size + token]! - mixed.logZ[i]!;
+    return {
+      token,
+      logprob,
+      base: lanes.length > 1 ? logProb(0) : logprob, // the same number, not just nearly
+      kl: mixed.kl[i]!,
+      entropy: mixed.entropy[i]!,
+      guides: record.guides ? contributions(job, logProb) : NO_NUMBERS,
+      top: record.top > 0 ? topOf(mixed, i, record.top) : NO_TOKENS,
+    };
+  }
+
+  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: NextToken): Peeked {
+    return {
+      ...next,
+      draw: this.#drawOf(job, mixed, i, lanes, next.token),
+      logZ: lanes.length > 1 ? mixed.logZ[i]! : 0,
+      ends: job.tree.limit.ends.has(next.token),
+    };
+  }
 }
 
 const NO_NUMBERS: readonly number[] = [];
-const NO_TOKENS: readonly NextToken[] = [];
+const NO_TOKENS: readonly never[] = [];
 
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
@@ -248,17 +262,6 @@ function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolea
   );
   return !masked && (guidance.maxKl === null || kl <= guidance.maxKl);
 }
-
-/** A segment ends before a token whose entropy reaches the bound. */
-const isBoundary = ({ until, drawn }: Job, entropy: number): boolean =>
-  until !== null &&
-  until !== undefined &&
-  'entropy' in until &&
-  drawn > 0 &&
-  entropy >= until.entropy;
-
-const isPaused = ({ until, branch, from }: Job): boolean =>
-  until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);
 
 /** log q(token) of each guide in the request's order, or log plus - log minus. */
 function contributions(job: Job, logProb: (k: number) => number): number[] {

@@ -3,7 +3,7 @@
 import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
 import type { Reals } from '../core/model.ts';
-import type { NextToken, Reach, Sampling } from '../core/tree.ts';
+import type { Peeked, Reach, Sampling } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
 
@@ -64,7 +64,7 @@ export interface Job {
   /** Tokens drawn by this job. */
   drawn: number;
   readonly peek: number;
-  readonly done: (top: readonly NextToken[]) => void;
+  readonly done: (top: readonly Peeked[]) => void;
   /** Ends the wait of whoever asked, and all other jobs of the same call. */
   readonly fail: (error: Error) => void;
 }
@@ -93,3 +93,18 @@ export function lawOf(
 /** Length of a lane's sequence: its prompt and the branch's tokens. */
 export const target = (job: Job, lane: number): number =>
   job.tree.opening.lanes[lane]!.prompt.length + job.branch.tokens.length;
+
+/** A segment ends before a token whose entropy reaches the bound, if it has its least length. */
+export const isBoundary = (
+  { until, drawn }: Pick<Job, 'until' | 'drawn'>,
+  entropy: number,
+): boolean =>
+  until !== null &&
+  until !== undefined &&
+  'entropy' in until &&
+  drawn >= (until.least ?? 1) &&
+  entropy >= until.entropy;
+
+/** A segment ends with a token that completes one of its texts. */
+export const isPaused = ({ until, branch, from }: Job): boolean =>
+  until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);

@@ -3,7 +3,8 @@
 import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
-import type { Branch, NextToken, Reach, Sampling } from '../core/tree.ts';
+import { STREAM, uniform } from '../core/philox.ts';
+import type { Branch, Peeked, Reach, Sampling } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
 import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
 
@@ -37,6 +38,14 @@ export class TreeSession implements Session {
     this.root = root;
   }
 
+  get promptTokens(): number {
+    return this.#tree.opening.lanes[0]!.prompt.length;
+  }
+
+  get maxTokens(): number {
+    return this.#tree.opening.maxTokens;
+  }
+
   get spent(): Spent {
     return this.#tree.spent;
   }
@@ -44,10 +53,7 @@ export class TreeSession implements Session {
   fork(branch: Branch, n: number): Branch[] {
     const parent = this.#own(branch);
     const { branches } = this.#tree;
-    if (branches.size + n - 1 > this.width)
-      throw new Error(
-        `fork to ${branches.size + n - 1} branches, but the tree may hold ${this.width}`,
-      );
+    if (!parent.parked) this.#refuseOver(this.#held() + n - 1);
     const twins = Array.from({ length: n - 1 }, () => {
       const twin = parent.twin(this.#nextId++, this.#decoding.vocabulary);
       branches.add(twin);
@@ -62,27 +68,39 @@ export class TreeSession implements Session {
       const own = this.#own(branch);
       if (reach.tokens > 0 && own.finish === null && !alive.includes(own)) alive.push(own);
     }
+    this.#unpark(alive);
     return this.#decoding.wait(this.#tree, (waiter) =>
       alive.map((branch) => this.#job(branch, reach, 0, waiter)),
     );
   }
 
-  async peek(branch: Branch, k: number): Promise<readonly NextToken[]> {
-    let top: readonly NextToken[] = [];
+  async peek(branch: Branch, k: number): Promise<readonly Peeked[]> {
+    let top: readonly Peeked[] = [];
     const own = this.#own(branch);
     if (k === 0) return top;
+    this.#unpark([own]);
+    const known = (own.slots[0]?.head ?? null) !== null;
     await this.#decoding.wait(this.#tree, ({ done, fail }) => {
-      const seen = (next: readonly NextToken[]): void => ((top = next), done());
+      const seen = (next: readonly Peeked[]): void => ((top = next), done());
       return [this.#job(own, { tokens: 0 }, k, { done: seen, fail })];
     });
+    if (!known) this.#tree.spent.generatedTokens++; // the pass that whichever token is pushed has cost
     return top;
   }
 
-  push(branch: Branch, next: NextToken): void {
+  push(branch: Branch, next: Peeked): void {
     const own = this.#own(branch);
     if (own.finish !== null) throw new Error(`branch ${branch.id} has finished`);
-    const draw = { ...next, base: next.logprob, kl: 0, entropy: 0, guides: [], top: [] };
-    own.append(draw, 0, this.#tree.limit);
+    own.append(next.draw, next.logZ, this.#tree.limit);
+  }
+
+  park(branches: readonly Branch[]): void {
+    for (const branch of branches) this.#own(branch).release();
+  }
+
+  uniform(step: number): number {
+    const { seed, choice } = this.#tree.opening;
+    return uniform(seed, step, 0, choice, STREAM.strategy);
   }
 
   keep(branches: readonly Branch[]): void {
@@ -102,6 +120,24 @@ export class TreeSession implements Session {
       this.#drop(branch);
     }
     this.#decoding.close(this.#tree);
+  }
+
+  /** Branches that hold KV, or will when they are extended. */
+  #held(): number {
+    let held = 0;
+    for (const { parked } of this.#tree.branches) if (!parked) held++;
+    return held;
+  }
+
+  #unpark(branches: readonly Hypothesis[]): void {
+    const parked = branches.filter((branch) => branch.parked);
+    this.#refuseOver(this.#held() + parked.length);
+    for (const branch of parked) branch.parked = false;
+  }
+
+  #refuseOver(held: number): void {
+    if (held > this.width)
+      throw new Error(`fork to ${held} branches, but the tree may hold ${this.width}`);
   }
 
   #drop(branch: Hypothesis): void {

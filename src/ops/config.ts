@@ -52,6 +52,10 @@ const engine = strict({
   iteration_tokens: integer(8, 1_000_000).default(512),
   prefix_bytes: size.default(64 * 2 ** 20),
   queue: integer(1, 100_000).default(256),
+  /** Tokens of one run of a reward model: decoding waits no longer than such a run. */
+  reward_tokens: integer(8, 1_000_000).default(256),
+  /** Scores that are remembered. */
+  reward_bytes: size.default(16 * 2 ** 20),
   /** 0: as many as there are cores. */
   threads: integer(0, 1024).default(0),
   /** Whether those threads wait busily between operators: faster alone, at the cost of what else wants the cores. */
@@ -63,6 +67,7 @@ const limits = strict({
   tokens: integer(1, 2 ** 31).default(65_536),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
+  documents: integer(1, 65_536).default(128),
   stops: integer(0, 1024).default(4),
   stop_length: integer(1, 4096).default(64),
   logit_bias: integer(0, 100_000).default(300),

@@ -2,10 +2,12 @@
 
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { ServeError } from '../core/errors.ts';
 import type { Failure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { EngineSnapshot, Inference } from '../core/inference.ts';
 import type { FromWorker, ToWorker } from '../core/messages.ts';
+import type { Judging, Score } from '../core/reward.ts';
 import { EventQueue, isLast } from './event-queue.ts';
 import type { Logger } from './log.ts';
 
@@ -53,11 +55,15 @@ const ENDED: Failure = {
   param: null,
 };
 
+const failed = ({ code, message, param }: Failure): ServeError =>
+  new ServeError(code, message, param);
+
 export class InferenceProcess<P extends Named> implements Inference<P> {
   readonly #options: InferenceOptions;
   #child: ChildProcess | null = null;
   #state: Inference<P>['state'] = 'starting';
   #streams = new Map<string, EventQueue>();
+  #judging = new Map<string, (scores: readonly Score[] | Failure) => void>();
   #deaths: number[] = [];
   #fatal: string | null = null;
   #seq = 0;
@@ -85,7 +91,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
       leave: () => this.#send({ kind: 'abort', id }),
     });
     if (signal.aborted) stream.push([{ kind: 'end', cancelled: true }]);
-    else if (this.#state !== 'ready') stream.push([this.#refusal()]);
+    else if (this.#state !== 'ready') stream.push([{ kind: 'failed', failure: this.#refusal() }]);
     else {
       this.#streams.set(id, stream);
       signal.addEventListener('abort', () => this.#send({ kind: 'abort', id }), { once: true });
@@ -94,9 +100,19 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     return stream;
   }
 
-  #refusal(): StreamEvent {
+  async judge(asked: Judging): Promise<readonly Score[]> {
+    if (this.#state !== 'ready') throw failed(this.#refusal());
+    const scores = await new Promise<readonly Score[] | Failure>((resolve) => {
+      this.#judging.set(asked.id, resolve);
+      this.#send({ kind: 'judge', asked });
+    });
+    if ('code' in scores) throw failed(scores);
+    return scores;
+  }
+
+  #refusal(): Failure {
     const message = `inference is ${this.#state}; try again shortly`;
-    return { kind: 'failed', failure: { code: 'overloaded', message, param: null } };
+    return { code: 'overloaded', message, param: null };
   }
 
   async snapshot(): Promise<EngineSnapshot> {
@@ -153,6 +169,10 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
       case 'events':
         for (const [id, events] of message.batch) this.#deliver(id, events);
         return;
+      case 'judged':
+        this.#judging.get(message.id)?.(message.scores);
+        this.#judging.delete(message.id);
+        return;
       case 'snapshot':
         this.#last = message.snapshot;
         this.#snapshots.get(message.seq)?.(message.snapshot);
@@ -177,6 +197,8 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     const streams = [...this.#streams.values()];
     this.#streams = new Map();
     for (const stream of streams) stream.push([{ kind: 'failed', failure: ENDED }]);
+    for (const settle of this.#judging.values()) settle(ENDED);
+    this.#judging = new Map();
     if (this.#state === 'stopped') return;
     const why = this.#fatal ?? `the inference process ended (${how})`;
     this.#options.log.error({ requests: streams.length }, why);

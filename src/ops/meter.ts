@@ -72,6 +72,9 @@ export class Meter {
     metrics.count('generated_tokens_total', report.generatedTokens);
     metrics.count('guide_tokens_total', guideTokens);
     metrics.count('tokens_saved_total', report.savedTokens);
+    metrics.count('reward_tokens_total', report.rewardTokens);
+    metrics.count('pruned_tokens_total', report.prunedTokens);
+    this.#judged(report);
     for (const { status } of report.candidates)
       metrics.count('candidates_total', 1, { outcome: status });
     metrics.observe('request_queue_time_seconds', queueMs / 1000);
@@ -82,12 +85,23 @@ export class Meter {
     if (!this.#about.stream) this.#whole(report);
   }
 
+  #judged({ candidates }: ChoiceReport): void {
+    const ended = candidates.filter(({ prunedAt }) => prunedAt === null);
+    const scores = ended.flatMap(({ score }) => score ?? []);
+    const chosen = candidates.find(({ status }) => status === 'selected');
+    if (chosen === undefined || chosen.score === null) return;
+    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+    this.#metrics.observe('reward_gain', chosen.score - mean);
+    const { disagreement } = chosen.parts;
+    if (disagreement !== undefined) this.#metrics.observe('ensemble_disagreement', disagreement);
+  }
+
   /** An answer that comes in one piece shows no gaps: its report does. */
   #whole({ completionTokens, queueMs, prefillMs }: ChoiceReport): void {
     const first = queueMs + prefillMs;
     this.#metrics.observe('time_to_first_token_seconds', first / 1000);
-    const rest = performance.now() - this.#began - first;
-    if (completionTokens > 1 && rest > 0)
+    const rest = Math.max(0, performance.now() - this.#began - first);
+    if (completionTokens > 1)
       this.#metrics.observe('inter_token_latency_seconds', rest / 1000 / (completionTokens - 1));
   }
 

@@ -25,6 +25,8 @@ const REQUESTS = {
     labels: [],
   },
   guide_tokens_total: { help: 'How many tokens did guides read?', labels: [] },
+  reward_tokens_total: { help: 'How many tokens did reward models read?', labels: [] },
+  pruned_tokens_total: { help: 'How many tokens were drawn for dropped branches?', labels: [] },
   tokens_saved_total: { help: 'How many tokens did pruning leave undrawn?', labels: [] },
   guided_requests_total: { help: 'How many requests used this many guides?', labels: ['guides'] },
   candidates_total: { help: 'What became of the candidates of searches?', labels: ['outcome'] },
@@ -57,6 +59,14 @@ const DURATIONS = {
   },
   request_prompt_tokens: { help: 'How long are prompts, in tokens?', buckets: TOKENS },
   request_generation_tokens: { help: 'How long are answers, in tokens?', buckets: TOKENS },
+  reward_gain: {
+    help: 'How much better is the chosen candidate than the mean of all that were judged to the end?',
+    buckets: NATS,
+  },
+  ensemble_disagreement: {
+    help: 'How far do the members of an ensemble disagree on the chosen candidate? Deviation.',
+    buckets: NATS,
+  },
   kl_nats_per_token: {
     help: 'How far does guidance bend answers? Sum over tokens of log pi - log p, over tokens.',
     buckets: NATS,

@@ -9,12 +9,14 @@ import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import { policyCard } from './catalog.ts';
-import type { Catalog, Preset } from './catalog.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { capTokens, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
+import { planQuantile } from './rewards.ts';
+import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import type { CommonWire } from './schema.ts';
 
@@ -34,6 +36,8 @@ export interface Asked {
   readonly maxTokens: TokenLimit;
   readonly logprobs: number | null;
   readonly echo: boolean;
+  /** Answers to draw and choose from, where the endpoint has a field for it. */
+  readonly bestOf: number | null;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
@@ -51,15 +55,23 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const sampling = samplingOf(wire, catalog);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
   const prompts = asked.sources.map((source) => promptOf(source, alignment, catalog));
-  const placed = prompts.map(({ lanes }, i) => ({ lanes, at: asked.sources[i]?.at ?? null }));
-  const room = fitContext(asked.maxTokens, placed, alignment.lanes, maxLength);
-  const { params, peak } = strategyOf(alignment, { maxTokens: room, stream });
+  const placed = prompts.map(({ lanes, readings }, i) => ({
+    lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
+    at: asked.sources[i]?.at ?? null,
+  }));
+  const readers = [...alignment.lanes, ...(alignment.rewards?.specs ?? [])];
+  const room = fitContext(asked.maxTokens, placed, readers, maxLength);
+  const chosen = chosenStrategy(alignment, asked.bestOf);
+  const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
+  const context = { maxTokens: room, stream, rewardQuantile };
+  const { params, peak } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
   return {
     id: ambient.id,
-    strategy: alignment.strategy.type,
+    strategy: chosen.type,
     params,
+    reward: alignment.rewards?.plan ?? null,
     prompts,
     n,
     opening: {
@@ -126,29 +138,69 @@ function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {
   };
 }
 
-function promptOf(source: Source, { lanes }: Alignment, catalog: Catalog): PlanPrompt {
+function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalog): PlanPrompt {
+  const text = sourceText(source, policyCard(catalog));
   return {
     lanes: lanes.map(({ card, own, at }) => ({
       model: card.name,
       prompt: render(card, source, own, at),
     })),
-    text: sourceText(source, policyCard(catalog)),
+    text,
+    readings: readingsOf(source, text, rewards),
   };
 }
 
-function strategyOf({ strategy }: Alignment, context: StrategyContext) {
-  const method = strategies[strategy.type];
-  if (!method) throw new Error(`strategy ${strategy.type} was not checked`);
-  const params = parsed(() => method.parse(strategy.fields, context));
-  const peak: Peak = method.peak(params);
-  const needs = method.needs(params);
-  if (needs === 'nothing') return { params, peak };
-  throw new ServeError(
-    'reward_mismatch',
-    `${strategy.type} needs a reward that reads ${needs} answers, and the request names none`,
-    'alignment.rewards',
-  );
+/** Each reward model's own reading of a prompt; the policy's token ids mean nothing to it, so it reads their text. */
+function readingsOf(source: Source, text: string, rewards: Rewards | null): PlanPrompt['readings'] {
+  const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
+  const specs = rewards?.specs ?? [];
+  return Object.fromEntries(specs.map(({ card, at }) => [card.name, render(card, read, null, at)]));
 }
+
+type Chosen = NonNullable<Alignment['strategy']>;
+
+/** `best_of` is best-of-N in OpenAI's words: by reward, or by mean log-probability where none is named. */
+function chosenStrategy({ strategy, rewards }: Alignment, bestOf: number | null): Chosen {
+  if (bestOf === null) return strategy ?? { type: 'sample', fields: {} };
+  if (strategy !== null) throw wrong('best_of', bestOf, 'left out beside alignment.strategy');
+  const by = rewards === null ? 'likelihood' : 'reward';
+  return { type: 'best_of_n', fields: { n: bestOf, by } };
+}
+
+function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyContext) {
+  const method = strategies[chosen.type];
+  if (!method) throw new Error(`strategy ${chosen.type} was not checked`);
+  const params = parsed(() => method.parse(chosen.fields, context));
+  const peak: Peak = method.peak(params);
+  refuseMismatch(chosen.type, method.needs(params), alignment);
+  return { params, peak };
+}
+
+function refuseMismatch(
+  strategy: string,
+  needs: 'nothing' | 'complete' | 'prefix',
+  { rewards, asksForRewards }: Alignment,
+): void {
+  if (needs === 'nothing') {
+    if (!asksForRewards) return;
+    throw mismatch(`${strategy} asks no reward; choose another alignment.strategy`);
+  }
+  if (rewards === null)
+    throw mismatch(
+      `${strategy} needs a reward that reads ${needs} answers; the request names none`,
+    );
+  const late = rewards.specs.find(({ card }) => needs === 'prefix' && !readsPrefixes(card));
+  if (late)
+    throw mismatch(
+      `${strategy} judges unfinished answers here; ${late.card.name} reads complete ones only`,
+      late.at,
+    );
+}
+
+const readsPrefixes = ({ reads }: ModelCard): boolean => reads === 'prefix';
+
+const mismatch = (message: string, at = 'alignment.rewards'): ServeError =>
+  new ServeError('reward_mismatch', `${at}: ${message}`, at);
 
 /** A strategy may check its fields with a schema: its refusal is worded like any other. */
 function parsed<T>(parse: () => T): T {

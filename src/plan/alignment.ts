@@ -6,6 +6,8 @@ import type { Guidance, GuideUse } from '../core/guide.ts';
 import { strategies } from '../strategies/index.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import { parseRewards } from './rewards.ts';
+import type { Rewards } from './rewards.ts';
 import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 
@@ -23,22 +25,17 @@ export interface Alignment {
   readonly guidance: Guidance;
   /** For each guide of the request its place among `guidance.uses`; null where its weight is zero. */
   readonly guideOrder: readonly (number | null)[];
-  readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> };
+  /** Null: no candidate is judged. */
+  readonly rewards: Rewards | null;
+  /** The request names rewards itself, rather than its preset. */
+  readonly asksForRewards: boolean;
+  /** Null: left to what else the request says. */
+  readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
 }
 
 /** Known to DESIGN.md's wire, built by later versions. */
-const LATER_STRATEGIES = [
-  'best_of_n',
-  'beam',
-  'segment_beam',
-  'segment_rejection',
-  'particles',
-  'mcts',
-  'vote',
-  'args',
-];
-const LATER_PARTS = ['rewards', 'ensemble', 'constraints', 'length', 'budget'] as const;
+const LATER_PARTS = ['budget'] as const;
 
 export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | null): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
@@ -50,12 +47,14 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   const uses = parsed.filter((use) => use !== null);
   const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
   refuseZeroTotal(guidance);
-  const { type, ...fields } = wire.strategy ?? { type: 'sample' };
+  const rewards = parseRewards(wire, catalog);
   return {
     lanes: lanes.specs,
     guidance,
     guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
-    strategy: { type: knownStrategy(type), fields },
+    rewards,
+    asksForRewards: rewards !== null && has(raw, 'rewards'),
+    strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
   };
 }
@@ -66,6 +65,12 @@ function withDefaults(raw: unknown, preset: Preset | null): unknown {
   if (typeof raw !== 'object' || Array.isArray(raw)) throw wrong('alignment', raw, 'an object');
   const given = Object.entries(raw).filter(([, value]) => value !== null);
   return { ...preset?.alignment, ...Object.fromEntries(given) };
+}
+
+/** Null in a field means left out. */
+function strategyOf({ type, ...fields }: { type: string; [field: string]: unknown }) {
+  const given = Object.entries(fields).filter(([, value]) => value !== null);
+  return { type: knownStrategy(type), fields: Object.fromEntries(given) };
 }
 
 const asks = (part: unknown): boolean =>
@@ -82,13 +87,7 @@ const names = (): string => Object.keys(strategies).join(', ');
 
 function knownStrategy(type: string): string {
   if (Object.hasOwn(strategies, type)) return type;
-  const param = 'alignment.strategy.type';
-  if (!LATER_STRATEGIES.includes(type)) throw wrong(param, type, `one of ${names()}`);
-  throw new ServeError(
-    'strategy_unavailable',
-    `${param} is ${show(type)}, which this version does not have; it has ${names()}`,
-    param,
-  );
+  throw wrong('alignment.strategy.type', type, `one of ${names()}`);
 }
 
 /** Lanes of a request: one per model and prompt, whatever the number of guides that read it. */

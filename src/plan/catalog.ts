@@ -11,8 +11,17 @@ export interface ModelCard {
   readonly codec: Codec;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
+  /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
+  readonly stats?: RewardStats;
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
+}
+
+export interface RewardStats {
+  readonly mean: number;
+  readonly std: number;
+  /** Score at each share of the samples, ascending. */
+  readonly quantiles: readonly (readonly [share: number, score: number])[];
 }
 
 /** A model name that clients can pick, standing for a policy and a default `alignment`. */
@@ -33,6 +42,8 @@ export interface Limits {
   readonly tokens: number;
   readonly guides: number;
   readonly rewards: number;
+  /** Texts that one request may have judged. */
+  readonly documents: number;
   readonly stops: number;
   readonly stopLength: number;
   readonly logitBias: number;

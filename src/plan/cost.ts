@@ -3,8 +3,7 @@
 import { ServeError } from '../core/errors.ts';
 import type { Lane } from '../core/guide.ts';
 import type { Peak } from '../core/strategy.ts';
-import type { LaneSpec } from './alignment.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, ModelCard } from './catalog.ts';
 
 /** The token limit of a request, as asked for or left to the server. */
 export interface TokenLimit {
@@ -21,11 +20,16 @@ export interface Placed {
   readonly at: string | null;
 }
 
+/** Who reads a prompt and its answer: a lane's model, or a reward, whose own tokens are taken to be as many as the policy's. */
+export interface Reader {
+  readonly card: ModelCard;
+}
+
 /** Tokens each answer may have, from the context of every model that reads the prompts. */
 export function fitContext(
   limit: TokenLimit,
   prompts: readonly Placed[],
-  specs: readonly LaneSpec[],
+  specs: readonly Reader[],
   maxLength: number,
 ): number {
   const room = Math.min(...prompts.map((prompt) => roomOf(prompt, specs, limit, maxLength)));
@@ -34,7 +38,7 @@ export function fitContext(
 
 function roomOf(
   { lanes, at: promptAt }: Placed,
-  specs: readonly LaneSpec[],
+  specs: readonly Reader[],
   { asked, at }: TokenLimit,
   maxLength: number,
 ): number {

@@ -32,6 +32,7 @@ export function planner(catalog: Catalog): Planner {
           maxTokens: { asked, at, fallback: Infinity },
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
+          bestOf: null,
         },
       );
     },
@@ -47,6 +48,7 @@ export function planner(catalog: Catalog): Planner {
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
+          bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
         },
       );
     },
@@ -95,10 +97,10 @@ function refuseUnserved(wire: CompletionWire): void {
     throw wrong('logprobs', wire.logprobs, 'left out with echo: prompts have no log-probs here');
   if (wire.best_of && wire.best_of < n)
     throw wrong('best_of', wire.best_of, `at least n, which is ${n}`);
-  if (wire.best_of && wire.best_of > n)
-    throw new ServeError(
-      'strategy_unavailable',
-      `best_of is ${wire.best_of}, and this version ranks no candidates; leave it out or set it to n, which is ${n}`,
+  if (wire.best_of && wire.best_of > n && n > 1)
+    throw wrong(
       'best_of',
+      wire.best_of,
+      `n, which is ${n}, or beside an n of 1: one answer of them is returned`,
     );
 }

@@ -2,12 +2,16 @@
 
 import type { Opening } from '../core/engine.ts';
 import type { Lane } from '../core/guide.ts';
+import type { RewardPlan } from '../core/reward.ts';
+import type { Token } from '../core/tree.ts';
 
 export interface Plan {
   readonly id: string;
   readonly strategy: string;
   /** What the strategy's own `parse` returned. */
   readonly params: unknown;
+  /** Null: no candidate is judged. */
+  readonly reward: RewardPlan | null;
   readonly prompts: readonly PlanPrompt[];
   /** Independent trees per prompt; choice index = prompt index * n + tree index. */
   readonly n: number;
@@ -26,4 +30,6 @@ export interface PlanPrompt {
   readonly lanes: readonly Lane[];
   /** As the client wrote it, for rewards. */
   readonly text: string;
+  /** The prompt as each reward model reads it, by the model's name. */
+  readonly readings: Readonly<Record<string, readonly Token[]>>;
 }

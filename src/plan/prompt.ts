@@ -13,6 +13,8 @@ export type Source =
   | { readonly kind: 'tokens'; readonly tokens: readonly Token[]; readonly at: string }
   | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[]; readonly at: string };
 
+type ChatSource = Extract<Source, { kind: 'chat' }>;
+
 const FORMS = 'a string, a list of strings, a list of token ids, or a list of such lists';
 
 /** All forms of a completion's `prompt`. */
@@ -50,12 +52,12 @@ export function tokenIds(raw: unknown, vocab: number, at: string, longest: numbe
 }
 
 /** The messages of a chat; contents are strings or lists of text parts. */
-export function chatSource(wire: ChatWire['messages']): Source {
+export function chatSource(wire: ChatWire['messages'], path = 'messages'): ChatSource {
   const messages = wire.map(({ role, content }, i): ChatMessage => {
-    const at = `messages[${i}].content`;
+    const at = `${path}[${i}].content`;
     return { role: role === 'developer' ? 'system' : role, content: contentText(content, at) };
   });
-  return { kind: 'chat', messages, at: 'messages' };
+  return { kind: 'chat', messages, at: path };
 }
 
 const CONTENT = 'a string or a list of {"type": "text", "text": string}';

@@ -14,6 +14,9 @@ import {
 } from '../core/fields.ts';
 import type { Limits } from './catalog.ts';
 
+/** Whose figures: the request's own candidates', or those the manifest stores. */
+const ORIGINS = oneOf(['pool', 'stored']);
+
 /** Fields that both endpoints take. Shapes with several forms (stop, logit_bias, prompt) are read by hand in fields of their own. */
 const common = (limits: Limits) => ({
   model: text(256, 1).nullish(),
@@ -39,17 +42,21 @@ const common = (limits: Limits) => ({
   response_format: anything,
 });
 
+/** A conversation of at most `most` messages. */
+export const messagesSchema = (most: number) =>
+  list(
+    tolerant({
+      role: oneOf(['system', 'developer', 'user', 'assistant']),
+      content: anything,
+    }),
+    most,
+    1,
+  );
+
 export const chatSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
-    messages: list(
-      tolerant({
-        role: oneOf(['system', 'developer', 'user', 'assistant']),
-        content: anything,
-      }),
-      limits.messages,
-      1,
-    ),
+    messages: messagesSchema(limits.messages),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
     logprobs: flag.nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
@@ -69,6 +76,61 @@ export type ChatWire = z.output<ReturnType<typeof chatSchema>>;
 export type CompletionWire = z.output<ReturnType<typeof completionSchema>>;
 export type CommonWire = Omit<ChatWire, 'messages' | 'logprobs' | 'top_logprobs'>;
 
+const FAR = 1e6;
+
+const transformSchema = z.discriminatedUnion(
+  'type',
+  [
+    strict({
+      type: z.literal('log_sigmoid'),
+      reference: z
+        .union([number(-FAR, FAR), strict({ quantile: number(0, 1), of: ORIGINS.nullish() })], {
+          error: 'a number, or {"quantile": share, "of": "pool" | "stored"}',
+        })
+        .nullish(),
+    }),
+    strict({ type: z.literal('clip'), eta: number(-FAR, FAR).nullish() }),
+    strict({ type: z.literal('zscore'), of: ORIGINS.nullish() }),
+  ],
+  { error: 'an object whose type is log_sigmoid, clip or zscore' },
+);
+
+const rewardSchema = (limits: Limits) =>
+  strict({
+    model: text(256, 1),
+    weight: number(-limits.weight, limits.weight).nullish(),
+    transform: transformSchema.nullish(),
+  });
+
+const ensembleSchema = strict({
+  aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
+  lambda: number(0, FAR).nullish(),
+  normalize: oneOf(['stored', 'pool', 'none']).nullish(),
+  variance: oneOf(['population', 'unbiased']).nullish(),
+});
+
+const constraintSchema = strict({
+  reward: text(256, 1),
+  min: number(-FAR, FAR).nullish(),
+  max: number(-FAR, FAR).nullish(),
+  cap: number(-FAR, FAR).nullish(),
+});
+
+const lengthSchema = strict({
+  mode: oneOf(['linear', 'over', 'ratio']).nullish(),
+  target: integer(1, 1_000_000).nullish(),
+  lambda: number(0, FAR).nullish(),
+  repetition: number(0, FAR).nullish(),
+});
+
+/** What judges, within `alignment`. */
+export const rewardParts = (limits: Limits) => ({
+  rewards: list(rewardSchema(limits), limits.rewards).nullish(),
+  ensemble: ensembleSchema.nullish(),
+  constraints: list(constraintSchema, limits.rewards).nullish(),
+  length: lengthSchema.nullish(),
+});
+
 /** The `alignment` object; its strategy is parsed by the strategy itself, its guides one by one. */
 export const alignmentSchema = (limits: Limits) =>
   strict({
@@ -77,10 +139,7 @@ export const alignmentSchema = (limits: Limits) =>
     max_kl: number(0, 1000).nullish(),
     strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
     explain: flag.nullish(),
-    rewards: anything,
-    ensemble: anything,
-    constraints: anything,
-    length: anything,
+    ...rewardParts(limits),
     budget: anything,
   });
 
@@ -112,4 +171,5 @@ export const ratioGuideSchema = (limits: Limits) =>
     ...guideParts(limits),
   });
 
+export type AlignmentWire = z.output<ReturnType<typeof alignmentSchema>>;
 export type OwnPrompt = z.output<typeof ownPrompt>;

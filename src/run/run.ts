@@ -1,17 +1,21 @@
 /** One request, start to end: plan to trees to strategy to events. Leaving a scope frees every branch. */
 
 import { setMaxListeners } from 'node:events';
-import type { Engine, Opening, Session } from '../core/engine.ts';
+import type { Engine, Session } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
-import type { ChoiceReport, StreamEvent } from '../core/events.ts';
-import type { Branch, Tree } from '../core/tree.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
+import type { Reward, RewardPlan } from '../core/reward.ts';
+import type { Branch, Finish } from '../core/tree.ts';
+import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { Commit } from './commit.ts';
 import type { Gate } from './gate.ts';
+import { Judge } from './judge.ts';
 
 export interface Running {
   readonly engine: Engine;
+  /** Composes what the plan asks for from the rewards that are loaded. */
+  readonly rewardOf: (plan: RewardPlan) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;
@@ -33,8 +37,7 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   running.signal.addEventListener('abort', abort);
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
-      const opening = { ...plan.opening, lanes: prompt.lanes, choice };
-      await runTree(plan, opening, index, { ...running, signal });
+      await runTree(plan, { prompt, choice }, index, { ...running, signal });
     } catch (error) {
       failed.abort(error);
       throw error;
@@ -53,14 +56,19 @@ export async function run(plan: Plan, running: Running): Promise<void> {
 
 async function runTree(
   plan: Plan,
-  opening: Omit<Opening, 'peak'>,
+  { prompt, choice }: { readonly prompt: PlanPrompt; readonly choice: number },
   index: number,
-  { engine, gate, signal, emit }: Running,
+  { engine, gate, signal, emit, rewardOf, onBug }: Running,
 ): Promise<void> {
   const strategy = strategies[plan.strategy]!;
-  await using session = await engine.open({ ...opening, peak: strategy.peak(plan.params) }, signal);
+  const peak = strategy.peak(plan.params);
+  const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
+  await using session = await engine.open(opening, signal);
   const commit = new Commit(index, opening.stops, plan.draws);
-  const search = strategy.search(withScore(session), plan.params);
+  const reward = plan.reward === null ? null : rewardOf(plan.reward);
+  const judge = new Judge({ reward, prompt, signal, onBug });
+  const tree = Object.assign(session, { score: judge.score.bind(judge) });
+  const search = strategy.search(tree, plan.params);
   for (;;) {
     const behind = gate.pass(signal);
     if (behind !== null) await behind;
@@ -68,37 +76,38 @@ async function runTree(
     if (!done) session.keep(value);
     const certain = commit.frontier(done ? value.slice(0, 1) : value);
     if (certain !== null) emit(certain);
-    if (done) return emit(finish(value, session, index));
+    if (done)
+      return emit({ kind: 'finish', choice: index, ...finish(plan, value, session, judge) });
     if (plan.drafts && value.length > 1)
       for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
   }
 }
 
-function finish(ranked: readonly Branch[], session: Session, choice: number): StreamEvent {
+function finish(
+  plan: Plan,
+  ranked: readonly Branch[],
+  session: Session,
+  judge: Judge,
+): { readonly reason: Finish; readonly report: ChoiceReport } {
   const best = ranked[0]!;
   const { spent } = session;
+  const candidates = judge.report(ranked);
+  const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
   const report: ChoiceReport = {
     ...spent,
     completionTokens: best.tokens.length,
-    prunedTokens: spent.generatedTokens - best.tokens.length,
-    rewardTokens: 0,
-    savedTokens: 0,
+    prunedTokens: Math.max(0, spent.generatedTokens - kept),
+    rewardTokens: judge.tokens,
+    savedTokens: strategies[plan.strategy]!.prunes?.(plan.params) ? saved(ranked, candidates) : 0,
     kl: best.logprob - best.base,
-    candidates: ranked.map((branch, index) => ({
-      index,
-      score: null,
-      parts: {},
-      tokens: branch.tokens.length,
-      status: index === 0 ? 'selected' : 'completed',
-      prunedAt: null,
-    })),
+    candidates,
   };
-  return { kind: 'finish', choice, reason: best.finish ?? 'length', report };
+  return { reason: best.finish ?? 'length', report };
 }
 
-/** This version plans no rewards: a strategy that asks for one is a bug. */
-function withScore(session: Session): Tree {
-  return Object.assign(session, {
-    score: () => Promise.reject(new Error('the plan has no reward')),
-  });
+/** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
+function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
+  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
+  const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
+  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
 }

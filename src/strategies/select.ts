@@ -1,5 +1,80 @@
-/** The verbs that strategies share. */
+/** The verbs that strategies share. A score that is not a number disqualifies its branch. */
 
-import type { Branch } from '../core/tree.ts';
+import { ServeError } from '../core/errors.ts';
+import type { Score } from '../core/reward.ts';
+import type { Branch, Tree } from '../core/tree.ts';
+
+export const noScore = (): ServeError =>
+  new ServeError('reward_failed', 'no candidate has a score: the reward gave no number');
 
 export const alive = (branch: Branch): boolean => branch.finish === null;
+
+/**
+ * Indices of the k largest values, largest first; the lowest index first on ties. NaN is never among them.
+ * @throws ServeError reward_failed if every value is NaN
+ */
+export function largest(values: readonly number[], k: number): number[] {
+  const numbers = [...values.keys()].filter((i) => !Number.isNaN(values[i]!));
+  if (numbers.length === 0) throw noScore();
+  return numbers.toSorted((a, b) => descending(values[a]!, values[b]!)).slice(0, k);
+}
+
+/** The k best, best first. Ties go to the earlier branch, so a seed gives one answer. */
+export const best = (branches: readonly Branch[], scores: readonly Score[], k: number): Branch[] =>
+  largest(
+    scores.map(({ value }) => value),
+    k,
+  ).map((i) => branches[i]!);
+
+/** Best score first; the earlier one on a tie, those without a score last. */
+export function ranked(branches: readonly Branch[], scores: readonly Score[]): Branch[] {
+  const values = scores.map(({ value }) => numberOr(value, -Infinity));
+  const order = [...branches.keys()].toSorted((a, b) => descending(values[a]!, values[b]!));
+  return order.map((i) => branches[i]!);
+}
+
+/** Subtraction would make NaN of two infinities. */
+export const descending = (a: number, b: number): number => (a === b ? 0 : b > a ? 1 : -1);
+
+export const numberOr = (value: number, otherwise: number): number =>
+  Number.isNaN(value) ? otherwise : value;
+
+/** Runs a branch to its end, `chunk` tokens between yields. */
+export async function* toTheEnd(
+  tree: Tree,
+  branch: Branch,
+  chunk: number,
+): AsyncGenerator<readonly Branch[], void, void> {
+  while (alive(branch)) {
+    await tree.extend([branch], { tokens: chunk });
+    yield [branch];
+  }
+}
+
+/** log sum exp of values that may be -Infinity. */
+export function logSumExp(values: readonly number[]): number {
+  const most = Math.max(...values);
+  if (most === -Infinity) return most;
+  return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
+}
+
+/** exp(v_i) / sum_j exp(v_j). */
+export function softmax(values: readonly number[]): number[] {
+  const total = logSumExp(values);
+  return values.map((value) => Math.exp(value - total));
+}
+
+/** The index that u in [0, 1) falls on when each has its weight; weights add up to 1. */
+export function pick(weights: readonly number[], u: number): number {
+  let left = u;
+  for (const [i, weight] of weights.entries()) if ((left -= weight) < 0) return i;
+  return weights.findLastIndex((weight) => weight > 0); // rounding left a sliver of u over
+}
+
+/** Linear between the order statistics. NaN where no value is a number. */
+export function quantileOf(values: readonly number[], q: number): number {
+  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];
+  return below === above ? below : below + (at - Math.floor(at)) * (above - below);
+}

@@ -156,7 +156,10 @@ test('models lists what answers: the policy, with what may guide it, and the pre
       id: 'tales',
       object: 'model',
       owned_by: 'coxswain',
-      alignment: { guides: ['arm-happy', 'arm-kind', 'arm-short'], rewards: ['rm-happy-a'] },
+      alignment: {
+        guides: ['arm-happy', 'arm-kind', 'arm-short'],
+        rewards: ['rm-happy-a', 'rm-late'],
+      },
     },
     { id: 'tales:happy', parent: 'tales', alignment: { max_kl: 2, max_cost: 256 } },
   ]);

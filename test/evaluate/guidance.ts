@@ -71,6 +71,9 @@ async function answer(prompt: string, seed: number, guides: Guides): Promise<Ans
   const draws: Draw[] = [];
   await run(plan, {
     engine,
+    rewardOf: () => {
+      throw new Error('nothing here is judged');
+    },
     gate: new Gate(),
     signal: new AbortController().signal,
     emit(event) {

@@ -8,6 +8,11 @@ const card = (name: string, role: ModelCard['role'], context = 384): [string, Mo
   { name, role, context, codec: byteCodec, created: 1_700_000_000 },
 ];
 
+const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
+  const [, plain] = card(name, 'reward');
+  return [name, { ...plain, ...changes }];
+};
+
 const preset = (
   name: string,
   alignment: Preset['alignment'],
@@ -19,6 +24,7 @@ export const limits: Limits = {
   tokens: 65_536,
   guides: 4,
   rewards: 8,
+  documents: 128,
   stops: 4,
   stopLength: 64,
   logitBias: 300,
@@ -34,7 +40,19 @@ export const catalog: Catalog = {
     card('arm-happy', 'guide'),
     card('arm-kind', 'guide'),
     card('arm-short', 'guide', 32),
-    card('rm-happy-a', 'reward'),
+    reward('rm-happy-a', {
+      reads: 'prefix',
+      stats: {
+        mean: 1,
+        std: 2,
+        quantiles: [
+          [0.1, -1],
+          [0.5, 1],
+          [0.9, 3],
+        ],
+      },
+    }),
+    reward('rm-late', { reads: 'complete' }),
   ]),
   presets: new Map([
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),

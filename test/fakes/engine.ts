@@ -2,7 +2,7 @@
 
 import type { Opening } from '../../src/core/engine.ts';
 import type { GuideUse } from '../../src/core/guide.ts';
-import type { Sampling } from '../../src/core/tree.ts';
+import type { Peeked, Sampling, Token } from '../../src/core/tree.ts';
 import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
 import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { fakeModel, fakeVocabulary, type FakeModel } from './model.ts';
@@ -96,3 +96,12 @@ export function opening({
     salt: '',
   };
 }
+
+/** A next token as a peek shows it. */
+export const nextOf = (token: Token, logprob = 0, logZ = 0, ends = false): Peeked => ({
+  token,
+  logprob,
+  logZ,
+  ends,
+  draw: { token, logprob, base: logprob, kl: 0, entropy: 0, guides: [], top: [] },
+});

@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { ServeError, toFailure } from '../../src/core/errors.ts';
 import type { ChoiceReport, StreamEvent } from '../../src/core/events.ts';
 import type { EngineSnapshot, Inference } from '../../src/core/inference.ts';
+import type { Judging, Score } from '../../src/core/reward.ts';
 import type { Draw } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { byteCodec } from './codec.ts';
@@ -37,6 +38,18 @@ export class FakeInference implements Inference<Plan> {
 
   snapshot(): Promise<EngineSnapshot> {
     return Promise.resolve({ ...SNAPSHOT, requestsRunning: this.running });
+  }
+
+  /** A text is worth its length; `!nan` is worth nothing, and `!fail` fails. */
+  judge({ reward, candidates }: Judging): Promise<readonly Score[]> {
+    if (candidates.some(({ text }) => text.includes('!fail')))
+      return Promise.reject(new ServeError('reward_failed', 'a reward model failed'));
+    return Promise.resolve(
+      candidates.map(({ text }) => {
+        const value = text.includes('!nan') ? NaN : text.length;
+        return { value, parts: Object.fromEntries(reward.uses.map(({ model }) => [model, value])) };
+      }),
+    );
   }
 
   async *submit(plan: Plan, signal: AbortSignal): AsyncGenerator<StreamEvent> {

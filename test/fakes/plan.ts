@@ -3,15 +3,18 @@
 import { setMaxListeners } from 'node:events';
 import type { Engine } from '../../src/core/engine.ts';
 import type { ChoiceReport, StreamEvent } from '../../src/core/events.ts';
+import type { Reward, RewardPlan } from '../../src/core/reward.ts';
 import type { Draw, Finish } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { run } from '../../src/run/run.ts';
 import { opening, type Ask } from './engine.ts';
+import { fakeRewardOf } from './reward.ts';
 
 export interface PlanAsk extends Ask {
   readonly strategy?: string;
   readonly params?: unknown;
+  readonly reward?: RewardPlan | null;
   readonly n?: number;
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
@@ -23,6 +26,7 @@ let nextId = 0;
 export function planOf({
   strategy = 'sample',
   params = { chunk: 1 },
+  reward = null,
   n = 1,
   prompts,
   draws = true,
@@ -34,9 +38,11 @@ export function planOf({
     id: `plan-${nextId++}`,
     strategy,
     params,
+    reward,
     prompts: (prompts ?? [lanes[0]!.prompt]).map((prompt) => ({
       lanes: lanes.map(({ model }) => ({ model, prompt })),
       text: '',
+      readings: {},
     })),
     n,
     opening: rest,
@@ -64,6 +70,8 @@ export interface Ran {
 export interface RunAsk {
   readonly signal?: AbortSignal;
   readonly gate?: Gate;
+  /** What `plan.reward` stands for. */
+  readonly rewardOf?: (plan: RewardPlan) => Reward;
   /** Called with each event as it is emitted. */
   readonly onEvent?: (event: StreamEvent) => void;
 }
@@ -71,7 +79,7 @@ export interface RunAsk {
 export async function ran(
   engine: Engine,
   plan: Plan,
-  { signal = neverAborted(), gate = new Gate(), onEvent }: RunAsk = {},
+  { signal = neverAborted(), gate = new Gate(), rewardOf = fakeRewardOf, onEvent }: RunAsk = {},
 ): Promise<Ran> {
   const events: StreamEvent[] = [];
   const bugs: unknown[] = [];
@@ -79,7 +87,8 @@ export async function ran(
     events.push(event);
     onEvent?.(event);
   };
-  await run(plan, { engine, gate, signal, emit, onBug: (error) => bugs.push(error) });
+  const onBug = (error: unknown): void => void bugs.push(error);
+  await run(plan, { engine, gate, signal, rewardOf, emit, onBug });
   const choices = Array.from({ length: plan.prompts.length * plan.n }, (_, i) =>
     choiceOf(events, i),
   );

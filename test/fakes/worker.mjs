@@ -38,6 +38,13 @@ const handlers = {
     request.paused = false;
     pump(id);
   },
+  judge({ asked: { id, candidates } }) {
+    if (candidates.length === 0) process.exit(3);
+    const failure = { code: 'reward_failed', message: 'no', param: null };
+    const bad = candidates.some(({ text }) => text === 'bad');
+    const scores = candidates.map(({ text }) => ({ value: text.length, parts: {} }));
+    send({ kind: 'judged', id, scores: bad ? failure : scores });
+  },
   snapshot({ seq }) {
     const paused = [...requests.values()].filter((request) => request.paused).length;
     send({

@@ -2,12 +2,15 @@
 
 import { describe, expect, test } from 'vitest';
 import type { StreamEvent } from '../../src/core/events.ts';
+import type { Branch, Token } from '../../src/core/tree.ts';
 import type { DecodeEngine } from '../../src/engine/engine.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { turns } from '../fakes/drive.ts';
 import { fakeEngine } from '../fakes/engine.ts';
 import { planOf, ran, type PlanAsk, type Ran } from '../fakes/plan.ts';
+import { sumOf, use } from '../fakes/reward.ts';
+import { descends, rewarded } from '../fakes/rewarded.ts';
 
 const ASKS: readonly PlanAsk[] = [
   { seed: 1 },
@@ -29,21 +32,28 @@ function comparable({ events }: Ran): unknown[] {
   );
 }
 
-const byChoice = (ran: Ran): unknown[][] => {
+const byChoice = (ran: Ran): unknown[] => {
   const events = comparable(ran) as StreamEvent[];
   return ran.choices.map((_, i) => events.filter((e) => 'choice' in e && e.choice === i));
 };
+
+/** What a run came to, however many branches moved at once. */
+const outcomes = ({ choices }: Ran): unknown[] =>
+  choices.map((choice) => ({
+    ...choice,
+    report: { ...choice.report, queueMs: 0, prefillMs: 0, cachedTokens: 0, guideTokens: 0 },
+  }));
 
 export function obeysStrategyLaws(strategy: string, params: unknown): void {
   const engineOf = (options: Parameters<typeof fakeEngine>[0] = {}): DecodeEngine =>
     fakeEngine({ endBias: 0.5, ...options }).engine;
   const planFor = (ask: PlanAsk): ReturnType<typeof planOf> =>
-    planOf({ strategy, params, drafts: true, ...ask });
+    planOf({ strategy, params, reward: sumOf(use('hash')), drafts: true, ...ask });
 
   describe(`${strategy} ${JSON.stringify(params)}`, () => {
     test('commits add up to the answer, and stop strings are never shown', async () => {
       for (const ask of ASKS) {
-        const { choices, events, bugs } = await ran(engineOf(), planFor(ask));
+        const { choices, events, bugs } = await ran(rewarded(engineOf()), planFor(ask));
         expect(bugs).toEqual([]);
         expect(events.at(-1)).toEqual({ kind: 'end', cancelled: false });
         for (const { text, draws, tokens, finish, report } of choices) {
@@ -62,13 +72,52 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
 
     test('same seed, same events: again, in a crowd, in small pools', async () => {
       const alone: Ran[] = [];
-      for (const ask of ASKS) alone.push(await ran(engineOf(), planFor(ask)));
-      const { least } = strategies[strategy]!.peak(params);
-      for (const options of [{}, { classes: [{ length: 256, rows: least }] }, { prefixBytes: 0 }]) {
+      for (const ask of ASKS) alone.push(await ran(rewarded(engineOf()), planFor(ask)));
+      const { least, most } = strategies[strategy]!.peak(params);
+      const same = least === most ? byChoice : outcomes; // in waves, traffic shows in when, not in what
+      const pools = [least, most].map((rows) => ({ classes: [{ length: 256, rows }] }));
+      for (const options of [{}, { prefixBytes: 0 }, { iterationTokens: 3 }, ...pools]) {
         const engine = engineOf(options);
-        const crowd = await Promise.all(ASKS.map((ask) => ran(engine, planFor(ask))));
-        ASKS.forEach((_, i) => expect(byChoice(crowd[i]!)).toEqual(byChoice(alone[i]!)));
+        const crowd = await Promise.all(ASKS.map((ask) => ran(rewarded(engine), planFor(ask))));
+        ASKS.forEach((_, i) => expect(same(crowd[i]!)).toEqual(same(alone[i]!)));
         engine.audit();
+      }
+    });
+
+    test('survivors only shrink or fork', async () => {
+      for (const ask of ASKS.filter(({ n }) => n === undefined)) {
+        let before: (readonly Token[])[] = [[]];
+        const onKeep = (branches: readonly Branch[]): void => {
+          expect(branches.length).toBeGreaterThan(0);
+          expect(new Set(branches).size).toBe(branches.length);
+          for (const { tokens } of branches) expect(descends(tokens, before)).toBe(true);
+          before = branches.map(({ tokens }) => [...tokens]);
+        };
+        const { choices } = await ran(rewarded(engineOf(), { onKeep }), planFor(ask));
+        const tokens = choices[0]!.draws.map(({ token }) => token);
+        expect(descends(tokens, before)).toBe(true);
+      }
+    });
+
+    test('an error in any phase fails the request alone and gives every slot back', async () => {
+      const { events } = await ran(rewarded(engineOf()), planFor(ASKS[0]!));
+      for (const at of [0, 1, 2, 3, 5, 8, 13, 21, 34]) {
+        const engine = engineOf();
+        const broken = new Error('a phase failed');
+        let failed = false;
+        const onCall = (n: number): void => {
+          if (n === at) {
+            failed = true;
+            throw broken;
+          }
+        };
+        const beside = ran(rewarded(engine), planFor(ASKS[0]!));
+        const { events: ended, bugs } = await ran(rewarded(engine, { onCall }), planFor(ASKS[1]!));
+        if (failed) expect(bugs).toEqual([broken]);
+        expect(ended.at(-1)!.kind).toBe(failed ? 'failed' : 'end');
+        expect(comparable(await beside)).toEqual(comparable({ events, choices: [], bugs: [] }));
+        engine.audit();
+        expect(engine.load).toMatchObject({ running: 0, waiting: 0, kvUsage: 0 });
       }
     });
 
@@ -76,7 +125,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
       for (const n of [0, 1, 2, 3, 5, 8, 13]) {
         const engine = engineOf({ iterationTokens: 1, endBias: -100 });
         const abort = new AbortController();
-        const running = ran(engine, planFor(ASKS[1]!), { signal: abort.signal });
+        const running = ran(rewarded(engine), planFor(ASKS[1]!), { signal: abort.signal });
         await turns(n);
         abort.abort();
         await turns(1);
@@ -90,7 +139,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
       const engine = engineOf();
       const [gate, abort] = [new Gate(), new AbortController()];
       gate.close();
-      const running = ran(engine, planFor(ASKS[1]!), { gate, signal: abort.signal });
+      const running = ran(rewarded(engine), planFor(ASKS[1]!), { gate, signal: abort.signal });
       await turns(20);
       expect(engine.stats.rows).toBe(0);
       abort.abort();

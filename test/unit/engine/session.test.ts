@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DecodeEngine } from '../../../src/engine/engine.ts';
 import { advance, answer, answerOf, forever, turns, within } from '../../fakes/drive.ts';
-import { fakeEngine, opening } from '../../fakes/engine.ts';
+import { fakeEngine, nextOf, opening } from '../../fakes/engine.ts';
 
 let engine: DecodeEngine;
 beforeEach(() => {
@@ -120,9 +120,9 @@ describe('peek', () => {
 
   test('no token can be pushed onto a finished branch', async () => {
     await within(engine, opening({ maxTokens: 1 }), async (session) => {
-      session.push(session.root, { token: 3, logprob: 0 });
+      session.push(session.root, nextOf(3));
       expect(session.root.finish).toBe('length');
-      expect(() => session.push(session.root, { token: 3, logprob: 0 })).toThrow('has finished');
+      expect(() => session.push(session.root, nextOf(3))).toThrow('has finished');
     });
   });
 });
@@ -177,7 +177,7 @@ describe('keep', () => {
       const all = session.fork(session.root, 4);
       await advance(session, all, 3);
       session.keep([all[2]!]);
-      expect(() => session.push(all[0]!, { token: 1, logprob: 0 })).toThrow('branch 0 was dropped');
+      expect(() => session.push(all[0]!, nextOf(1))).toThrow('branch 0 was dropped');
       expect(() => session.fork(all[1]!, 2)).toThrow('branch 1 was dropped');
       expect(session.fork(all[2]!, 4)).toHaveLength(4);
     });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { StreamEvent } from '../../../src/core/events.ts';
 import { InferenceProcess } from '../../../src/ops/inference.ts';
 import { createLog } from '../../../src/ops/log.ts';
+import { candidate } from '../../fakes/reward.ts';
 
 interface FakePlan {
   readonly id: string;
@@ -99,6 +100,29 @@ test('five deaths in a minute are enough', async () => {
 test('a process that cannot start says why', async () => {
   await using process = started(['fatal']);
   await expect.poll(() => process.gaveUp, { timeout: 5000 }).toEqual(['model.onnx is damaged']);
+});
+
+test('texts go in to be judged, and their scores or the failure come out', async () => {
+  await using process = started();
+  const reward = { uses: [], ensemble: null, constraints: [], length: null };
+  const asked = (id: string, ...texts: string[]) => ({
+    id,
+    reward,
+    candidates: texts.map((text) => candidate(text)),
+  });
+  await expect(process.inference.judge(asked('early', 'x'))).rejects.toMatchObject({
+    code: 'overloaded',
+  });
+  await process.inference.ready;
+  const [good, bad] = await Promise.allSettled([
+    process.inference.judge(asked('a', 'x', 'yy')),
+    process.inference.judge(asked('b', 'bad')),
+  ]);
+  expect(good).toMatchObject({ status: 'fulfilled', value: [{ value: 1 }, { value: 2 }] });
+  expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'reward_failed' } });
+  await expect(process.inference.judge(asked('c'))).rejects.toMatchObject({
+    code: 'internal_error',
+  });
 });
 
 test('a snapshot of a process that is not there is the last known one', async () => {

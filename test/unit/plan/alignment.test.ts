@@ -145,12 +145,7 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ strategy: {} }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'nope' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
-  [{ strategy: { type: 'beam', width: 4 } }, 'strategy_unavailable', 'alignment.strategy.type'],
   [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
-  [{ rewards: [{ model: 'rm-happy-a' }] }, 'strategy_unavailable', 'alignment.rewards'],
-  [{ ensemble: { lambda: 1 } }, 'strategy_unavailable', 'alignment.ensemble'],
-  [{ constraints: [{}] }, 'strategy_unavailable', 'alignment.constraints'],
-  [{ length: { mode: 'over' } }, 'strategy_unavailable', 'alignment.length'],
   [{ budget: { tokens: 5 } }, 'strategy_unavailable', 'alignment.budget'],
 ];
 
@@ -168,4 +163,38 @@ test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, par
 test('an alignment of empty parts is none', () => {
   const empty = { guides: [], rewards: [], strategy: { type: 'sample' }, explain: null };
   expect(complete(empty).plan).toEqual(complete(undefined).plan);
+});
+
+describe('strategies', () => {
+  test('come with their own parameters, and count the branches they may hold', () => {
+    const { plan } = complete({ strategy: { type: 'beam', width: 2 } });
+    expect(plan).toMatchObject({ strategy: 'beam', params: { k: 2, G: 1, early: 'never' } });
+    const wide = { strategy: { type: 'beam', width: 3 } };
+    expect(() => complete(wide, { n: 1000 })).toThrow(ServeError);
+  });
+
+  test('name the field that does not fit', () => {
+    const error = refusal({ strategy: { type: 'beam', width: 0 } });
+    expect(error).toMatchObject({ code: 'invalid_value', param: 'alignment.strategy.width' });
+    expect(error.message).toContain('an integer from 1 to 32');
+  });
+
+  test.each(['segment_beam', 'segment_rejection', 'args', 'particles', 'mcts'])(
+    '%s without a reward is refused before any token is drawn',
+    (type) => {
+      expect(refusal({ strategy: { type } })).toMatchObject({
+        code: 'reward_mismatch',
+        param: 'alignment.rewards',
+      });
+    },
+  );
+
+  test('vote and particles ask for a reward only where they use one', () => {
+    const type = (strategy: object) => complete({ strategy }).plan.strategy;
+    expect(type({ type: 'vote', n: 2 })).toBe('vote');
+    expect(type({ type: 'particles', n: 2, lambda: 0 })).toBe('particles');
+    expect(refusal({ strategy: { type: 'vote', n: 2, by: 'weighted' } }).code).toBe(
+      'reward_mismatch',
+    );
+  });
 });

@@ -28,8 +28,9 @@ describe('a completion', () => {
     expect(plan).toEqual({
       id: 'cmpl-1',
       strategy: 'sample',
+      reward: null,
       params: { chunk: 16 },
-      prompts: [{ lanes: [{ model: 'tales', prompt: [0, 105, 106] }], text: 'ab' }],
+      prompts: [{ lanes: [{ model: 'tales', prompt: [0, 105, 106] }], text: 'ab', readings: {} }],
       n: 1,
       opening: {
         guidance: { uses: [], combine: 'sum', maxKl: null },
@@ -222,7 +223,9 @@ const wrongFields: [fields: object, code: string, param: string | null][] = [
   [{ logprobs: true }, 'invalid_value', 'logprobs'],
   [{ logprobs: 1, echo: true }, 'invalid_value', 'logprobs'],
   [{ suffix: 'end' }, 'invalid_value', 'suffix'],
-  [{ best_of: 4 }, 'strategy_unavailable', 'best_of'],
+  [{ best_of: 4, n: 2 }, 'invalid_value', 'best_of'],
+  [{ best_of: 65 }, 'invalid_value', 'best_of'],
+  [{ best_of: 4, alignment: { strategy: { type: 'sample' } } }, 'invalid_value', 'best_of'],
   [{ best_of: 1, n: 2 }, 'invalid_value', 'best_of'],
   [{ extra_body: 3 }, 'invalid_value', 'extra_body'],
   [{ response_format: { type: 'json_object' } }, 'invalid_value', 'response_format'],

@@ -1,0 +1,160 @@
+/** A /v1/score body made valid: texts paired with what they answer, or conversations, and the reward that judges them. */
+
+import { ServeError } from '../core/errors.ts';
+import {
+  anything,
+  check,
+  flag,
+  joinPath,
+  list,
+  strict,
+  text,
+  tolerant,
+  wrong,
+} from '../core/fields.ts';
+import type { Candidate, Judging } from '../core/reward.ts';
+import { policyCard } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
+import type { Source } from './prompt.ts';
+import { parseRewards } from './rewards.ts';
+import type { Rewards } from './rewards.ts';
+import { messagesSchema, rewardParts } from './schema.ts';
+import type { ChatWire } from './schema.ts';
+
+/** What is to be judged, and what the answer says of it. */
+export interface Scoring {
+  readonly judging: Omit<Judging, 'id'>;
+  /** As the client named it; the members' names where it named several. */
+  readonly model: string;
+  /** Tokens that the models will read. */
+  readonly tokens: number;
+}
+
+/** A text, what it answers, and the path of its field. */
+interface Pair {
+  readonly query: Source;
+  readonly document: string;
+  readonly at: string;
+}
+
+const body = (catalog: Catalog) =>
+  tolerant({
+    model: text(256, 1).nullish(),
+    queries: anything,
+    documents: anything,
+    messages: anything,
+    /** Whether the texts are finished answers; true. */
+    complete: flag.nullish(),
+    alignment: strict(rewardParts(catalog.limits)).nullish(),
+  });
+
+export function parseScore(raw: unknown, catalog: Catalog): Scoring {
+  const wire = check(body(catalog), raw, '');
+  if (wire.model && wire.alignment)
+    throw wrong('model', wire.model, 'left out where alignment.rewards names the models');
+  const parts = wire.alignment ?? { rewards: [{ model: wire.model ?? '' }] };
+  if (!wire.alignment && !wire.model) throw wrong('model', undefined, 'the name of a reward model');
+  const rewards = rewardsOf(parts, catalog, wire.alignment ? null : 'model');
+  const pairs = wire.messages
+    ? conversations(wire.messages, catalog)
+    : textPairs(wire.queries, wire.documents, catalog);
+  const complete = wire.complete ?? true;
+  const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
+  return {
+    judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
+    model: wire.model ?? rewards.plan.uses.map(({ model }) => model).join('+'),
+    tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
+  };
+}
+
+type Parts = Parameters<typeof parseRewards>[0];
+
+/** @param at the field that named the only reward; null: alignment did */
+function rewardsOf(parts: Parts, catalog: Catalog, at: string | null): Rewards {
+  try {
+    const rewards = parseRewards(parts, catalog);
+    if (rewards !== null) return rewards;
+  } catch (error) {
+    if (at === null || !(error instanceof ServeError)) throw error;
+    const message = error.message.replace(error.param ?? '', at);
+    throw new ServeError(error.code, message, at);
+  }
+  throw wrong('alignment.rewards', parts.rewards, 'a list of at least one reward with a weight');
+}
+
+/** One query for all documents, or one for each. */
+function textPairs(rawQueries: unknown, rawDocuments: unknown, catalog: Catalog): Pair[] {
+  const most = catalog.limits.documents;
+  const documents = texts(rawDocuments, 'documents', most);
+  const queries = texts(rawQueries, 'queries', most);
+  if (queries.length !== 1 && queries.length !== documents.length)
+    throw wrong('queries', rawQueries, `one string, or as many as documents: ${documents.length}`);
+  return documents.map((document, i) => {
+    const at = queries.length === 1 ? 0 : i;
+    const path = Array.isArray(rawQueries) ? `queries[${at}]` : 'queries';
+    const query = { kind: 'text', text: queries[at]!, at: path } as const;
+    return { query, document, at: Array.isArray(rawDocuments) ? `documents[${i}]` : 'documents' };
+  });
+}
+
+function texts(raw: unknown, at: string, most: number): string[] {
+  const rule = `a string, or a list of 1 to ${most} of them`;
+  const items: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
+  if (items.length === 0 || items.length > most) throw wrong(at, raw, rule);
+  return items.map((item, i) => {
+    const path = Array.isArray(raw) ? joinPath(at, [i]) : at;
+    if (typeof item !== 'string') throw wrong(path, item, rule);
+    return wellFormed(item, path);
+  });
+}
+
+/** One conversation, or a list of them; each ends with the answer that is judged. */
+function conversations(raw: unknown, catalog: Catalog): Pair[] {
+  const { documents, messages } = catalog.limits;
+  const many = Array.isArray(raw) && Array.isArray(raw[0]);
+  const wires: ChatWire['messages'][] = many
+    ? check(list(messagesSchema(messages), documents, 1), raw, 'messages')
+    : [check(messagesSchema(messages), raw, 'messages')];
+  return wires.map((wire, i) => {
+    const at = many ? `messages[${i}]` : 'messages';
+    const source = chatSource(wire, at);
+    const answer = source.messages.at(-1);
+    if (answer?.role !== 'assistant' || wire.length < 2)
+      throw wrong(at, wire, 'a conversation that ends with the message of an assistant');
+    const query = { ...source, messages: source.messages.slice(0, -1), at };
+    return { query, document: answer.content, at };
+  });
+}
+
+function candidateOf(
+  { query, document, at }: Pair,
+  complete: boolean,
+  { specs }: Rewards,
+  catalog: Catalog,
+): { candidate: Candidate; tokens: number } {
+  const policy = policyCard(catalog);
+  let tokens = 0;
+  const readings = specs.map(({ card }) => {
+    const prompt = render(card, query, null, '');
+    const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
+    const length = prompt.length + answer + Number(complete);
+    if (length > card.context)
+      throw new ServeError(
+        'context_length_exceeded',
+        `${at} and what it answers have ${length} tokens for ${card.name}, which reads ${card.context}; shorten them`,
+        at,
+      );
+    tokens += length;
+    return [card.name, prompt] as const;
+  });
+  const candidate = {
+    prompt: sourceText(query, policy),
+    readings: Object.fromEntries(readings),
+    text: document,
+    tokens: policy.codec.encode(document),
+    branch: 0,
+    complete,
+  };
+  return { candidate, tokens };
+}

@@ -1,0 +1,65 @@
+/**
+ * R(x, y) of a sequence model with a scalar head: it reads the prompt in its own words (tokenizer, chat template),
+ * the answer and, where the answer is complete, its end token; the score stands at the last of these.
+ */
+
+import type { ScoreModel } from '../core/model.ts';
+import type { Candidate, Reward, Score } from '../core/reward.ts';
+import type { Codec } from '../core/text.ts';
+import type { Token } from '../core/tree.ts';
+import type { Turns } from './turns.ts';
+
+export interface ScalarHead {
+  readonly model: ScoreModel;
+  /** The model's own. */
+  readonly codec: Codec;
+  readonly reads: Reward['reads'];
+  /** Tokens of one run, padding included; a longer sequence runs alone. */
+  readonly runTokens: number;
+  readonly turns: Turns;
+}
+
+export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead): Reward {
+  const { name } = model;
+  const end = [...codec.vocabulary.ends].slice(0, 1);
+  const read = ({ readings, text, complete }: Candidate): Token[] => [
+    ...readings[name]!,
+    ...codec.encode(text),
+    ...(complete ? end : []),
+  ];
+  return {
+    name,
+    reads,
+    async score(batch) {
+      const rows = batch.map(read);
+      const values = rows.map(() => NaN); // what is longer than the context is not judged
+      const fit = [...rows.keys()].filter(
+        (i) => rows[i]!.length > 0 && rows[i]!.length <= model.context,
+      );
+      for (const run of runsOf(fit, rows, runTokens)) {
+        const scores = await turns.run(() => model.score(run.map((i) => rows[i]!)));
+        run.forEach((i, at) => (values[i] = scores[at]!));
+      }
+      return values.map((value, i): Score => ({
+        value,
+        parts: { [name]: value },
+        tokens: rows[i]!.length,
+      }));
+    },
+  };
+}
+
+/** Rows of like lengths together, as many to a run as its tokens allow. */
+function runsOf(
+  fit: readonly number[],
+  rows: readonly (readonly Token[])[],
+  runTokens: number,
+): number[][] {
+  const runs: number[][] = [];
+  for (const i of fit.toSorted((a, b) => rows[b]!.length - rows[a]!.length || a - b)) {
+    const run = runs.at(-1);
+    if (run !== undefined && (run.length + 1) * rows[run[0]!]!.length <= runTokens) run.push(i);
+    else runs.push([i]);
+  }
+  return runs;
+}

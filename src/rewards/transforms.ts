@@ -1,0 +1,92 @@
+/**
+ * What a reward's scores are made into before they are combined (METHODS.md 3). Batch-wise, because a mean or a
+ * quantile may be that of the request's own candidates. A score that is NaN stays so, and counts in no figure.
+ */
+
+import type { Reward, Scale, Score, Transform } from '../core/reward.ts';
+
+/** log(1 / (1 + exp(-x))), without overflow on either side. */
+export const logSigmoid = (x: number): number =>
+  Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
+
+/** The quantile q in [0, 1] of unsorted values, by linear interpolation; NaN of none. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.filter(Number.isFinite).toSorted((a, b) => a - b);
+  if (sorted.length === 0) return NaN;
+  const at = q * (sorted.length - 1);
+  const below = sorted[Math.floor(at)]!;
+  return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)]! - below);
+}
+
+/** Mean and population deviation of what can be counted. */
+export function scaleOf(values: readonly number[]): Scale {
+  const finite = values.filter(Number.isFinite);
+  const mean = finite.reduce((sum, x) => sum + x, 0) / finite.length;
+  const variance = finite.reduce((sum, x) => sum + (x - mean) ** 2, 0) / finite.length;
+  return { mean, std: Math.sqrt(variance) };
+}
+
+/** (x - mean) / std; 0 where all are equal. */
+export const zscore = (x: number, { mean, std }: Scale): number =>
+  std > 0 ? (x - mean) / std : x - mean;
+
+/** Clip (2410.15115): min(r - eta, 0), so that a good step repeated earns nothing. */
+export const clip = (r: number, eta: number): number => Math.min(r - eta, 0);
+
+/** Delta (2410.15115): r_k - r_{k+1}, then r_{K-1}, then 0: a sum that telescopes to the first step's score. */
+export const deltas = (steps: readonly number[]): number[] =>
+  steps.map((r, k) => (k < steps.length - 2 ? r - steps[k + 1]! : k === steps.length - 2 ? r : 0));
+
+/**
+ * Scores transformed, their raw values kept in `parts`.
+ * log_sigmoid (LSC, 2402.00742): sums of log sigmoid(r_i - r_ref,i(x)) are log-probabilities of being good in all.
+ */
+export function transformed(reward: Reward, transform: Transform): Reward {
+  const { name, reads } = reward;
+  return {
+    name,
+    reads,
+    async score(batch) {
+      const scores = await reward.score(batch);
+      if (transform.kind === 'clip')
+        return scores.map((score) => ({ ...score, value: clip(score.value, transform.eta) }));
+      const reference =
+        typeof transform.reference === 'number'
+          ? transform.reference
+          : quantile(
+              scores.map(({ value }) => value),
+              transform.reference.quantile,
+            );
+      return scores.map(({ value, parts, ...score }) => ({
+        ...score,
+        value: logSigmoid(value - reference),
+        parts: { ...parts, [`${name}.reference`]: reference },
+      }));
+    },
+  };
+}
+
+/** Scores in units of deviations from a mean: stored ones, or the candidates' own. */
+export function normalised(reward: Reward, scale: Scale | 'pool'): Reward {
+  return mapped(reward, (scores) => {
+    const by = scale === 'pool' ? scaleOf(scores.map(({ value }) => value)) : scale;
+    return scores.map(({ value }) => zscore(value, by));
+  });
+}
+
+/** min(r, most). */
+export const capped = (reward: Reward, most: number): Reward =>
+  mapped(reward, (scores) => scores.map(({ value }) => Math.min(value, most)));
+
+const mapped = (
+  reward: Reward,
+  valuesOf: (scores: readonly Score[]) => readonly number[],
+): Reward => ({
+  name: reward.name,
+  reads: reward.reads,
+  async score(batch) {
+    const scores = await reward.score(batch);
+    const values = valuesOf(scores);
+    return scores.map((score, i) => ({ ...score, value: values[i]! }));
+  },
+});

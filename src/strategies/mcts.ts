@@ -1,0 +1,173 @@
+/**
+ * ReST-MCTS* (Zhang et al. 2024). Each iteration goes down by UCT, V + c sqrt(2 ln N_parent / N), an unvisited child
+ * standing at V + 1; expands the leaf by b sampled segments, equal texts once, valued by the reward; rolls out from the best
+ * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or after
+ * the iterations with the leaf of largest V; what is unfinished then is drawn to its end.
+ * Leaves are parked: they hold no KV between visits.
+ */
+
+import { either, integer, number, strict } from '../core/fields.ts';
+import type { Strategy } from '../core/strategy.ts';
+import type { Branch, Reach, Tree } from '../core/tree.ts';
+import { segmentField } from './segment.ts';
+import { alive, best, largest, toTheEnd } from './select.ts';
+
+export interface Mcts {
+  readonly b: number;
+  readonly c: number;
+  readonly a: number;
+  readonly gate: number;
+  readonly segment: Reach;
+  readonly iterations: number;
+  /** Steps of a rollout, and samples per step. */
+  readonly rollForward: number;
+  readonly rollBranch: number;
+  readonly chunk: number;
+}
+
+const fields = strict({
+  branch: either(integer(1, 16), 3),
+  exploration: either(number(0, 100), 0.7),
+  mix: either(number(0, 1), 0.5),
+  end_gate: either(number(-1e6, 1e6), 0.9),
+  segment: either(segmentField, { tokens: 256, until: { text: ['\n'] } }),
+  iterations: either(integer(1, 200), 40),
+  roll_forward: either(integer(0, 8), 3),
+  roll_branch: either(integer(1, 4), 1),
+});
+
+export const mcts: Strategy<Mcts> = {
+  parse(raw, { stream, maxTokens }) {
+    const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = fields.parse(raw);
+    const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
+    const chunk = stream ? 1 : maxTokens;
+    return { b, c, a, gate, segment, iterations, rollForward, rollBranch, chunk };
+  },
+  needs: () => 'prefix',
+  peak({ b, rollBranch }) {
+    const most = Math.max(b, 1 + rollBranch); // an expansion, or its best child and a rollout
+    return { least: most, most };
+  },
+
+  async *search(tree, params) {
+    const root = nodeOf(tree.root, null, 0);
+    tree.park([tree.root]);
+    for (let i = 0; i < params.iterations; i++) {
+      const leaf = selected(root, params.c);
+      if (leaf !== root && leaf.value >= params.gate) break;
+      if (alive(leaf.branch)) await expand(tree, leaf, params);
+      backUp(leaf);
+      const leaves = leavesOf(root).map(({ branch }) => branch);
+      yield leaves;
+      if (!leaves.some(alive)) break;
+    }
+    const leaves = leavesOf(root);
+    const ranked = largest(
+      leaves.map(({ value }) => value),
+      leaves.length,
+    ).map((i) => leaves[i]!.branch);
+    yield* toTheEnd(tree, ranked[0]!, params.chunk);
+    return ranked.slice(0, 1);
+  },
+};
+
+export interface Node {
+  readonly branch: Branch;
+  readonly parent: Node | null;
+  children: Node[];
+  value: number;
+  visits: number;
+}
+
+/** Finite: an explored child can win before all are tried. */
+const UNVISITED = 1;
+
+const nodeOf = (branch: Branch, parent: Node | null, value: number): Node => ({
+  branch,
+  parent,
+  children: [],
+  value,
+  visits: 0,
+});
+
+export const uct = (value: number, visits: number, parentVisits: number, c: number): number =>
+  visits === 0
+    ? value + UNVISITED
+    : value + c * Math.sqrt((2 * Math.log(Math.max(1, parentVisits))) / visits); // ln 0 of a fresh parent
+
+function selected(root: Node, c: number): Node {
+  let node = root;
+  while (node.children.length > 0) {
+    const { visits, children } = node;
+    node =
+      children[
+        largest(
+          children.map((n) => uct(n.value, n.visits, visits, c)),
+          1,
+        )[0]!
+      ]!;
+  }
+  return node;
+}
+
+const leavesOf = (node: Node): Node[] =>
+  node.children.length === 0 ? [node] : node.children.flatMap(leavesOf);
+
+async function expand(tree: Tree, node: Node, params: Mcts): Promise<void> {
+  const twins = tree.fork(node.branch, params.b + 1).slice(1);
+  await tree.extend(twins, params.segment);
+  const different = distinct(twins);
+  const scores = await tree.score(different);
+  const order = best(different, scores, different.length);
+  node.children = order.map((branch) =>
+    nodeOf(branch, node, scores[different.indexOf(branch)]!.value),
+  );
+  const first = node.children[0]!;
+  tree.park(twins.filter((twin) => twin !== first.branch));
+  if (alive(first.branch) && params.rollForward > 0) {
+    first.value = mixed(first.value, await rollout(tree, first.branch, params), params.a);
+    first.visits++;
+  }
+  tree.park([first.branch]);
+}
+
+const distinct = (branches: readonly Branch[]): Branch[] =>
+  branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
+
+/** The largest value met on a greedy walk from a branch. */
+async function rollout(
+  tree: Tree,
+  from: Branch,
+  { rollForward, rollBranch, segment }: Mcts,
+): Promise<number> {
+  let most = -Infinity;
+  let head = tree.fork(from, 2)[1]!;
+  for (let step = 0; step < rollForward && alive(head); step++) {
+    const pool = tree.fork(head, rollBranch);
+    await tree.extend(pool, segment);
+    const scores = await tree.score(pool);
+    head = best(pool, scores, 1)[0]!;
+    most = Math.max(most, scores[pool.indexOf(head)]!.value);
+    tree.park(pool.filter((branch) => branch !== head));
+  }
+  tree.park([head]);
+  return most;
+}
+
+/** V <- (1 - a) V + a max of the rollouts. */
+export const mixed = (value: number, most: number, a: number): number => (1 - a) * value + a * most;
+
+/** Counts the visit from a leaf up to the root; a value is the visit-weighted mean of its children's. */
+export function backUp(leaf: Node): void {
+  for (let node: Node | null = leaf; node !== null; node = node.parent) {
+    node.visits++;
+    node.value = backed(node.children) ?? node.value;
+  }
+}
+
+/** Null where no child was visited. */
+export function backed(children: readonly Pick<Node, 'value' | 'visits'>[]): number | null {
+  const visits = children.reduce((sum, child) => sum + child.visits, 0);
+  if (visits === 0) return null;
+  return children.reduce((sum, child) => sum + child.value * child.visits, 0) / visits;
+}

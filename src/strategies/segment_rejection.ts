@@ -1,0 +1,95 @@
+/**
+ * CARDS (Li et al. 2024, cascade reward sampling): segments end where the policy is unsure, and each is drawn until accepted
+ * with probability min(1, exp((R - r(t)) / beta)), the threshold r(t) = min(r*, r0 + t (r* - r0) / T) rising from
+ * r0 = (1 - a) R(prompt) + a r* to r* over the T tokens an answer may have. After M rejections the best seen is taken.
+ * r* is a number, or a quantile of the reward over whole answers. Segments are drawn at the request's temperature; beta
+ * is the acceptance temperature alone (the reference uses one for both).
+ */
+
+import { z } from 'zod';
+import { either, integer, number, strict } from '../core/fields.ts';
+import type { Strategy } from '../core/strategy.ts';
+import type { Branch, Reach, Tree } from '../core/tree.ts';
+import { segmentField } from './segment.ts';
+import { alive, noScore, quantileOf } from './select.ts';
+
+export interface SegmentRejection {
+  readonly segment: Reach;
+  readonly beta: number;
+  /** r*, or which quantile of the rewards of whole answers it is. */
+  readonly target: number | { readonly quantile: number };
+  readonly a: number;
+  readonly M: number;
+}
+
+const fields = strict({
+  segment: either(segmentField, { tokens: 64, until: { entropy: 3, least: 4 } }),
+  temperature: either(number(0.001, 1000), 0.7),
+  target: either(
+    z.union([number(-1e6, 1e6), strict({ quantile: number(0, 1) })], {
+      error: 'a number, or {"quantile": 0 to 1}',
+    }),
+    { quantile: 0.95 },
+  ),
+  start: either(number(0, 1), 0.5),
+  attempts: either(integer(1, 50), 20),
+});
+
+/** Answers that stand in for stored quantiles. */
+const SAMPLES = 8;
+
+export const segmentRejection: Strategy<SegmentRejection> = {
+  parse(raw, context) {
+    const { segment, temperature: beta, target, start: a, attempts: M } = fields.parse(raw);
+    const stored = typeof target === 'number' ? null : context.rewardQuantile?.(target.quantile);
+    return { segment, beta, target: stored ?? target, a, M };
+  },
+  needs: () => 'prefix',
+  peak: () => ({ least: 3, most: 3 }), // the answer, the best segment seen, the one on trial
+
+  async *search(tree, { segment, beta, target, a, M }) {
+    let answer = tree.root;
+    const rStar = typeof target === 'number' ? target : await sampled(tree, target.quantile);
+    const r0 = (1 - a) * (await tree.score([answer]))[0]!.value + a * rStar;
+    for (let trial = 0; alive(answer);) {
+      let [bestSeen, most]: [Branch | null, number] = [null, NaN];
+      for (let m = 0; m < M; m++) {
+        const draft = tree.fork(answer, 2)[1]!;
+        await tree.extend([draft], segment);
+        const R = (await tree.score([draft]))[0]!.value; // NaN is never accepted
+        if (bestSeen === null || Number.isNaN(most) || R > most) [bestSeen, most] = [draft, R];
+        const bar = threshold(draft.tokens.length, tree.maxTokens, r0, rStar);
+        if (tree.uniform(trial++) < acceptance(R, bar, beta)) {
+          bestSeen = draft;
+          break;
+        }
+        yield [answer, bestSeen];
+      }
+      if (bestSeen === null || Number.isNaN(most)) throw noScore();
+      answer = bestSeen;
+      yield [answer];
+    }
+    return [answer];
+  },
+};
+
+/** r(t): the reward a prefix of t tokens is held to. */
+export const threshold = (t: number, T: number, r0: number, rStar: number): number =>
+  Math.min(rStar, r0 + (t * (rStar - r0)) / T);
+
+export const acceptance = (R: number, bar: number, beta: number): number =>
+  Math.min(1, Math.exp((R - bar) / beta));
+
+/** A quantile of the reward over answers drawn for the purpose: where the manifest stores none. */
+async function sampled(tree: Tree, q: number): Promise<number> {
+  tree.park([tree.root]);
+  const samples = tree.fork(tree.root, SAMPLES + 1).slice(1);
+  const rewards: number[] = [];
+  for (let i = 0; i < SAMPLES; i += tree.width) {
+    const wave = samples.slice(i, i + tree.width);
+    await tree.extend(wave, { tokens: tree.maxTokens });
+    rewards.push(...(await tree.score(wave)).map(({ value }) => value));
+    tree.park(wave);
+  }
+  return quantileOf(rewards, q);
+}

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import { served } from '../fakes/server.ts';
+import type { Json } from '../fakes/server.ts';
+
+const jsonOf = async (response: Response): Promise<Json> => (await response.json()) as Json;
+const ok = { model: 'rm-happy-a', queries: 'Once', documents: ['a', 'bb'] };
+
+test('one query is paired with every document', async () => {
+  await using server = await served();
+  const answer = await jsonOf(await server.post('/v1/score', ok));
+  expect(answer).toMatchObject({
+    object: 'list',
+    model: 'rm-happy-a',
+    data: [
+      { index: 0, object: 'score', score: 1, parts: { 'rm-happy-a': 1 } },
+      { index: 1, object: 'score', score: 2 },
+    ],
+  });
+  expect(answer['usage'].prompt_tokens).toBeGreaterThan(0);
+  expect(answer['id']).toMatch(/^score-/);
+});
+
+test('conversations are judged by their last message', async () => {
+  await using server = await served();
+  const messages = [
+    { role: 'user', content: 'Tell me' },
+    { role: 'assistant', content: 'abc' },
+  ];
+  const one = await jsonOf(await server.post('/v1/score', { model: 'rm-late', messages }));
+  expect(one['data']).toMatchObject([{ score: 3 }]);
+  const two = { model: 'rm-late', messages: [messages, messages] };
+  expect((await jsonOf(await server.post('/v1/score', two)))['data']).toHaveLength(2);
+});
+
+test('several rewards are combined as in a request that generates', async () => {
+  await using server = await served();
+  const rewards = [{ model: 'rm-happy-a' }, { model: 'rm-late', weight: 2 }];
+  const body = { queries: ['x', 'y'], documents: ['a', 'bb'], alignment: { rewards } };
+  const { data, model } = await jsonOf(await server.post('/v1/score', body));
+  expect(model).toBe('rm-happy-a+rm-late');
+  expect(data[0].parts).toEqual({ 'rm-happy-a': 1, 'rm-late': 1 });
+});
+
+test('a text that cannot be judged is null beside those that can', async () => {
+  await using server = await served();
+  const mixed = await server.post('/v1/score', { ...ok, documents: ['a', '!nan'] });
+  expect((await jsonOf(mixed))['data']).toMatchObject([{ score: 1 }, { score: null }]);
+  for (const documents of [['!nan'], ['!fail', 'a']]) {
+    const response = await server.post('/v1/score', { ...ok, documents });
+    expect(response.status).toBe(502);
+    expect((await jsonOf(response))['error'].code).toBe('reward_failed');
+  }
+});
+
+const long = 'x'.repeat(400);
+test.each([
+  [{ ...ok, model: undefined }, 400, 'model'],
+  [{ ...ok, model: 'nope' }, 404, 'model'],
+  [{ ...ok, model: 'tales' }, 404, 'model'],
+  [{ ...ok, model: 7 }, 400, 'model'],
+  [{ ...ok, documents: [] }, 400, 'documents'],
+  [{ ...ok, documents: Array(129).fill('a') }, 400, 'documents'],
+  [{ ...ok, documents: ['a', 5] }, 400, 'documents[1]'],
+  [{ ...ok, documents: ['\ud800'] }, 400, 'documents[0]'],
+  [{ ...ok, documents: ['a', long] }, 400, 'documents[1]'],
+  [{ ...ok, documents: 'y'.repeat(20_000) }, 400, 'documents'],
+  [{ ...ok, queries: ['a', 'b', 'c'] }, 400, 'queries'],
+  [{ ...ok, queries: undefined }, 400, 'queries'],
+  [{ ...ok, queries: long }, 400, 'queries'],
+  [{ ...ok, queries: 'x'.repeat(383) }, 400, 'documents[0]'],
+  [{ ...ok, complete: 'no' }, 400, 'complete'],
+  [{ model: 'rm-late', messages: [] }, 400, 'messages'],
+  [{ model: 'rm-late', messages: [{ role: 'user', content: 'x' }] }, 400, 'messages'],
+  [{ model: 'rm-late', messages: [[{ role: 'wizard' }]] }, 400, 'messages[0][0].role'],
+  [{ ...ok, alignment: { rewards: [] } }, 400, 'model'],
+  [{ ...ok, model: undefined, alignment: { rewards: [] } }, 400, 'alignment.rewards'],
+  [{ ...ok, model: undefined, alignment: { guides: [] } }, 400, 'alignment.guides'],
+  [
+    { ...ok, model: undefined, alignment: { rewards: [{ model: 'nope' }] } },
+    404,
+    'alignment.rewards[0].model',
+  ],
+])('%o is refused with %i at %s', async (body, status, param) => {
+  await using server = await served();
+  const response = await server.post('/v1/score', body);
+  expect(response.status).toBe(status);
+  expect((await jsonOf(response))['error'].param).toBe(param);
+});
+
+test('best_of is planned as best-of-N, and its candidates are told', async () => {
+  await using server = await served();
+  const body = { model: 'tales', prompt: 'One day', max_tokens: 5, best_of: 4 };
+  const { alignment } = await jsonOf(await server.post('/v1/completions', body));
+  expect(alignment.strategy).toBe('best_of_n');
+  expect(server.inference.plans.at(-1)?.params).toMatchObject({ n: 4, by: 'likelihood' });
+  const judged = { ...body, alignment: { rewards: [{ model: 'rm-happy-a' }] } };
+  await server.post('/v1/completions', judged);
+  expect(server.inference.plans.at(-1)).toMatchObject({
+    params: { by: 'reward' },
+    reward: { uses: [{ model: 'rm-happy-a' }] },
+  });
+});

@@ -1,0 +1,296 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Candidate } from '../../../src/core/reward.ts';
+import type { Branch } from '../../../src/core/tree.ts';
+import { bestOfN, surviving } from '../../../src/strategies/best_of_n.ts';
+import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
+import { rewardOf } from '../../../src/rewards/compose.ts';
+import { fakeEngine } from '../../fakes/engine.ts';
+import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
+import { fakeReward, sumOf, use } from '../../fakes/reward.ts';
+import { vectorCase, vectors } from '../../fakes/vectors.ts';
+
+const { engine } = fakeEngine({ endBias: 0.5 });
+afterEach(() => {
+  engine.audit();
+  expect(engine.load.running).toBe(0);
+});
+
+const PARAMS = { n: 8, by: 'reward', lambda: 0, alpha: 0, at: [] as number[], chunk: 4 };
+const judged = sumOf(use('r'));
+const bestOf = (params: Partial<typeof PARAMS> = {}, ask: PlanAsk = {}) =>
+  planOf({ strategy: 'best_of_n', params: { ...PARAMS, ...params }, reward: judged, ...ask });
+const valued = (value: (candidate: Candidate) => number) => ({
+  rewardOf: () => rewardOf(judged, new Map([['r', fakeReward('r', value)]])),
+});
+
+describe('a best-of-N', () => {
+  test('returns the answer with the highest reward, and reports every candidate', async () => {
+    const { choices } = await ran(
+      engine,
+      bestOf(),
+      valued(({ branch }) => (branch === 5 ? 9 : 1)),
+    );
+    const { report, text, tokens } = choices[0]!;
+    expect(report!.candidates.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(report!.candidates[5]).toMatchObject({ status: 'selected', score: 9, parts: { r: 9 } });
+    const others = report!.candidates.filter(({ status }) => status === 'completed');
+    expect(others).toHaveLength(7);
+    const all = report!.candidates.reduce((sum, one) => sum + one.tokens, 0);
+    expect(report).toMatchObject({
+      generatedTokens: all,
+      rewardTokens: all,
+      completionTokens: tokens,
+      prunedTokens: 0,
+      savedTokens: 0,
+    });
+    const alone = await ran(
+      engine,
+      bestOf({ n: 6 }),
+      valued(({ branch }) => branch),
+    );
+    expect(alone.choices[0]!.text).toBe(text);
+  });
+
+  test('of one is sampling', async () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const one = await ran(engine, bestOf({ n: 1 }, { seed }));
+      const sampled = await ran(engine, planOf({ seed }));
+      expect(one.choices[0]!.text).toBe(sampled.choices[0]!.text);
+      expect(one.choices[0]!.draws).toEqual(sampled.choices[0]!.draws);
+    }
+  });
+
+  test('in waves is the same, whatever the room', async () => {
+    const wide = await ran(engine, bestOf());
+    for (const rows of [2, 3, 5]) {
+      const small = fakeEngine({ endBias: 0.5, classes: [{ length: 64, rows }] }).engine;
+      const narrow = await ran(small, bestOf());
+      expect(narrow.choices[0]!.text).toBe(wide.choices[0]!.text);
+      expect(narrow.choices[0]!.report!.candidates).toEqual(wide.choices[0]!.report!.candidates);
+      small.audit();
+    }
+  });
+
+  test('goes to the first of equals', async () => {
+    const { choices } = await ran(
+      engine,
+      bestOf(),
+      valued(() => 1),
+    );
+    expect(choices[0]!.report!.candidates[0]!.status).toBe('selected');
+  });
+
+  test('by likelihood asks no reward', async () => {
+    const { choices } = await ran(engine, bestOf({ by: 'likelihood' }, { reward: null }));
+    const { report, draws } = choices[0]!;
+    expect(report!.rewardTokens).toBe(0);
+    const greedy = await ran(engine, planOf({ sampling: { temperature: 0 } }));
+    expect(greedy.bugs).toEqual([]);
+    expect(draws.length).toBe(report!.completionTokens);
+  });
+
+  test('is soft where asked: the same each time, and not always the best', async () => {
+    const selected = async (seed: number, lambda: number): Promise<number> => {
+      const { choices } = await ran(engine, bestOf({ lambda }, { seed }));
+      const found = choices[0]!.report!.candidates.find(({ status }) => status === 'selected');
+      return found!.score!;
+    };
+    const seeds = Array.from({ length: 12 }, (_, i) => i);
+    const all = async (lambda: number) => Promise.all(seeds.map((seed) => selected(seed, lambda)));
+    expect(await all(1e6)).toEqual(await all(1e6));
+    expect(await all(1e6)).not.toEqual(await all(0));
+    expect(await all(1e-6)).toEqual(await all(0));
+  });
+
+  test('never returns a candidate that could not be judged', async () => {
+    const { choices } = await ran(
+      engine,
+      bestOf(),
+      valued(({ branch }) => (branch < 7 ? NaN : 0)),
+    );
+    const { candidates } = choices[0]!.report!;
+    expect(candidates[7]).toMatchObject({ status: 'selected', score: 0 });
+    expect(candidates[0]).toMatchObject({ status: 'failed', score: null, parts: {} });
+  });
+
+  test('fails if none could be, or if the reward fails', async () => {
+    const none = await ran(
+      engine,
+      bestOf(),
+      valued(() => NaN),
+    );
+    expect(none.events.at(-1)).toMatchObject({
+      kind: 'failed',
+      failure: { code: 'reward_failed' },
+    });
+    const broken = await ran(
+      engine,
+      bestOf(),
+      valued(() => {
+        throw new Error('secret internals');
+      }),
+    );
+    expect(broken.events.at(-1)).toMatchObject({ failure: { code: 'reward_failed' } });
+    expect(JSON.stringify(broken.events)).not.toContain('secret');
+    expect(broken.bugs).toHaveLength(1);
+  });
+
+  test('that is aborted while it is judged ends at once', async () => {
+    const abort = new AbortController();
+    const never = {
+      ...fakeReward('r'),
+      score: () => (abort.abort(), new Promise<never>(() => {})),
+    };
+    const { events } = await ran(engine, bestOf(), { signal: abort.signal, rewardOf: () => never });
+    expect(events.at(-1)).toEqual({ kind: 'end', cancelled: true });
+  });
+});
+
+describe('speculative rejection', () => {
+  const long = fakeEngine({ endBias: -100 }).engine;
+
+  test('gives up the worst share at each point, and counts what that saved', async () => {
+    const plan = bestOf({ alpha: 0.5, at: [4, 8] }, { maxTokens: 20 });
+    const { choices } = await ran(
+      long,
+      plan,
+      valued(({ branch }) => branch),
+    );
+    const { candidates, ...report } = choices[0]!.report!;
+    const fates = candidates.map(({ status, prunedAt, tokens }) => [status, prunedAt, tokens]);
+    expect(fates).toEqual([
+      ...Array.from({ length: 4 }, () => ['pruned', 4, 4]),
+      ...Array.from({ length: 2 }, () => ['pruned', 8, 8]),
+      ['completed', null, 20],
+      ['selected', null, 20],
+    ]);
+    expect(report).toMatchObject({
+      generatedTokens: 4 * 4 + 2 * 8 + 2 * 20,
+      prunedTokens: 4 * 4 + 2 * 8,
+      savedTokens: 4 * 16 + 2 * 12,
+      rewardTokens: 8 * 4 + 4 * 8 + 2 * 20,
+    });
+  });
+
+  test('keeps what has finished as a candidate, and at least one that has not', async () => {
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const plan = bestOf({ alpha: 0.99, at: [1, 2, 3] }, { seed });
+      const { choices } = await ran(engine, plan);
+      const { candidates } = choices[0]!.report!;
+      const pruned = candidates.filter(({ status }) => status === 'pruned');
+      expect(pruned.every(({ tokens, prunedAt }) => tokens === prunedAt && tokens <= 3)).toBe(true);
+      const whole = await ran(engine, bestOf({}, { seed }));
+      whole.choices[0]!.report!.candidates.forEach(({ tokens, score }, i) => {
+        if (candidates[i]!.status === 'pruned') return;
+        expect(candidates[i]).toMatchObject({ tokens, score });
+      });
+    }
+  });
+
+  test('with alpha 0 is no pruning: no reward is asked before the end', () => {
+    const raw = { n: 4, prune: { type: 'speculative_rejection', alpha: 0, at: [8] } };
+    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false });
+    expect(params.at).toEqual([]);
+    expect(bestOfN.needs(params)).toBe('complete');
+  });
+
+  const branch = (id: number): Branch => ({ id }) as Branch;
+  const scoresOf = (values: readonly number[]) => values.map((value) => ({ value, parts: {} }));
+
+  test.each(
+    vectors<{ scores: number[]; alpha: number }, { kept_in_rank_order: number[] }>(
+      'pruning.json',
+    ).cases.filter(({ name }) => name.startsWith('keep_alpha')),
+  )('vector $name', ({ input, expected }) => {
+    const kept = surviving(
+      input.scores.map((_, i) => branch(i)),
+      scoresOf(input.scores),
+      input.alpha,
+    );
+    expect(kept.map(({ id }) => id)).toEqual(expected.kept_in_rank_order);
+  });
+
+  test('vectors: half to even and at least one, and half of eight at 64 tokens', () => {
+    const trap = vectorCase<{ n: number[]; alpha: number }, { server_rule_at_least_one: number[] }>(
+      'pruning.json',
+      'round_half_even',
+    );
+    const counts = trap.input.n.map((n) => {
+      const values = Array.from({ length: n }, () => 0);
+      return surviving(
+        values.map((_, i) => branch(i)),
+        scoresOf(values),
+        trap.input.alpha,
+      ).length;
+    });
+    expect(counts).toEqual(trap.expected.server_rule_at_least_one);
+    const half = vectorCase<
+      { p_good_at_64_tokens: number[]; keep_fraction: number },
+      { kept_in_rank_order: number[] }
+    >('pruning.json', 'mid_generation');
+    const values = half.input.p_good_at_64_tokens;
+    const kept = surviving(
+      values.map((_, i) => branch(i)),
+      scoresOf(values),
+      1 - half.input.keep_fraction,
+    );
+    expect(kept.map(({ id }) => id)).toEqual(half.expected.kept_in_rank_order);
+  });
+});
+
+interface Law {
+  readonly probs: number[];
+  readonly rewards: number[];
+  readonly n: number;
+  readonly lam?: number;
+}
+
+/** The law of the chosen outcome: every way to draw n, with the strategy's own way to choose. */
+function chosenLaw({ probs, rewards, n }: Law, shares: (rewards: number[]) => number[]): number[] {
+  const law = probs.map(() => 0);
+  for (let code = 0; code < probs.length ** n; code++) {
+    const drawn = Array.from(
+      { length: n },
+      (_, i) => Math.floor(code / probs.length ** i) % probs.length,
+    );
+    const p = drawn.reduce((product, outcome) => product * probs[outcome]!, 1);
+    shares(drawn.map((outcome) => rewards[outcome]!)).forEach((share, i) => {
+      law[drawn[i]!]! += p * share;
+    });
+  }
+  return law;
+}
+
+test.each(
+  vectors<Law, { bon_distribution: number[]; expected_reward: number }>(
+    'best_of_n.json',
+  ).cases.filter(({ name }) => /^n[124]$/.test(name)),
+)('vector $name: the law of the best of n', ({ input, expected }) => {
+  const law = chosenLaw(input, (rewards) => {
+    const branches = rewards.map((_, id) => ({ id }) as Branch);
+    const [first] = ranked(
+      branches,
+      rewards.map((value) => ({ value, parts: {} })),
+    );
+    return rewards.map((_, i) => Number(i === first!.id));
+  });
+  law.forEach((p, i) => expect(p).toBeCloseTo(expected.bon_distribution[i]!, 9));
+  const mean = law.reduce((sum, p, i) => sum + p * input.rewards[i]!, 0);
+  expect(mean).toBeCloseTo(expected.expected_reward, 9);
+});
+
+test.each(
+  vectors<Required<Law>, { distribution: number[] }>('best_of_n.json').cases.filter(({ name }) =>
+    name.startsWith('soft_bon'),
+  ),
+)('vector $name: the law of the soft choice', ({ input, expected }) => {
+  const law = chosenLaw(input, (rewards) => softmax(rewards.map((r) => r / input.lam)));
+  law.forEach((p, i) => expect(p).toBeCloseTo(expected.distribution[i]!, 9));
+});
+
+test('a pick follows its shares, and never takes what has none', () => {
+  const counts = [0, 0, 0];
+  for (let i = 0; i < 1000; i++) counts[pick(softmax([0, -Infinity, Math.log(3)]), i / 1000)]!++;
+  expect(counts).toEqual([250, 0, 750]);
+  expect(pick([0.99, 0], 0.999)).toBe(0);
+});
