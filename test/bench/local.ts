@@ -5,9 +5,8 @@ import { loadEngine } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { planner } from '../../src/plan/parse.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { Gate } from '../../src/run/gate.ts';
-import { run } from '../../src/run/run.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { runPlan } from '../support/run_plan.ts';
 import { closedLoop, type Figures } from './closed_loop.ts';
 
 export interface Window {
@@ -38,24 +37,6 @@ export function loadLocal(configFile: string | null) {
     return plans.completion({ ...body, stream: true }, ambient).plan;
   }
 
-  async function ask(plan: Plan, onText: (tokens: number) => void): Promise<void> {
-    let failure: string | null = null;
-    await run(plan, {
-      engine,
-      rewardOf: () => {
-        throw new Error('nothing here is judged');
-      },
-      gate: new Gate(),
-      signal: new AbortController().signal,
-      emit(event) {
-        if (event.kind === 'commit') onText(event.tokens);
-        else if (event.kind === 'failed') failure = event.failure.message;
-      },
-      onBug: (error) => console.error(error),
-    });
-    if (failure !== null) throw new Error(failure);
-  }
-
   async function measure(
     streams: number,
     window: Window,
@@ -67,7 +48,10 @@ export function loadLocal(configFile: string | null) {
     const figures = await closedLoop(
       streams,
       window,
-      (request, i) => ask(ready[i % PLANS]!, (n) => request.arrived(n)),
+      (request, i) =>
+        runPlan(engine, ready[i % PLANS]!, (event) => {
+          if (event.kind === 'commit') request.arrived(event.tokens);
+        }),
       (open) => {
         const now = {
           native: ort.seconds,

@@ -10,10 +10,9 @@ import type { Draw } from '../../src/core/tree.ts';
 import { loadEngine } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { planner } from '../../src/plan/parse.ts';
-import { Gate } from '../../src/run/gate.ts';
-import { run } from '../../src/run/run.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { pooled } from '../support/pooled.ts';
+import { runPlan } from '../support/run_plan.ts';
 import { gold } from './gold.ts';
 
 const { values: options } = parseArgs({
@@ -67,25 +66,13 @@ async function answer(prompt: string, seed: number, guides: Guides): Promise<Ans
   const ambient = { id: `${prompt} ${seed}`, seed, salt: '', socket: false };
   const { plan } = plans.completion(body, ambient);
   let [text, ended] = ['', false];
-  let failure: string | null = null;
   const draws: Draw[] = [];
-  await run(plan, {
-    engine,
-    rewardOf: () => {
-      throw new Error('nothing here is judged');
-    },
-    gate: new Gate(),
-    signal: new AbortController().signal,
-    emit(event) {
-      if (event.kind === 'failed') failure = event.failure.message;
-      else if (event.kind === 'commit') {
-        text += event.text;
-        draws.push(...event.draws);
-      } else if (event.kind === 'finish') ended = event.reason === 'stop';
-    },
-    onBug: (error) => console.error(error),
+  await runPlan(engine, plan, (event) => {
+    if (event.kind === 'commit') {
+      text += event.text;
+      draws.push(...event.draws);
+    } else if (event.kind === 'finish') ended = event.reason === 'stop';
   });
-  if (failure !== null) throw new Error(failure);
   return { text, ended, draws };
 }
 
