@@ -17,12 +17,21 @@ export interface Decoder extends LanguageModel, Disposable {
 }
 
 /**
- * Loads `config.json` and `model.onnx` of a folder.
- * @throws Error that names the folder and carries ORT's message if the file is damaged
+ * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
+ * @throws Error that names the folder and carries ORT's message if the file is damaged or of another layout
  */
 export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
   const shape = shapeOf(folder);
   const session = ort.session(join(folder, 'model.onnx'));
+  try {
+    using rows = new OrtRows(ort, session, shape, 1, 2);
+    rows.prefill(0, [0, 0], 0);
+  } catch (error) {
+    session[Symbol.dispose]();
+    throw new Error(`${folder} is no decoder as the importer writes it: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
   return {
     name,
     width: shape.vocab,
@@ -33,6 +42,9 @@ export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
 }
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** KV positions copied out of a row: per buffer and head, `length` vectors. */
 class Block implements KvBlock {
