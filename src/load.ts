@@ -12,6 +12,7 @@ import { readManifest, verifyFiles } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
+import type { Loaded } from './rewards/sources.ts';
 import { Turns } from './rewards/turns.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
@@ -67,13 +68,13 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
 }
 
 /**
- * Verifies and loads the reward models of a config, by name; each is tried once.
+ * Verifies and loads what the rewards of a config judge with; each model is tried once.
  * @throws Error that names the file or the model at fault
  */
-export function loadRewards(config: Config, ort: Ort): ReadonlyMap<string, Reward> {
+export function loadRewards(config: Config, ort: Ort): Loaded {
   const { reward_tokens: runTokens, reward_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
-  const rewards = new Map<string, Reward>();
+  const models = new Map<string, Reward>();
   for (const [name, { path, role, reads }] of Object.entries(config.models)) {
     if (role !== 'reward') continue;
     const manifest = readManifest(path);
@@ -85,7 +86,7 @@ export function loadRewards(config: Config, ort: Ort): ReadonlyMap<string, Rewar
       runTokens,
       turns,
     });
-    rewards.set(name, cached(batched(head), cache));
+    models.set(name, cached(batched(head), cache));
   }
-  return rewards;
+  return { models };
 }

@@ -5,12 +5,13 @@ import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
-import type { Judging, Reward } from './core/reward.ts';
+import type { Judging } from './core/reward.ts';
 import type { DecodeEngine } from './engine/engine.ts';
 import { loadEngine, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import type { Plan } from './plan/plan.ts';
 import { rewardOf } from './rewards/compose.ts';
+import type { Loaded } from './rewards/sources.ts';
 import { Gate } from './run/gate.ts';
 import { run } from './run/run.ts';
 
@@ -43,7 +44,7 @@ interface Request {
   readonly gate: Gate;
 }
 
-function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbox: Outbox): void {
+function serve(engine: DecodeEngine, loaded: Loaded, outbox: Outbox): void {
   const requests = new Map<string, Request>();
 
   function start(plan: Plan): void {
@@ -51,7 +52,7 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
-      rewardOf: (asked) => rewardOf(asked, rewards),
+      rewardOf: (asked) => rewardOf(asked, loaded),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
@@ -71,7 +72,7 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
       case 'resume':
         return requests.get(message.id)?.gate.open();
       case 'judge':
-        return void judge(message.asked, rewards); // it does not reject
+        return void judge(message.asked, loaded); // it does not reject
       case 'snapshot':
         return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
       case 'stop':
@@ -83,12 +84,9 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
   process.on('disconnect', () => process.exit(0));
 }
 
-async function judge(
-  { id, reward, candidates }: Judging,
-  rewards: ReadonlyMap<string, Reward>,
-): Promise<void> {
+async function judge({ id, reward, candidates }: Judging, loaded: Loaded): Promise<void> {
   try {
-    send({ kind: 'judged', id, scores: await rewardOf(reward, rewards).score(candidates) });
+    send({ kind: 'judged', id, scores: await rewardOf(reward, loaded).score(candidates) });
   } catch (error) {
     console.error(error);
     const failure = new ServeError('reward_failed', 'a reward model failed on this request');

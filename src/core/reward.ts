@@ -13,7 +13,7 @@ export interface Score {
 
 export interface Candidate {
   readonly prompt: string;
-  /** The prompt as each reward model reads it, by the model's name. */
+  /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
   readonly text: string;
   /** The policy's. */
@@ -32,8 +32,17 @@ export interface Reward {
   score(batch: readonly Candidate[]): Promise<readonly Score[]>;
 }
 
+/**
+ * Where a member's scores come from; plain data. A new kind is a line here, a file in plan/sources/ that knows
+ * its wire, a file in rewards/ that judges, and a line in both tables.
+ */
+export type RewardSource =
+  /** A model with a scalar head, which reads the prompt under its own name. */
+  { readonly kind: 'model'; readonly model: string };
+
 /** What a request's candidates are ranked by. */
 export interface RewardPlan {
+  /** Each id once. Those of weight zero are only bounded by constraints. */
   readonly uses: readonly RewardUse[];
   /** Null: the weighted sum of all uses. */
   readonly ensemble: Ensemble | null;
@@ -50,7 +59,9 @@ export interface Judging {
 
 /** One member: weight * transform((cap(r) - mean) / std). */
 export interface RewardUse {
-  readonly model: string;
+  /** Its key among `parts`, and its name in constraints. */
+  readonly id: string;
+  readonly source: RewardSource;
   readonly weight: number;
   /** Scores above it count as it: a proxy is not to be trusted beyond (METHODS.md 3, constrained). */
   readonly cap: number | null;
@@ -76,9 +87,10 @@ export interface Ensemble {
   readonly variance: 'population' | 'unbiased';
 }
 
-/** Candidates whose score by `model` lies outside rank below all others. */
+/** Candidates whose raw score by a member lies outside rank below all others. */
 export interface Constraint {
-  readonly model: string;
+  /** Id of a use. */
+  readonly member: string;
   readonly min: number;
   readonly max: number;
 }

@@ -9,15 +9,15 @@ import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import { policyCard } from './catalog.ts';
-import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { Catalog, Preset } from './catalog.ts';
 import { capTokens, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import { planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
+import { planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
 
 /** A request whose model is known. */
@@ -59,7 +59,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
   }));
-  const readers = [...alignment.lanes, ...(alignment.rewards?.specs ?? [])];
+  const readers = [...alignment.lanes, ...(alignment.rewards?.readers ?? [])];
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
@@ -150,11 +150,13 @@ function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalo
   };
 }
 
-/** Each reward model's own reading of a prompt; the policy's token ids mean nothing to it, so it reads their text. */
+/** A prompt as those who judge read it; the policy's token ids mean nothing to their models, so they read their text. */
 function readingsOf(source: Source, text: string, rewards: Rewards | null): PlanPrompt['readings'] {
   const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
-  const specs = rewards?.specs ?? [];
-  return Object.fromEntries(specs.map(({ card, at }) => [card.name, render(card, read, null, at)]));
+  const readers = rewards?.readers ?? [];
+  return Object.fromEntries(
+    readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
+  );
 }
 
 type Chosen = NonNullable<Alignment['strategy']>;
@@ -189,15 +191,13 @@ function refuseMismatch(
     throw mismatch(
       `${strategy} needs a reward that reads ${needs} answers; the request names none`,
     );
-  const late = rewards.specs.find(({ card }) => needs === 'prefix' && !readsPrefixes(card));
+  const late = rewards.specs.find(({ reads }) => needs === 'prefix' && reads === 'complete');
   if (late)
     throw mismatch(
-      `${strategy} judges unfinished answers here; ${late.card.name} reads complete ones only`,
+      `${strategy} judges unfinished answers here; ${late.name} reads complete ones only`,
       late.at,
     );
 }
-
-const readsPrefixes = ({ reads }: ModelCard): boolean => reads === 'prefix';
 
 const mismatch = (message: string, at = 'alignment.rewards'): ServeError =>
   new ServeError('reward_mismatch', `${at}: ${message}`, at);

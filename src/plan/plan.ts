@@ -30,6 +30,6 @@ export interface PlanPrompt {
   readonly lanes: readonly Lane[];
   /** As the client wrote it, for rewards. */
   readonly text: string;
-  /** The prompt as each reward model reads it, by the model's name. */
+  /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
 }

@@ -95,12 +95,14 @@ const transformSchema = z.discriminatedUnion(
   { error: 'an object whose type is log_sigmoid, clip or zscore' },
 );
 
-const rewardSchema = (limits: Limits) =>
-  strict({
-    model: text(256, 1),
-    weight: number(-limits.weight, limits.weight).nullish(),
-    transform: transformSchema.nullish(),
-  });
+/** What every member says beside what its own kind asks for. */
+export const memberParts = (limits: Limits) => ({
+  id: text(64, 1).nullish(),
+  weight: number(-limits.weight, limits.weight).nullish(),
+  transform: transformSchema.nullish(),
+});
+
+export type MemberWire = z.output<z.ZodObject<ReturnType<typeof memberParts>>>;
 
 const ensembleSchema = strict({
   aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
@@ -123,9 +125,9 @@ const lengthSchema = strict({
   repetition: number(0, FAR).nullish(),
 });
 
-/** What judges, within `alignment`. */
+/** What judges, within `alignment`; its rewards are parsed one by one, each by its kind. */
 export const rewardParts = (limits: Limits) => ({
-  rewards: list(rewardSchema(limits), limits.rewards).nullish(),
+  rewards: list(z.unknown(), limits.rewards).nullish(),
   ensemble: ensembleSchema.nullish(),
   constraints: list(constraintSchema, limits.rewards).nullish(),
   length: lengthSchema.nullish(),

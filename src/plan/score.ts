@@ -63,7 +63,7 @@ export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
-    model: wire.model ?? rewards.plan.uses.map(({ model }) => model).join('+'),
+    model: wire.model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }
@@ -130,13 +130,13 @@ function conversations(raw: unknown, catalog: Catalog): Pair[] {
 function candidateOf(
   { query, document, at }: Pair,
   complete: boolean,
-  { specs }: Rewards,
+  { readers }: Rewards,
   catalog: Catalog,
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = specs.map(({ card }) => {
-    const prompt = render(card, query, null, '');
+  const readings = readers.map(({ key, card, own, at: ownAt }) => {
+    const prompt = render(card, query, own, ownAt);
     const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
     const length = prompt.length + answer + Number(complete);
     if (length > card.context)
@@ -146,7 +146,7 @@ function candidateOf(
         at,
       );
     tokens += length;
-    return [card.name, prompt] as const;
+    return [key, prompt] as const;
   });
   const candidate = {
     prompt: sourceText(query, policy),

@@ -42,7 +42,7 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       }
       return values.map((value, i): Score => ({
         value,
-        parts: { [name]: value },
+        parts: {},
         tokens: rows[i]!.length,
       }));
     },

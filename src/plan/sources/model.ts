@@ -1,0 +1,36 @@
+/** {"model": NAME}: a model with a scalar head. */
+
+import { ServeError } from '../../core/errors.ts';
+import { show, text } from '../../core/fields.ts';
+import type { Catalog, ModelCard } from '../catalog.ts';
+import { sourceKind } from './source.ts';
+import type { SourceSpec } from './source.ts';
+
+export const model = sourceKind({ model: text(256, 1) }, (wire, at, catalog) =>
+  modelSource(wire.model, `${at}.model`, catalog),
+);
+
+/** @param at path of the field that names it */
+export function modelSource(name: string, at: string, catalog: Catalog): SourceSpec {
+  const card = rewardCard(name, at, catalog);
+  return {
+    source: { kind: 'model', model: name },
+    name,
+    reads: card.reads ?? 'complete',
+    ...(card.stats ? { stats: card.stats } : {}),
+    readers: [{ key: name, card, own: null, at }],
+    at,
+  };
+}
+
+function rewardCard(name: string, at: string, catalog: Catalog): ModelCard {
+  const card = catalog.models.get(name);
+  if (card?.role === 'reward') return card;
+  const rewards = [...catalog.models.values()].filter(({ role }) => role === 'reward');
+  const what = card ? `a ${card.role} model, which does not judge` : 'not a model of this server';
+  throw new ServeError(
+    'model_not_found',
+    `${at} is ${show(name)}, ${what}; rewards here: ${rewards.map((one) => one.name).join(', ')}`,
+    at,
+  );
+}
