@@ -2,7 +2,6 @@
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import type { LanguageModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
@@ -11,10 +10,13 @@ import type { Config } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
+import { reader } from './rewards/reader.ts';
+import type { Reader } from './rewards/reader.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { Turns } from './rewards/turns.ts';
 import { loadDecoder } from './runtime/decoder.ts';
+import type { Decoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
 import { loadScorer } from './runtime/scorer.ts';
@@ -22,12 +24,19 @@ import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
 import { assertSameVocabulary } from './runtime/vocabulary.ts';
 
+/** What decodes, and what it decodes with: the same models may be asked to judge. */
+export interface Decoding {
+  readonly engine: DecodeEngine;
+  readonly ort: Ort;
+  readonly decoders: ReadonlyMap<string, Decoder>;
+}
+
 /**
  * Verifies and loads the policy and the guides of a config.
  * @param onTurn called once a loop turn, before the batch forms
  * @throws Error that names the file, the model or the setting at fault
  */
-export function loadEngine(config: Config, onTurn: () => void): { engine: DecodeEngine; ort: Ort } {
+export function loadEngine(config: Config, onTurn: () => void): Decoding {
   const { threads, spin, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
     config.engine;
   const ort = new Ort({
@@ -36,7 +45,7 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
   const codec = loadCodec(config.models[config.policy]!.path);
-  const models = new Map<string, LanguageModel>();
+  const models = new Map<string, Decoder>();
   for (const [name, { path, role }] of Object.entries(config.models)) {
     if (role !== 'policy' && role !== 'guide') continue;
     verifyFiles(readManifest(path));
@@ -64,20 +73,27 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
     now: () => performance.now(),
     onTurn,
   });
-  return { engine, ort };
+  return { engine, ort, decoders: models };
 }
 
 /**
  * Verifies and loads what the rewards of a config judge with; each model is tried once.
  * @throws Error that names the file or the model at fault
  */
-export function loadRewards(config: Config, ort: Ort): Loaded {
+export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'engine'>): Loaded {
   const { reward_tokens: runTokens, reward_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
+  const readers = new Map<string, Reader>();
   for (const [name, { path, role, reads }] of Object.entries(config.models)) {
-    if (role !== 'reward') continue;
     const manifest = readManifest(path);
+    if (manifest.head === undefined) {
+      const codec = loadCodec(path);
+      const decoder = decoders.get(name) ?? (verifyFiles(manifest), loadDecoder(ort, path, name));
+      const model = decoder.texts(codec.vocabulary.size);
+      readers.set(name, reader({ model, codec, runTokens, turns }));
+    }
+    if (role !== 'reward' || manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
       model: loadScorer(ort, path, name),
@@ -88,5 +104,5 @@ export function loadRewards(config: Config, ort: Ort): Loaded {
     });
     models.set(name, cached(batched(head), cache));
   }
-  return { models };
+  return { models, readers, cache };
 }

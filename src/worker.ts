@@ -116,8 +116,8 @@ try {
   const started = performance.now();
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
-  const { engine, ort } = loadEngine(config, () => outbox.flush());
-  serve(engine, loadRewards(config, ort), outbox);
+  const decoding = loadEngine(config, () => outbox.flush());
+  serve(decoding.engine, loadRewards(config, decoding), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

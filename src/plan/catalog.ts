@@ -1,5 +1,6 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
+import type { Calibration } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 
 export interface ModelCard {
@@ -9,12 +10,21 @@ export interface ModelCard {
   readonly context: number;
   /** Its own tokenizer and chat template; guides share the policy's ids, not its template. */
   readonly codec: Codec;
+  /** A scalar instead of a vocabulary's logits: it says one number of a text. */
+  readonly head?: 'scalar';
+  /** How far it can be trusted to judge its own answers; left out where nobody measured. */
+  readonly selfEvaluation?: SelfEvaluation;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
   readonly stats?: RewardStats;
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
+}
+
+/** From the manifest: what the model was asked about its own answers, and what its log-odds have to become to be right. */
+export interface SelfEvaluation extends Calibration {
+  readonly question: string;
 }
 
 export interface RewardStats {
@@ -42,6 +52,9 @@ export interface Limits {
   readonly tokens: number;
   readonly guides: number;
   readonly rewards: number;
+  /** Questions or follow-up lines of one reward, and the characters of each. */
+  readonly questions: number;
+  readonly questionLength: number;
   /** Texts that one request may have judged. */
   readonly documents: number;
   readonly stops: number;

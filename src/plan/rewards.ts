@@ -57,8 +57,18 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
       length: wire.length ? lengthOf(wire.length) : null,
     },
     specs: members.map(({ spec }) => spec),
-    readers: [...new Map(readers.map((reader) => [reader.key, reader])).values()],
+    readers: onceEach(readers),
   };
+}
+
+/** Each reading once, for whoever needs most beside it. */
+function onceEach(readers: readonly Reader[]): Reader[] {
+  const known = new Map<string, Reader>();
+  for (const reader of readers) {
+    const other = known.get(reader.key);
+    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
+  }
+  return [...known.values()];
 }
 
 /** Ids that the request gives are kept; the others are their source's name, numbered where it is taken. */

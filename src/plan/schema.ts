@@ -145,7 +145,8 @@ export const alignmentSchema = (limits: Limits) =>
     budget: anything,
   });
 
-const ownPrompt = strict({
+/** A prompt of a model's own, in place of the request's. */
+export const ownPrompt = strict({
   system: text(1_000_000).nullish(),
   text: text(1_000_000).nullish(),
 }).nullish();

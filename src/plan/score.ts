@@ -135,10 +135,10 @@ function candidateOf(
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = readers.map(({ key, card, own, at: ownAt }) => {
+  const readings = readers.map(({ key, card, own, at: ownAt, extra }) => {
     const prompt = render(card, query, own, ownAt);
     const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
-    const length = prompt.length + answer + Number(complete);
+    const length = prompt.length + answer + Number(complete) + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

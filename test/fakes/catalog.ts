@@ -10,7 +10,7 @@ const card = (name: string, role: ModelCard['role'], context = 384): [string, Mo
 
 const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
   const [, plain] = card(name, 'reward');
-  return [name, { ...plain, ...changes }];
+  return [name, { ...plain, head: 'scalar', ...changes }];
 };
 
 const preset = (
@@ -24,6 +24,8 @@ export const limits: Limits = {
   tokens: 65_536,
   guides: 4,
   rewards: 8,
+  questions: 4,
+  questionLength: 40,
   documents: 128,
   stops: 4,
   stopLength: 64,

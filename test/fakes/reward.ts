@@ -1,6 +1,7 @@
 /** Rewards without a model: scores that are a hash of the text, or whatever a test makes of a candidate. */
 
 import type { Candidate, Reward, RewardPlan, RewardUse, Score } from '../../src/core/reward.ts';
+import { scoreCache } from '../../src/rewards/cached.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
 import { memberOf } from '../../src/rewards/member.ts';
 import type { Loaded } from '../../src/rewards/sources.ts';
@@ -57,6 +58,8 @@ export const sumOf = (...uses: readonly RewardUse[]): RewardPlan => ({
 /** What a process with these reward models would have loaded. */
 export const loaded = (...models: readonly Reward[]): Loaded => ({
   models: new Map(models.map((model) => [model.name, model])),
+  readers: new Map(),
+  cache: scoreCache(0),
 });
 
 /** A reward model for each use of the plan. */

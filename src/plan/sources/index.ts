@@ -2,10 +2,21 @@
 
 import { wrong } from '../../core/fields.ts';
 import type { Catalog } from '../catalog.ts';
+import { judge, selfEvaluation } from './judge.ts';
+import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
+import { ratio } from './ratio.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
-const kinds: Readonly<Record<string, SourceKind>> = { model };
+/** Where a member has two of the keys, the first here decides. */
+const kinds: Readonly<Record<string, SourceKind>> = {
+  model,
+  plus: ratio,
+  follow_up: followUp,
+  likelihood,
+  judge,
+  self_evaluation: selfEvaluation,
+};
 
 /** One member of `alignment.rewards`, by its kind. */
 export function parseMember(raw: unknown, at: string, catalog: Catalog): ParsedMember {

@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
-import type { Catalog, ModelCard, RewardStats } from '../catalog.ts';
+import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
 import { memberParts } from '../schema.ts';
 import type { MemberWire, OwnPrompt } from '../schema.ts';
 
@@ -15,7 +15,18 @@ export interface Reader {
   readonly own: OwnPrompt;
   /** Path of the field that asks for it. */
   readonly at: string;
+  /** Tokens that it reads beside prompt and answer. */
+  readonly extra: number;
 }
+
+/** Models on the request's own prompt read it under their name. */
+export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0): Reader => ({
+  key: own ? JSON.stringify([card.name, own.system ?? null, own.text ?? null]) : card.name,
+  card,
+  own,
+  at,
+  extra,
+});
 
 /** A source made valid. */
 export interface SourceSpec {
@@ -46,12 +57,16 @@ export interface SourceKind {
  * @param specOf makes them valid against the catalog
  */
 export function sourceKind<S extends z.core.$ZodLooseShape>(
-  fields: S,
+  fields: (limits: Limits) => S,
   specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
 ): SourceKind {
   return {
     parse(raw, at, catalog) {
-      const wire = check(strict({ ...fields, ...memberParts(catalog.limits) }), raw, at);
+      const wire = check(
+        strict({ ...fields(catalog.limits), ...memberParts(catalog.limits) }),
+        raw,
+        at,
+      );
       // The intersection of two shapes, which zod's types cannot spread.
       const [own, common] = [wire as z.output<z.ZodObject<S>>, wire as MemberWire];
       return { spec: specOf(own, at, catalog), wire: common };
