@@ -85,7 +85,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
-  for (const [name, { path, role, reads }] of Object.entries(config.models)) {
+  for (const [name, { path, reads }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
       const codec = loadCodec(path);
@@ -93,7 +93,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
       const model = decoder.texts(codec.vocabulary.size);
       readers.set(name, reader({ model, codec, runTokens, turns }));
     }
-    if (role !== 'reward' || manifest.head !== 'scalar') continue;
+    if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
       model: loadScorer(ort, path, name),

@@ -1,6 +1,6 @@
 /** What decodes: an engine opens one session per tree, and a session is a tree that cannot judge. */
 
-import type { Guidance, Lane } from './guide.ts';
+import type { Bend, Guidance, Lane } from './guide.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
 
@@ -28,6 +28,8 @@ export interface Opening {
   /** [0] is the policy on the request's prompt. */
   readonly lanes: readonly Lane[];
   readonly guidance: Guidance;
+  /** Null: the guided law is drawn from as it is. */
+  readonly bend: Bend | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /** Texts that finish a branch; the text is cut before them. */

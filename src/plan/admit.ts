@@ -15,10 +15,10 @@ import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
+import type { Reader } from './sources/source.ts';
 
 /** A request whose model is known. */
 export interface Received {
@@ -59,7 +59,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
   }));
-  const readers = [...alignment.lanes, ...(alignment.rewards?.readers ?? [])];
+  const readers = [...alignment.lanes, ...alignment.readers];
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
@@ -72,6 +72,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     strategy: chosen.type,
     params,
     reward: alignment.rewards?.plan ?? null,
+    values: alignment.values,
     prompts,
     n,
     opening: {
@@ -138,7 +139,7 @@ function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {
   };
 }
 
-function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalog): PlanPrompt {
+function promptOf(source: Source, { lanes, readers }: Alignment, catalog: Catalog): PlanPrompt {
   const text = sourceText(source, policyCard(catalog));
   return {
     lanes: lanes.map(({ card, own, at }) => ({
@@ -146,14 +147,17 @@ function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalo
       prompt: render(card, source, own, at),
     })),
     text,
-    readings: readingsOf(source, text, rewards),
+    readings: readingsOf(source, text, readers),
   };
 }
 
 /** A prompt as those who judge read it; the policy's token ids mean nothing to their models, so they read their text. */
-function readingsOf(source: Source, text: string, rewards: Rewards | null): PlanPrompt['readings'] {
+function readingsOf(
+  source: Source,
+  text: string,
+  readers: readonly Reader[],
+): PlanPrompt['readings'] {
   const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
-  const readers = rewards?.readers ?? [];
   return Object.fromEntries(
     readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
   );

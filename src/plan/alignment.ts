@@ -6,10 +6,14 @@ import type { Guidance, GuideUse } from '../core/guide.ts';
 import { strategies } from '../strategies/index.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
-import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
+import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
+import { onceEach } from './sources/source.ts';
+import type { Reader } from './sources/source.ts';
+import { parseValueGuide } from './values.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
 export interface LaneSpec {
@@ -23,7 +27,10 @@ export interface Alignment {
   /** [0] is the policy. */
   readonly lanes: readonly LaneSpec[];
   readonly guidance: Guidance;
-  /** For each guide of the request its place among `guidance.uses`; null where its weight is zero. */
+  readonly values: readonly ValueUse[];
+  /** Who reads the prompt in order to judge, each reading once. */
+  readonly readers: readonly Reader[];
+  /** For each guide of the request its place among `guidance.uses`, then `values`; null where its weight is zero. */
   readonly guideOrder: readonly (number | null)[];
   /** Null: no candidate is judged. */
   readonly rewards: Rewards | null;
@@ -41,17 +48,26 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
   for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
   const lanes = new Lanes(policyCard(catalog));
-  const parsed = (wire.guides ?? []).map((guide, i) =>
-    parseGuide(guide, `alignment.guides[${i}]`, catalog, lanes),
-  );
-  const uses = parsed.filter((use) => use !== null);
+  const parsed = (wire.guides ?? []).map((guide, i) => {
+    const at = `alignment.guides[${i}]`;
+    return has(guide, 'value')
+      ? parseValueGuide(guide, at, catalog)
+      : parseGuide(guide, at, catalog, lanes);
+  });
+  const values = parsed.filter((guide) => guide !== null && 'readers' in guide);
+  const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
+  const recorded = [...uses, ...values];
   const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
   refuseZeroTotal(guidance);
+  if (values.length > 0 && guidance.maxKl !== null)
+    throw wrong('alignment.max_kl', guidance.maxKl, 'left out beside a value guide');
   const rewards = parseRewards(wire, catalog);
   return {
     lanes: lanes.specs,
     guidance,
-    guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
+    guideOrder: parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide))),
+    values: values.map(({ use }) => use),
+    readers: onceEach([...(rewards?.readers ?? []), ...values.flatMap(({ readers }) => readers)]),
     rewards,
     asksForRewards: rewards !== null && has(raw, 'rewards'),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
@@ -115,12 +131,6 @@ const laneKey = (card: ModelCard, own: OwnPrompt): string =>
 
 /** Null for a weight of zero: no model is run for it. */
 function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): GuideUse | null {
-  if (has(raw, 'value'))
-    throw new ServeError(
-      'strategy_unavailable',
-      `${at} is a value guide, which this version does not have; it has {"model", "weight"} and {"plus", "minus", "weight"}`,
-      `${at}.value`,
-    );
   if (has(raw, 'plus') || has(raw, 'minus')) {
     const wire = check(ratioGuideSchema(catalog.limits), raw, at);
     const plus = guideCard(wire.plus, `${at}.plus`, catalog);
@@ -130,21 +140,18 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
       plus: lanes.take(plus, wire.plus_prompt, `${at}.plus_prompt`),
       minus: lanes.take(minus, wire.minus_prompt, `${at}.minus_prompt`),
       weight: wire.weight,
-      entropyAbove: bound(wire.mask),
+      entropyAbove: guideMask(wire.mask),
     };
   }
   const wire = check(modelGuideSchema(catalog.limits), raw, at);
   const card = guideCard(wire.model, `${at}.model`, catalog);
   if (wire.weight === 0) return null;
   const plus = lanes.take(card, wire.prompt, `${at}.prompt`);
-  return { plus, minus: null, weight: wire.weight, entropyAbove: bound(wire.mask) };
+  return { plus, minus: null, weight: wire.weight, entropyAbove: guideMask(wire.mask) };
 }
 
 const has = (raw: unknown, key: string): boolean =>
   typeof raw === 'object' && raw !== null && Object.hasOwn(raw, key);
-
-const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
-  mask && mask !== 'all' ? mask.entropy_above : null;
 
 /** Guides share the policy's vocabulary: guide models do, and the policy itself. */
 function guideCard(name: string, at: string, catalog: Catalog): ModelCard {

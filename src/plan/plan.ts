@@ -12,17 +12,30 @@ export interface Plan {
   readonly params: unknown;
   /** Null: no candidate is judged. */
   readonly reward: RewardPlan | null;
+  /** Rewards that bend the next-token law; none: empty. */
+  readonly values: readonly ValueUse[];
   readonly prompts: readonly PlanPrompt[];
   /** Independent trees per prompt; choice index = prompt index * n + tree index. */
   readonly n: number;
   /** Shared by all trees; a tree's `choice` is its index under its prompt. */
-  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak'>;
+  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak' | 'bend'>;
   /** Yield text as it becomes certain, token by token; otherwise only at the end. */
   readonly stream: boolean;
   /** Send draws with the commits: log-probs or explain were asked for. */
   readonly draws: boolean;
   /** Send draft frames too. */
   readonly drafts: boolean;
+}
+
+/** weight * V(answer and token) on the log-prob of each of the likeliest tokens (controlled decoding, METHODS.md 4). */
+export interface ValueUse {
+  /** V, as one reward. */
+  readonly reward: RewardPlan;
+  readonly weight: number;
+  /** Tokens that are considered. */
+  readonly topK: number;
+  /** Guide only where the policy's entropy (nats) is above this; null: everywhere. */
+  readonly entropyAbove: number | null;
 }
 
 export interface PlanPrompt {

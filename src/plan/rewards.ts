@@ -7,6 +7,7 @@ import { scaleOf, transformOf } from './scale.ts';
 import type { AlignmentWire, MemberWire } from './schema.ts';
 import { parseMember } from './sources/index.ts';
 import { modelSource } from './sources/model.ts';
+import { onceEach } from './sources/source.ts';
 import type { ParsedMember, Reader, SourceSpec } from './sources/source.ts';
 
 type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'constraints' | 'length'>;
@@ -59,16 +60,6 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
     specs: members.map(({ spec }) => spec),
     readers: onceEach(readers),
   };
-}
-
-/** Each reading once, for whoever needs most beside it. */
-function onceEach(readers: readonly Reader[]): Reader[] {
-  const known = new Map<string, Reader>();
-  for (const reader of readers) {
-    const other = known.get(reader.key);
-    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
-  }
-  return [...known.values()];
 }
 
 /** Ids that the request gives are kept; the others are their source's name, numbered where it is taken. */

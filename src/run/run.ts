@@ -11,6 +11,7 @@ import { strategies } from '../strategies/index.ts';
 import { Commit } from './commit.ts';
 import type { Gate } from './gate.ts';
 import { Judge } from './judge.ts';
+import { Values } from './values.ts';
 
 export interface Running {
   readonly engine: Engine;
@@ -62,7 +63,8 @@ async function runTree(
 ): Promise<void> {
   const strategy = strategies[plan.strategy]!;
   const peak = strategy.peak(plan.params);
-  const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
+  const values = new Values(plan.values, { rewardOf, prompt, signal, onBug });
+  const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak, bend: values.bend };
   await using session = await engine.open(opening, signal);
   const commit = new Commit(index, opening.stops, plan.draws);
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
@@ -77,7 +79,11 @@ async function runTree(
     const certain = commit.frontier(done ? value.slice(0, 1) : value);
     if (certain !== null) emit(certain);
     if (done)
-      return emit({ kind: 'finish', choice: index, ...finish(plan, value, session, judge) });
+      return emit({
+        kind: 'finish',
+        choice: index,
+        ...finish(plan, value, session, judge, values.tokens),
+      });
     if (plan.drafts && value.length > 1)
       for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
   }
@@ -88,6 +94,7 @@ function finish(
   ranked: readonly Branch[],
   session: Session,
   judge: Judge,
+  valueTokens: number,
 ): { readonly reason: Finish; readonly report: ChoiceReport } {
   const best = ranked[0]!;
   const { spent } = session;
@@ -97,7 +104,7 @@ function finish(
     ...spent,
     completionTokens: best.tokens.length,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens,
+    rewardTokens: judge.tokens + valueTokens,
     savedTokens: strategies[plan.strategy]!.prunes?.(plan.params) ? saved(ranked, candidates) : 0,
     kl: best.logprob - best.base,
     candidates,

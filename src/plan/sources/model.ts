@@ -26,7 +26,8 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
 
 function rewardCard(name: string, at: string, catalog: Catalog): ModelCard {
   const card = catalog.models.get(name);
-  const scalar = (one: ModelCard): boolean => one.role === 'reward' && one.head === 'scalar';
+  const scalar = ({ role, head }: ModelCard): boolean =>
+    (role === 'reward' || role === 'value') && head === 'scalar';
   if (card && scalar(card)) return card;
   const rewards = [...catalog.models.values()].filter(scalar);
   const what = card

@@ -28,6 +28,16 @@ export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0)
   extra,
 });
 
+/** Each reading once, for whoever needs most beside it. */
+export function onceEach(readers: readonly Reader[]): Reader[] {
+  const known = new Map<string, Reader>();
+  for (const reader of readers) {
+    const other = known.get(reader.key);
+    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
+  }
+  return [...known.values()];
+}
+
 /** A source made valid. */
 export interface SourceSpec {
   readonly source: RewardSource;
