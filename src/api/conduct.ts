@@ -2,11 +2,10 @@
 
 import { Meter } from '../ops/meter.ts';
 import type { Outcome } from '../ops/meter.ts';
-import type { Admitted } from '../plan/request.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { draining, knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
+import type { Surface, Worded } from './surface.ts';
 
 /** A request in flight. */
 export interface Task {
@@ -15,7 +14,7 @@ export interface Task {
   /** The client has left, or has cancelled. */
   abort(): void;
   /** @throws ServeError if the request is not valid */
-  admit(body: unknown, transport: { readonly socket: boolean }): Admitted;
+  admit(body: unknown, transport: { readonly socket: boolean }): Worded;
 }
 
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
@@ -52,7 +51,7 @@ function admitted(
   meter: Meter,
   body: unknown,
   socket: boolean,
-): Admitted {
+): Worded {
   if (work.draining) throw draining();
   const request = surface.admit(planner, body, {
     id: ambient.id(surface.idPrefix),

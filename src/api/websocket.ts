@@ -7,7 +7,6 @@ import type { RawData, WebSocket } from 'ws';
 import { ServeError } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
 import { parseJson } from './body.ts';
-import { ChunkWriter } from './chunks.ts';
 import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import type { Task } from './conduct.ts';
@@ -165,14 +164,14 @@ class Connection {
     task: Task,
   ): Promise<Ending> {
     if (stream === false) throw wrong('stream', stream, 'left out: a WebSocket always streams');
-    const { plan, answer } = task.admit(body, { socket: true });
+    const { plan, writer: write } = task.admit(body, { socket: true });
     this.#tasks.set(id, task);
     try {
       const { inference, ambient, settings, metrics } = this.#context;
       const slow = (): void => metrics.count('ws_slow_closed_total');
       const frame = { type: surface.chunkFrame, id, signal: task.signal };
       const sink = new FrameSink(this.#ws, frame, settings, slow);
-      const writer = new ChunkWriter(surface, answer, ambient.seconds());
+      const writer = write(ambient.seconds());
       const ending = await relay(inference.submit(plan, task.signal), writer, task.meter, sink);
       this.#tasks.delete(id);
       this.#end(id, ending);
