@@ -30,7 +30,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^(engine\/prefix_cache|rewards\/cached)\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|api\/response_store)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');

@@ -27,12 +27,18 @@ export async function conduct(
   const meter = new Meter(context.metrics, surface.endpoint);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
+  let over: () => void = () => undefined;
   try {
     const ending = await work({
       meter,
       signal: controller.signal,
       abort: () => controller.abort(),
-      admit: (body, { socket }) => admitted(context, surface, meter, body, socket),
+      admit: (body, { socket }) => {
+        const worded = admitted(context, surface, meter, body, socket);
+        const { id, stream } = worded.answer;
+        if (stream) over = context.work.name(controller, id, worded.plan.opening.salt);
+        return worded;
+      },
     });
     code = ending.kind === 'failed' ? ending.failure.code : ending.kind;
   } catch (error) {
@@ -41,6 +47,7 @@ export async function conduct(
   } finally {
     meter.end(code);
     context.log.info({ request, endpoint: surface.endpoint, code, ...meter.tally }, 'request');
+    over();
     context.work.end(controller);
   }
 }

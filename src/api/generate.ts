@@ -5,6 +5,7 @@ import { toFailure } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
 import type { Meter } from '../ops/meter.ts';
 import { jsonBody } from './body.ts';
+import { CANCELLED } from './context.ts';
 import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import { CUT_OFF, relay } from './relay.ts';
@@ -44,18 +45,19 @@ async function streamed(exchange: Exchange): Promise<Ending> {
   const sink = new SseSink(res, surface.sse, settings.slow_reader_ms, slow);
   const writer = worded.writer(ambient.seconds());
   const events = inference.submit(worded.plan, signal);
-  const ending = toldTo(res, await relay(events, writer, meter, sink));
+  const ending = toldTo(res, signal, await relay(events, writer, meter, sink));
   if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
   else {
     if (ending.kind === 'failed') sink.write(writer.failed(ending.failure, requestId(res)));
+    if (ending.kind === 'cancelled') sink.write(writer.cancelled());
     sink.end();
   }
   return ending;
 }
 
-/** A client that is still there did not cancel: the server did, since it stops. */
-function toldTo(res: Response, ending: Ending): Ending {
-  if (ending.kind !== 'cancelled' || res.destroyed) return ending;
+/** A client that is still there, and has not cancelled on another connection, was cut short by the server, since it stops. */
+function toldTo(res: Response, { reason }: AbortSignal, ending: Ending): Ending {
+  if (ending.kind !== 'cancelled' || res.destroyed || reason === CANCELLED) return ending;
   return { kind: 'failed', failure: toFailure(cutShort()) };
 }
 
@@ -76,7 +78,7 @@ async function whole(exchange: Exchange): Promise<Ending> {
       return event;
     } else if (event.kind === 'end') {
       if (event.cancelled) {
-        const ending = toldTo(res, { kind: 'cancelled' });
+        const ending = toldTo(res, signal, { kind: 'cancelled' });
         if (ending.kind === 'failed') sendFailure(res, ending.failure);
         return ending;
       }

@@ -164,15 +164,20 @@ class Connection {
     task: Task,
   ): Promise<Ending> {
     if (stream === false) throw wrong('stream', stream, 'left out: a WebSocket always streams');
-    const { plan, writer: write } = task.admit(body, { socket: true });
+    const worded = task.admit(body, { socket: true });
     this.#tasks.set(id, task);
     try {
       const { inference, ambient, settings, metrics } = this.#context;
       const slow = (): void => metrics.count('ws_slow_closed_total');
       const frame = { type: surface.chunkFrame, id, signal: task.signal };
       const sink = new FrameSink(this.#ws, frame, settings, slow);
-      const writer = write(ambient.seconds());
-      const ending = await relay(inference.submit(plan, task.signal), writer, task.meter, sink);
+      const writer = worded.writer(ambient.seconds());
+      const ending = await relay(
+        inference.submit(worded.plan, task.signal),
+        writer,
+        task.meter,
+        sink,
+      );
       this.#tasks.delete(id);
       this.#end(id, ending);
       return ending;

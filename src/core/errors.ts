@@ -7,6 +7,7 @@ export const STATUS = {
   context_length_exceeded: 400,
   strategy_unavailable: 400,
   reward_mismatch: 400,
+  previous_response_not_found: 400,
   invalid_api_key: 401,
   forbidden_model: 403,
   not_found: 404,

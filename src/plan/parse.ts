@@ -6,7 +6,9 @@ import { admit } from './admit.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
-import { chatSchema, completionSchema } from './schema.ts';
+import { admitResponse } from './responses.ts';
+import type { AdmittedResponse, Recall } from './responses.ts';
+import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
 
@@ -14,11 +16,13 @@ import type { Admitted, Ambient } from './request.ts';
 export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
+  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const response = responsesSchema(catalog.limits);
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
@@ -51,6 +55,11 @@ export function planner(catalog: Catalog): Planner {
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
         },
       );
+    },
+    response(body, ambient, recall) {
+      const wire = check(response, unwrapped(body), '');
+      const { model, preset } = chosenModel(wire.model, catalog);
+      return admitResponse({ catalog, model, preset, ambient }, wire, recall);
     },
   };
 }

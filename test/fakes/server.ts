@@ -26,6 +26,7 @@ const SETTINGS: ServerSettings = {
   socket_streams: 16,
   socket_buffer_bytes: 256 * 1024,
   socket_ping_ms: 30_000,
+  responses: { entries: 100, bytes: 2 ** 20 },
 };
 
 export interface Served extends AsyncDisposable {
