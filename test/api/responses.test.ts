@@ -8,6 +8,11 @@ const create = async (server: Served, body: object): Promise<Json> => {
   expect(response.status, JSON.stringify(json)).toBe(200);
   return json;
 };
+/** The response that a stream ends with. */
+const lastOf = (all: readonly Json[]): Json => {
+  const { response } = all.at(-1) ?? {};
+  return response as Json;
+};
 const textOf = (response: Json): string => response['output'][0].content[0].text as string;
 const get = (server: Served, path: string, method = 'GET') =>
   fetch(`${server.base}/v1/responses/${path}`, { method });
@@ -181,7 +186,7 @@ test('a stream has OpenAI’s events, numbered, and ends as the whole answer rea
   const text = all.map(({ delta }) => (delta as string | undefined) ?? '').join('');
   expect(text).toBe('añb');
   expect(textOf(whole)).toBe(text);
-  const { id, created_at: _, output, ...last } = all.at(-1)?.['response'] as Json;
+  const { id, created_at: _, output, ...last } = lastOf(all);
   expect(last).toMatchObject({ usage: whole['usage'], alignment: whole['alignment'] });
   expect(output[0].content).toEqual(whole['output'][0].content);
   expect(all[0]?.['response'].id).toBe(id);
@@ -259,8 +264,8 @@ test('a response is gone on from, its instructions left behind', async () => {
 test('streamed responses are kept too, and answers may be referred to as items', async () => {
   await using server = await served();
   const all = await stream(server, { input: 'abc', max_output_tokens: 3 });
-  const { id, output } = all.at(-1)?.['response'] as Json;
-  expect(await (await get(server, id as string)).json()).toEqual(all.at(-1)?.['response']);
+  const { id, output } = lastOf(all);
+  expect(await (await get(server, id as string)).json()).toEqual(lastOf(all));
   await create(server, {
     input: [
       { role: 'user', content: 'abc' },
