@@ -6,6 +6,7 @@ import type { Admitted, Ambient, Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
 import { ChunkWriter } from './chunks.ts';
+import { byId } from './dialect.ts';
 import { explained } from './logprobs.ts';
 import type { Surface } from './surface.ts';
 import type { Choices } from './whole.ts';
@@ -38,6 +39,7 @@ export function inChoices(words: ChoiceWords): Surface {
     idPrefix,
     createFrame,
     chunkFrame,
+    dialect: byId,
     sse: { message: (chunk) => `data: ${chunk}\n\n`, end: 'data: [DONE]\n\n' },
     admit(planner, body, ambient) {
       const admitted = words.admit(planner, body, ambient);

@@ -31,6 +31,10 @@ export class ChunkWriter implements Writer {
     this.#tail = answer.includeUsage ? '],"usage":null}' : ']}';
   }
 
+  begin(): string[] {
+    return [];
+  }
+
   commit({ choice, text, draws }: Commit): string[] {
     const opening = this.#opening(choice);
     if (text === '' && draws.length === 0) return opening;

@@ -24,6 +24,7 @@ export class ResponseWriter implements Writer {
   #text = '';
   #sequence = 0;
   #begun = false;
+  #opened = false;
   /** Null until the text has ended. */
   #reason: Finish | null = null;
 
@@ -39,18 +40,28 @@ export class ResponseWriter implements Writer {
     if (this.#begun) return [];
     this.#begun = true;
     const response = JSON.stringify(this.#response('in_progress', null, []));
-    const item = JSON.stringify(messageItem(this.#admitted, 'in_progress', []));
-    const part = JSON.stringify(textPart(this.#admitted, '', []));
     return [
       this.#event('response.created', `"response":${response}`),
       this.#event('response.in_progress', `"response":${response}`),
-      this.#event('response.output_item.added', `"output_index":0,"item":${item}`),
-      this.#event('response.content_part.added', `${this.#place},"part":${part}`),
     ];
   }
 
-  commit({ text, draws }: Extract<StreamEvent, { kind: 'commit' }>): string[] {
+  /** The answer's item and its part come with the first text. */
+  #open(): string[] {
     const events = this.begin();
+    if (this.#opened) return events;
+    this.#opened = true;
+    const item = JSON.stringify(messageItem(this.#admitted, 'in_progress', []));
+    const part = JSON.stringify(textPart(this.#admitted, '', []));
+    events.push(
+      this.#event('response.output_item.added', `"output_index":0,"item":${item}`),
+      this.#event('response.content_part.added', `${this.#place},"part":${part}`),
+    );
+    return events;
+  }
+
+  commit({ text, draws }: Extract<StreamEvent, { kind: 'commit' }>): string[] {
+    const events = this.#open();
     if (text === '' && draws.length === 0) return events;
     this.#text += text;
     for (const draw of draws) this.#draws.push(draw);
@@ -67,7 +78,7 @@ export class ResponseWriter implements Writer {
 
   finish({ reason }: Extract<StreamEvent, { kind: 'finish' }>): string[] {
     this.#reason = reason;
-    return [...this.begin(), ...this.#ended(statusOf(reason))];
+    return [...this.#open(), ...this.#ended(statusOf(reason))];
   }
 
   closing(reports: Reports): string[] {
@@ -78,7 +89,7 @@ export class ResponseWriter implements Writer {
   /** There is no event of that name: a generic client knows `incomplete` as an end. */
   cancelled(): string[] {
     const begun = this.begin();
-    const ended = this.#reason === null ? this.#ended('cancelled') : [];
+    const ended = this.#opened && this.#reason === null ? this.#ended('cancelled') : [];
     return [...begun, ...ended, this.#last('response.incomplete', 'cancelled', null)];
   }
 
@@ -117,7 +128,7 @@ export class ResponseWriter implements Writer {
   }
 
   #last(type: string, status: Status, reports: Reports | null): string {
-    const response = this.#response(status, reports, [this.#item(status)]);
+    const response = this.#response(status, reports, this.#opened ? [this.#item(status)] : []);
     this.#keep(response, this.#text);
     return this.#event(type, `"response":${JSON.stringify(response)}`);
   }

@@ -1,6 +1,7 @@
 /** POST /v1/responses, in OpenAI's words: one answer as items, in events of its own, and kept to be gone on from. */
 
-import type { AdmittedResponse } from '../plan/responses.ts';
+import type { Recall } from '../plan/responses.ts';
+import { byStream } from './dialect.ts';
 import { ID_PREFIX, messageItem, responseObject, statusOf, textPart } from './response_object.ts';
 import type { ResponseStore } from './response_store.ts';
 import { ResponseWriter } from './response_writer.ts';
@@ -11,15 +12,34 @@ import type { Surface } from './surface.ts';
 const TYPE_AT = '{"type":"'.length;
 const typeOf = (event: string): string => event.slice(TYPE_AT, event.indexOf('"', TYPE_AT));
 
-export const responses = (store: ResponseStore): Surface => ({
+/** Where responses are kept. */
+export interface Stores {
+  readonly shared: ResponseStore;
+  /** What is not to be stored, where it may still be gone on from: a socket's own memory. */
+  readonly own: ResponseStore | null;
+  /** A memory for one more socket. */
+  another(): ResponseStore;
+}
+
+export const responses = (stores: Stores): Surface => ({
   endpoint: '/v1/responses',
   idPrefix: ID_PREFIX,
   createFrame: 'response.create',
   chunkFrame: 'response.event',
+  dialect: byStream,
   sse: { message: (event) => `event: ${typeOf(event)}\ndata: ${event}\n\n`, end: '' },
+  forSocket: () => responses({ ...stores, own: stores.another() }),
   admit(planner, body, ambient) {
-    const admitted = planner.response(body, ambient, store.recall(ambient.salt));
-    const keep = keeper(store, admitted, ambient.salt);
+    const admitted = planner.response(body, ambient, recall(stores, ambient.salt));
+    const { input, conversation, store } = admitted.asked;
+    const keep: Keep = (response, text) =>
+      (store ? stores.shared : stores.own)?.keep({
+        owner: ambient.salt,
+        response,
+        input,
+        conversation,
+        text,
+      });
     return {
       ...admitted,
       writer: (created) => new ResponseWriter(admitted, created, keep),
@@ -35,9 +55,10 @@ export const responses = (store: ResponseStore): Surface => ({
   },
 });
 
-const keeper =
-  (store: ResponseStore, { asked }: AdmittedResponse, owner: string): Keep =>
-  (response, text) => {
-    const { input, conversation } = asked;
-    if (asked.store) store.keep({ owner, response, input, conversation, text });
+function recall({ shared, own }: Stores, owner: string): Recall {
+  const [here, everywhere] = [own?.recall(owner), shared.recall(owner)];
+  return {
+    conversation: (id) => here?.conversation(id) ?? everywhere.conversation(id),
+    item: (id) => here?.item(id) ?? everywhere.item(id),
   };
+}

@@ -35,8 +35,10 @@ export interface ApiServer {
 
 export function createApi(context: Context): ApiServer {
   const { settings } = context;
-  const store = new ResponseStore(settings.responses);
-  const surfaces = [chat, completions, responses(store)];
+  const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
+  const store = new ResponseStore({ entries, bytes });
+  const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
+  const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,

@@ -5,6 +5,7 @@ import type { StreamEvent } from '../core/events.ts';
 import type { Planner } from '../plan/parse.ts';
 import type { Admitted, Ambient } from '../plan/request.ts';
 import type { Reports } from './accounts.ts';
+import type { Dialect } from './dialect.ts';
 import type { Choices } from './whole.ts';
 
 export interface Surface {
@@ -14,9 +15,13 @@ export interface Surface {
   /** WebSocket frames: what asks for an answer, and what carries a chunk of one. */
   readonly createFrame: string;
   readonly chunkFrame: string;
+  /** Surfaces of one dialect are served on one socket. */
+  readonly dialect: Dialect;
   readonly sse: SseWords;
   /** @throws ServeError if the request is not valid */
   admit(planner: Planner, body: unknown, ambient: Ambient): Worded;
+  /** Itself with a memory that one socket has to itself; left out: it needs none. */
+  forSocket?(): Surface;
 }
 
 /** How chunks stand in a stream of server-sent events. */
@@ -36,6 +41,8 @@ export interface Worded extends Admitted {
 
 /** Events of one request to the JSON of its chunks, in order. */
 export interface Writer {
+  /** What can be said before the first event, and is otherwise said with it. */
+  begin(): string[];
   commit(event: Extract<StreamEvent, { kind: 'commit' }>): string[];
   finish(event: Extract<StreamEvent, { kind: 'finish' }>): string[];
   /** After the last choice. */

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { served } from '../fakes/server.ts';
 import type { Json, Served } from '../fakes/server.ts';
 
+const RESPONSES = { entries: 100, bytes: 2 ** 20, socket_entries: 2, socket_bytes: 2 ** 20 };
+
 const create = async (server: Served, body: object): Promise<Json> => {
   const response = await server.post('/v1/responses', body);
   const json = (await response.json()) as Json;
@@ -325,13 +327,13 @@ test('responses can be read, listed item by item, and deleted', async () => {
 });
 
 test('the oldest responses make room, by number and by size', async () => {
-  await using server = await served({ responses: { entries: 2, bytes: 2 ** 20 } });
+  await using server = await served({ responses: { ...RESPONSES, entries: 2 } });
   const ids: string[] = [];
   for (const input of ['a', 'b', 'c'])
     ids.push((await create(server, { input, max_output_tokens: 1 }))['id'] as string);
   const found = await Promise.all(ids.map(async (id) => (await get(server, id)).status));
   expect(found).toEqual([404, 200, 200]);
-  await using small = await served({ responses: { entries: 2, bytes: 100 } });
+  await using small = await served({ responses: { ...RESPONSES, bytes: 100 } });
   const { id } = await create(small, { input: 'a', max_output_tokens: 1 });
   expect((await get(small, id as string)).status).toBe(404);
 });
