@@ -52,7 +52,7 @@ export function responseObject(
     service_tier: 'default',
     store: asked.store,
     temperature,
-    text: { format: { type: 'text' } },
+    text: { format: asked.format },
     tool_choice: 'auto',
     tools: [],
     top_logprobs: asked.topLogprobs,

@@ -10,6 +10,7 @@ import { inputItems } from './items.ts';
 import type { InputItem } from './items.ts';
 import { wellFormed } from './prompt.ts';
 import type { Admitted } from './request.ts';
+import { textFormatRule } from './rule.ts';
 import { UNSERVED_IN_RESPONSES } from './schema.ts';
 import type { CommonWire, ResponsesWire } from './schema.ts';
 
@@ -33,6 +34,8 @@ export interface ResponseAsked {
   readonly truncation: 'auto' | 'disabled';
   readonly metadata: Readonly<Record<string, string>>;
   readonly topLogprobs: number;
+  /** As it was given: its rule has been checked. */
+  readonly format: unknown;
   readonly parallelToolCalls: boolean;
   readonly store: boolean;
   readonly input: readonly InputItem['wire'][];
@@ -64,6 +67,7 @@ export function admitResponse(
     truncation: wire.truncation ?? 'disabled',
     metadata: wire.metadata ?? {},
     topLogprobs: wire.top_logprobs ?? 0,
+    format: wire.text?.format ?? { type: 'text' },
     parallelToolCalls: wire.parallel_tool_calls ?? true,
     store: wire.store ?? true,
     input: items.map((item) => item.wire),
@@ -77,17 +81,12 @@ function refuseUnserved(wire: ResponsesWire): void {
     const given = wire[field as keyof typeof UNSERVED_IN_RESPONSES] ?? false;
     if (given !== false) throw wrong(field, given, rule);
   }
-  const format = wire.text?.format ?? null;
-  const plain =
-    typeof format === 'object' && format !== null && 'type' in format && format.type === 'text';
-  if (format !== null && !plain)
-    throw wrong('text.format', format, 'left out or {"type": "text"} in this version');
 }
 
 /** The fields that all endpoints share; those that have a name of their own here are read by hand. */
 function inChatWords(wire: ResponsesWire): CommonWire {
   const { n: _n, max_tokens: _most, max_completion_tokens: _more, ...shared } = wire;
-  return { ...shared, response_format: null };
+  return shared;
 }
 
 /** An answer may be followed by another one. */
@@ -150,7 +149,7 @@ function fits(attempt: () => unknown): boolean {
 
 function admitMessages(
   received: Received,
-  { instructions, include, top_logprobs: top }: ResponsesWire,
+  { instructions, include, top_logprobs: top, text }: ResponsesWire,
   conversation: readonly ChatMessage[],
   maxTokens: TokenLimit,
 ): Admitted {
@@ -163,5 +162,6 @@ function admitMessages(
     logprobs: logprobs ? (top ?? 0) : null,
     echo: false,
     bestOf: null,
+    format: textFormatRule(text?.format),
   });
 }

@@ -141,6 +141,12 @@ test.each([
   [{ input: 'x', truncation: 'middle' }, 'truncation', 'invalid_value'],
   [{ input: 'x', metadata: { a: 1 } }, 'metadata.a', 'invalid_value'],
   [{ input: 'x', temperature: 3 }, 'temperature', 'invalid_value'],
+  [{ input: 'x', text: { format: { type: 'xml' } } }, 'text.format.type', 'invalid_value'],
+  [
+    { input: 'x', text: { format: { type: 'json_schema', name: 'a', schema: { type: 'x' } } } },
+    'text.format.schema.type',
+    'invalid_value',
+  ],
   [{ input: 'x', alignment: { wat: 1 } }, 'alignment.wat', 'unknown_parameter'],
   [{ input: 'x', model: 'gpt-9' }, 'model', 'model_not_found'],
   [
@@ -155,6 +161,19 @@ test.each([
   expect(error).toMatchObject({ param, code, type: 'invalid_request_error' });
   expect(response.status).toBe(code === 'model_not_found' ? 404 : 400);
   expect(server.inference.plans).toEqual([]);
+});
+
+test('a text format is a rule of the plan, and is repeated', async () => {
+  await using server = await served();
+  const format = {
+    type: 'json_schema',
+    name: 'mood',
+    strict: true,
+    schema: { type: 'object', properties: { happy: { type: 'boolean' } }, required: ['happy'] },
+  };
+  const response = await create(server, { input: 'x', text: { format }, max_output_tokens: 40 });
+  expect(response['text']).toEqual({ format });
+  expect(server.inference.plans[0]?.opening.rule).not.toBeNull();
 });
 
 test('metadata has OpenAI’s bounds', async () => {
