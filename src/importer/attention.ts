@@ -39,9 +39,7 @@ export function attention(build: Build, layer: Layer, i: number, x: Value, cache
     present: `present.${i}.${part}`,
   }));
   const dims = (length: string) => ['batch_size', kvHeads, length, headDim];
-  const past = kv.map((port) =>
-    ports.cached ? g.input(port.past, 'float32', dims('past_sequence_length')) : '',
-  );
+  const past = kv.map((port) => g.input(port.past, 'float32', dims('past_sequence_length')));
   const turned = layer.rope === null ? [] : (caches.get(layer.rope) ?? []);
   const [out] = g.nodes(
     'com.microsoft.GroupQueryAttention',
@@ -49,9 +47,8 @@ export function attention(build: Build, layer: Layer, i: number, x: Value, cache
     [`${layer.name}.out`, ...kv.map((port) => port.present)],
     attributes(spec, layer),
   );
-  if (ports.cached)
-    for (const { present } of kv)
-      g.output(present, present, 'float32', dims('total_sequence_length'));
+  for (const { present } of kv)
+    g.output(present, present, 'float32', dims('total_sequence_length'));
   return linear(build, out ?? '', layer.out);
 }
 

@@ -7,7 +7,7 @@ import { graph, type GraphBuilder, type Value } from '../runtime/onnx.ts';
 import { attention, ropeCaches, type Caches } from './attention.ts';
 import { addAndNorm, feedForward, norm } from './block.ts';
 import { stored } from './matrix.ts';
-import { portsOf, positionsOf, readDims, readOut, type Layout, type Ports } from './ports.ts';
+import { portsOf, positionsOf, placesOf, readOut, type Layout, type Ports } from './ports.ts';
 import type { TensorSource } from './safetensors.ts';
 import type { Layer, Spec } from './spec.ts';
 import {
@@ -23,7 +23,7 @@ import {
 export interface GraphOptions {
   readonly weights: Weights;
   readonly layout: Layout;
-  /** An output `hidden_states` float32 [..., hidden]: the normalised states where logits are read out. */
+  /** An output `hidden_states` float32 [...places, hidden]: the normalised states where logits are read out. */
   readonly hiddenStates?: boolean;
   /** An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers. */
   readonly steering?: number | null;
@@ -57,15 +57,11 @@ export function buildDecoder(
   const table = storeTable(build, spec.embedding.tensor, spec.vocab, spec.hidden);
   const steer = steering === null ? null : steeringInput(g, spec, steering);
   const states = blocks(build, embed(build, table), steer);
-  const read = readOut(g, states, build.ports);
+  const read = readOut(g, states, spec.hidden, build.ports);
   if (spec.head.kind === 'scalar') scalarHead(build, read);
   else languageHead(build, read, table);
   if (hiddenStates)
-    g.output('hidden_states', read, 'float32', [
-      'batch_size',
-      ...readDims(build.ports),
-      spec.hidden,
-    ]);
+    g.output('hidden_states', read, 'float32', [...placesOf(build.ports), spec.hidden]);
   const stray = source.names.find((name) => !taken.has(name) && !spec.redundant.test(name));
   if (stray !== undefined) throw new Error(`tensor ${stray} has no place in a ${spec.family}`);
   return g;
@@ -141,7 +137,7 @@ function block(
 const outNorm = (build: Build, x: Value, name: string | null): Value =>
   name === null ? x : norm(build, x, name);
 
-/** `logits` float32 [batch_size, ..., vocab] */
+/** `logits` float32 [...places, vocab] */
 function languageHead(build: Build, x: Value, embedding: Table): void {
   const { g, spec, ports } = build;
   if (spec.head.kind !== 'language') return;
@@ -152,7 +148,7 @@ function languageHead(build: Build, x: Value, embedding: Table): void {
       : storeTable(build, tensor, spec.vocab, spec.hidden);
   const logits = project(g, table, x);
   const capped = softcap === 0 ? logits : softCapped(g, logits, softcap);
-  g.output('logits', capped, 'float32', ['batch_size', ...readDims(ports), spec.vocab]);
+  g.output('logits', capped, 'float32', [...placesOf(ports), spec.vocab]);
 }
 
 function softCapped(g: GraphBuilder, x: Value, most: number): Value {
@@ -160,7 +156,7 @@ function softCapped(g: GraphBuilder, x: Value, most: number): Value {
   return g.node('Mul', [g.node('Tanh', [g.node('Div', [x, cap])]), cap]);
 }
 
-/** `score` float32 [batch_size, ...]. A sum of products, not a MatMul: its order of additions does not depend on the batch. */
+/** `score` float32 [...places]. A sum of products, not a MatMul: its order of additions does not depend on the batch. */
 function scalarHead(build: Build, x: Value): void {
   const { g, spec, take, ports } = build;
   if (spec.head.kind !== 'scalar') return;
@@ -170,5 +166,5 @@ function scalarHead(build: Build, x: Value): void {
   const score = bias
     ? g.node('Add', [sum, storeVector(g, `${name}.bias`, take(`${name}.bias`, 1))])
     : sum;
-  g.output('score', score, 'float32', ['batch_size', ...readDims(ports)]);
+  g.output('score', score, 'float32', [...placesOf(ports)]);
 }

@@ -23,7 +23,7 @@ export interface ImportOptions {
   /** Default: int8. */
   readonly weights?: Weights;
   /** Default: cached, the one this server runs. */
-  readonly layout?: 'cached' | 'genai';
+  readonly layout?: Layout;
   /** Longest sequence. Default: the checkpoint's. */
   readonly context?: number;
   /** Default: none. */
@@ -72,13 +72,12 @@ export function importModel(options: ImportOptions): Manifest {
 
 /** Reads everything but the weights, and builds the graph. Throws as `importModel` does. */
 export function prepareImport(options: ImportOptions): Prepared {
-  const { from, to, role, weights = 'int8' } = options;
+  const { from, to, role, weights = 'int8', layout = 'cached' } = options;
   checkTarget(to, options.force ?? false);
   const source = openWeights(from);
   try {
     const spec = specOf(options, source);
     checkTokenizer(readJsonIn(from, 'tokenizer.json'), from, spec.vocab);
-    const layout = layoutOf(options, spec);
     const g = buildDecoder(spec, source, {
       weights,
       layout,
@@ -134,7 +133,10 @@ const shapeOf = ({ layers, kvHeads, headDim, vocab, context }: Spec): Manifest['
   context,
 });
 
-function specOf({ from, role, context }: ImportOptions, source: TensorFile): Spec {
+function specOf(
+  { from, role, context, layout = 'cached' }: ImportOptions,
+  source: TensorFile,
+): Spec {
   const hasValueHead = source.names.includes('v_head.summary.weight');
   const spec = describe(readJsonIn(from, 'config.json'), {
     context: context ?? null,
@@ -144,14 +146,9 @@ function specOf({ from, role, context }: ImportOptions, source: TensorFile): Spe
     throw new Error(`${from} has a scalar head: its role can be reward or value, given ${role}`);
   if (spec.head.kind !== 'scalar' && role === 'value')
     throw new Error(`${from} has no scalar head: its role cannot be value`);
+  if (spec.head.kind === 'scalar' && layout !== 'cached')
+    throw new Error(`a model with a scalar head has no ${layout} layout`);
   return spec;
-}
-
-/** A reward with a scalar head reads whole answers; everything else goes on where it was. */
-function layoutOf({ role, layout = 'cached' }: ImportOptions, { head }: Spec): Layout {
-  if (head.kind !== 'scalar') return layout;
-  if (layout !== 'cached') throw new Error(`a model with a scalar head has no ${layout} layout`);
-  return role === 'reward' ? 'whole' : 'cached';
 }
 
 function filesOf(from: string, g: GraphBuilder, card: string) {

@@ -3,11 +3,11 @@
 import type { GraphBuilder, Value } from '../runtime/onnx.ts';
 
 /**
- * cached: ours; lengths given directly, `last_index` says where each row is read out.
- * genai: onnxruntime-genai's and Optimum's inputs; lengths from `attention_mask`, every position is read out.
- * whole: sequences from their start, without a cache: `input_ids`, and `last_index`.
+ * cached: ours; lengths given directly, `read_index` says which positions are read out: a step and a prefill ask for
+ * one of each row, a text that is judged for many. A scalar head is read in the same way, as `score`.
+ * genai: onnxruntime-genai's and Optimum's inputs; lengths from `attention_mask`, logits at every position.
  */
-export type Layout = 'cached' | 'genai' | 'whole';
+export type Layout = 'cached' | 'genai';
 
 export interface Ports {
   readonly ids: Value;
@@ -15,10 +15,8 @@ export interface Ports {
   readonly seqlens: Value;
   /** int32 scalar: the longest row, this run's tokens included. */
   readonly total: Value;
-  /** int64 [batch_size], or null: every position is read out. */
-  readonly last: Value | null;
-  /** The graph reads and returns KV. */
-  readonly cached: boolean;
+  /** int64 [reads], places in [batch_size * sequence_length]; null: every position is read out. */
+  readonly read: Value | null;
 }
 
 const INT32 = 6; // TensorProto.DataType, for Cast
@@ -30,8 +28,7 @@ const PORTS: Readonly<Record<Layout, (g: GraphBuilder) => Ports>> = {
     ids: inputIds(g),
     seqlens: g.input('seqlens_k', 'int32', ['batch_size']),
     total: g.input('total_sequence_length', 'int32', []),
-    last: g.input('last_index', 'int64', ['batch_size']),
-    cached: true,
+    read: g.input('read_index', 'int64', ['reads']),
   }),
   genai(g) {
     const ids = inputIds(g);
@@ -41,15 +38,8 @@ const PORTS: Readonly<Record<Layout, (g: GraphBuilder) => Ports>> = {
       ids,
       seqlens: g.node('Cast', [g.node('Sub', [lengths, g.ints(1)])], { to: INT32 }),
       total: dimOf(g, mask, 1),
-      last: null,
-      cached: true,
+      read: null,
     };
-  },
-  whole(g) {
-    const ids = inputIds(g);
-    const last = g.input('last_index', 'int64', ['batch_size']);
-    const seqlens = g.node('Cast', [last], { to: INT32 });
-    return { ids, seqlens, total: dimOf(g, ids, 1), last, cached: false };
   },
 };
 
@@ -75,12 +65,12 @@ export function positionsOf(g: GraphBuilder, { ids, seqlens, total }: Ports): Va
   return g.node('Add', [g.node('Unsqueeze', [start, g.ints(1)]), steps]);
 }
 
-/** Values [batch, sequence, width] at `last` [batch]: [batch, width]. All of them where every position is read out. */
-export function readOut(g: GraphBuilder, values: Value, { last }: Ports): Value {
-  if (last === null) return values;
-  return g.node('GatherND', [values, g.node('Unsqueeze', [last, g.ints(1)])], { batch_dims: 1 });
+/** [batch, sequence, width] at the places that are read out: [reads, width]. All of it where every position is. */
+export function readOut(g: GraphBuilder, states: Value, width: number, { read }: Ports): Value {
+  if (read === null) return states;
+  return g.node('Gather', [g.node('Reshape', [states, g.ints(-1, width)]), read], { axis: 0 });
 }
 
-/** The dims between batch and width of what is read out. */
-export const readDims = ({ last }: Ports): readonly string[] =>
-  last === null ? ['sequence_length'] : [];
+/** The dims of what is read out, the width aside. */
+export const placesOf = ({ read }: Ports): readonly string[] =>
+  read === null ? ['batch_size', 'sequence_length'] : ['reads'];
