@@ -157,7 +157,7 @@ function filesOf(from: string, g: GraphBuilder, card: string) {
   if (g.stored() > MAX_SINGLE_BYTES) {
     const { model, data, dataBytes } = g.split(DATA);
     graph['model.onnx'] = model;
-    graph[DATA] = { [Symbol.iterator]: () => data()[Symbol.iterator]() };
+    graph[DATA] = data;
     sizes['model.onnx'] = model.length;
     sizes[DATA] = dataBytes;
   } else {

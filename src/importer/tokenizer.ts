@@ -7,7 +7,7 @@ export function checkTokenizer({ model, added_tokens }: Json, from: string, voca
   const pieces = (model as { vocab?: unknown } | undefined)?.vocab;
   const ids: readonly unknown[] = Array.isArray(pieces)
     ? [...pieces.keys()] // Unigram: a list of [piece, score]; its place is the id
-    : Object.values((pieces ?? {}) as object);
+    : Object.values(pieces ?? {});
   const added = Array.isArray(added_tokens) ? added_tokens : [];
   const all = [...ids, ...added.map((token: { id?: unknown } | null) => token?.id)];
   if (all.length === 0) throw new Error(`${from}: tokenizer.json has no vocabulary`);
@@ -16,6 +16,6 @@ export function checkTokenizer({ model, added_tokens }: Json, from: string, voca
   );
   if (wrong !== undefined)
     throw new Error(
-      `${from}: tokenizer.json has token id ${String(wrong)}; the model has ${vocab} tokens`,
+      `${from}: tokenizer.json has token id ${JSON.stringify(wrong)}; the model has ${vocab} tokens`,
     );
 }

@@ -61,7 +61,7 @@ export interface SplitModel {
   readonly model: Uint8Array;
   readonly dataBytes: number;
   /** In order, padding included. Values are made as they are asked for. */
-  data(): Iterable<Uint8Array>;
+  readonly data: Iterable<Uint8Array>;
 }
 
 const MAX_BYTES = 2 ** 31 - 1;
@@ -183,10 +183,14 @@ function split(g: Graph, file: string): SplitModel {
     places.set(name, { file, offset, bytes });
     end = offset + bytes;
   }
-  return { model: modelProto(g, places), dataBytes: end, data: () => content(g, places) };
+  return {
+    model: modelProto(g, places),
+    dataBytes: end,
+    data: { [Symbol.iterator]: () => content(g, places) },
+  };
 }
 
-function* content(g: Graph, places: ReadonlyMap<string, Place>): Iterable<Uint8Array> {
+function* content(g: Graph, places: ReadonlyMap<string, Place>): Generator<Uint8Array> {
   let at = 0;
   for (const [name, { offset, bytes }] of places) {
     if (offset > at) yield new Uint8Array(offset - at);

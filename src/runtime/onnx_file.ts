@@ -101,7 +101,7 @@ function writeTensor(w: Writer, tensor: Tensor, name: string, place?: Place): vo
   w.uint32(tag(2, 0)).int32(ELEMENT[elementOf(tensor)]);
   text(w, 8, name);
   if (place === undefined) {
-    w.uint32(tag(9, 2)).bytes(whole(tensor));
+    w.uint32(tag(9, 2)).bytes(whole(tensor, name));
     return;
   }
   const { file, offset, bytes } = place;
@@ -113,7 +113,7 @@ function writeTensor(w: Writer, tensor: Tensor, name: string, place?: Place): vo
   w.uint32(tag(14, 0)).int32(EXTERNAL);
 }
 
-function whole(tensor: Tensor): Uint8Array {
+function whole(tensor: Tensor, name: string): Uint8Array {
   if (!('pieces' in tensor.data)) return asBytes(tensor.data);
   const bytes = new Uint8Array(sizeOf(tensor));
   let at = 0;
@@ -121,6 +121,7 @@ function whole(tensor: Tensor): Uint8Array {
     bytes.set(asBytes(piece), at);
     at += piece.byteLength;
   }
+  if (at !== bytes.length) throw new Error(`${name}: ${at} bytes were made of ${bytes.length}`);
   return bytes;
 }
 
