@@ -96,9 +96,10 @@ export const byStream: Dialect = {
     };
   },
   closing(name, ending, writer) {
-    const { chunk } = byStream.framer(name, '');
-    if (ending.kind === 'cancelled') return writer.cancelled().map(chunk);
-    return ending.kind === 'failed' ? writer.failed(ending.failure, '').map(chunk) : [];
+    const framer = byStream.framer(name, '');
+    const framed = (events: string[]) => events.map((event) => framer.chunk(event));
+    if (ending.kind === 'cancelled') return framed(writer.cancelled());
+    return ending.kind === 'failed' ? framed(writer.failed(ending.failure, '')) : [];
   },
   refusal(name, failure) {
     const { error } = errorBody(failure, '');
