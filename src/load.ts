@@ -15,6 +15,7 @@ import type { Reader } from './rewards/reader.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { Turns } from './rewards/turns.ts';
+import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
@@ -66,6 +67,7 @@ export function loadEngine(config: Config, onTurn: () => void): Decoding {
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
+    ruleOf: knownRules(vocabulary, config.engine.rule_bytes),
     classes,
     iterationTokens: iteration_tokens,
     prefixBytes: prefix_bytes,

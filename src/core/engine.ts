@@ -1,6 +1,7 @@
 /** What decodes: an engine opens one session per tree, and a session is a tree that cannot judge. */
 
 import type { Bend, Guidance, Lane } from './guide.ts';
+import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
 
@@ -30,6 +31,8 @@ export interface Opening {
   readonly guidance: Guidance;
   /** Null: the guided law is drawn from as it is. */
   readonly bend: Bend | null;
+  /** What every answer must spell; null: anything. */
+  readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /** Texts that finish a branch; the text is cut before them. */

@@ -5,6 +5,7 @@ import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
 import { ServeError } from '../core/errors.ts';
+import type { RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
@@ -16,6 +17,8 @@ import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
+import { planRule, refuseTools } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
 import { planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
 import type { Reader } from './sources/source.ts';
@@ -27,6 +30,7 @@ export interface Received {
   /** As the client named it. */
   readonly model: string;
   readonly preset: Preset | null;
+  readonly rules: RuleCompiler;
   readonly ambient: Ambient;
 }
 
@@ -38,17 +42,19 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
+  /** What answers are to spell, where the endpoint's field for it says so. */
+  readonly format: PlacedRule | null;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
-  refuseUnserved(received.wire);
+  refuseTools(received.wire.tools);
   const alignment = parseAlignment(received.wire.alignment, received.catalog, received.preset);
   const plan = planOf(received, asked, alignment);
   return { plan, answer: answerOf(received, asked, alignment, plan) };
 }
 
 function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
-  const { catalog, wire, preset, ambient } = received;
+  const { catalog, wire, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const n = wire.n ?? 1;
   const stream = ambient.socket || (wire.stream ?? false);
@@ -77,6 +83,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     n,
     opening: {
       guidance: alignment.guidance,
+      rule: planRule([asked.format, ...alignment.rules], rules),
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
       stops,
@@ -113,16 +120,6 @@ function answerOf(
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
   };
-}
-
-/** Fields of OpenAI's that change an answer and cannot be served are refused; the others are ignored. */
-function refuseUnserved({ tools, response_format: format }: CommonWire): void {
-  if (Array.isArray(tools) ? tools.length > 0 : tools)
-    throw wrong('tools', tools, 'left out: this version calls no tools');
-  const plain =
-    typeof format === 'object' && format !== null && 'type' in format && format.type === 'text';
-  if (format && !plain)
-    throw wrong('response_format', format, 'left out or {"type": "text"} in this version');
 }
 
 function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {

@@ -9,6 +9,8 @@ import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
+import { guideRule } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
 import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 import { onceEach } from './sources/source.ts';
@@ -27,10 +29,12 @@ export interface Alignment {
   /** [0] is the policy. */
   readonly lanes: readonly LaneSpec[];
   readonly guidance: Guidance;
+  /** For each guide of the request what it rules; null where it is of another kind. */
+  readonly rules: readonly (PlacedRule | null)[];
   readonly values: readonly ValueUse[];
   /** Who reads the prompt in order to judge, each reading once. */
   readonly readers: readonly Reader[];
-  /** For each guide of the request its place among `guidance.uses`, then `values`; null where its weight is zero. */
+  /** For each guide of the request its place among `guidance.uses`, then `values`; null where it has no weight. */
   readonly guideOrder: readonly (number | null)[];
   /** Null: no candidate is judged. */
   readonly rewards: Rewards | null;
@@ -48,8 +52,13 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
   for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
   const lanes = new Lanes(policyCard(catalog));
-  const parsed = (wire.guides ?? []).map((guide, i) => {
+  const guides = wire.guides ?? [];
+  const rules = guides.map((guide, i) =>
+    guideRule(guide, `alignment.guides[${i}]`, catalog.limits),
+  );
+  const parsed = guides.map((guide, i) => {
     const at = `alignment.guides[${i}]`;
+    if (rules[i] !== null) return null;
     return has(guide, 'value')
       ? parseValueGuide(guide, at, catalog)
       : parseGuide(guide, at, catalog, lanes);
@@ -65,6 +74,7 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   return {
     lanes: lanes.specs,
     guidance,
+    rules,
     guideOrder: parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide))),
     values: values.map(({ use }) => use),
     readers: onceEach([...(rewards?.readers ?? []), ...values.flatMap(({ readers }) => readers)]),

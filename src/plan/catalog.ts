@@ -2,6 +2,7 @@
 
 import type { Calibration } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
+import type { RuleLimits } from '../rules/compile.ts';
 
 export interface ModelCard {
   readonly name: string;
@@ -63,6 +64,7 @@ export interface Limits {
   readonly topLogprobs: number;
   readonly messages: number;
   readonly weight: number;
+  readonly rules: RuleLimits;
 }
 
 export interface Catalog {

@@ -13,6 +13,7 @@ import { TINY, writeRandomLlama, type RandomLlama } from '../../src/importer/ran
 import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
 import { tailsOf } from '../../src/runtime/tail.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { fakeRules } from './rule.ts';
 import { closing, testOrt } from './ort.ts';
 
 export const TALES = new URL('../../models/tales', import.meta.url).pathname;
@@ -53,6 +54,7 @@ export function talesEngine(options: Partial<EngineOptions> = {}): DecodeEngine 
     tails: closing(tailsOf(testOrt(), { vocab: vocabulary.size, banned: vocabulary.banned, rows })),
     vocabulary,
     laneWeights,
+    ruleOf: fakeRules(vocabulary),
     classes,
     iterationTokens: 512,
     prefixBytes: 1 << 24,
