@@ -3,8 +3,8 @@
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import { admit } from './admit.ts';
-import { policyCard } from './catalog.ts';
-import type { Catalog } from './catalog.ts';
+import { policiesOf, policyCard } from './catalog.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
 import { chatSchema, completionSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
@@ -22,11 +22,11 @@ export function planner(catalog: Catalog): Planner {
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
-      const { model, preset } = chosenModel(wire.model, catalog);
+      const chosen = chosenModel(wire.model, catalog);
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, ...chosen, ambient },
         {
           sources: [chatSource(wire.messages)],
           maxTokens: { asked, at, fallback: Infinity },
@@ -38,11 +38,11 @@ export function planner(catalog: Catalog): Planner {
     },
     completion(body, ambient) {
       const wire = check(completion, unwrapped(body), '');
-      const { model, preset } = chosenModel(wire.model, catalog);
+      const chosen = chosenModel(wire.model, catalog);
       refuseUnserved(wire);
-      const { vocabulary } = policyCard(catalog).codec;
+      const { vocabulary } = chosen.policy.codec;
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, ...chosen, ambient },
         {
           sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
@@ -65,16 +65,24 @@ function unwrapped(body: unknown): unknown {
   return { ...extra, ...rest };
 }
 
-function chosenModel(asked: string | null | undefined, catalog: Catalog) {
+interface Chosen {
+  /** As the client named it. */
+  readonly model: string;
+  readonly policy: ModelCard;
+  readonly preset: Preset | null;
+}
+
+function chosenModel(asked: string | null | undefined, catalog: Catalog): Chosen {
   const name = asked ?? catalog.policy;
   const preset = catalog.presets.get(name) ?? null;
-  if (name === catalog.policy || preset) return { model: name, preset };
-  const served = [catalog.policy, ...catalog.presets.keys()].join(', ');
-  const role = catalog.models.get(name)?.role;
-  const what = role ? `a ${role} model, which does not answer by itself` : 'not served here';
+  if (preset) return { model: name, policy: policyCard(catalog, preset.policy), preset };
+  const card = catalog.models.get(name);
+  if (card?.role === 'policy') return { model: name, policy: card, preset: null };
+  const policies = policiesOf(catalog).map((policy) => policy.name);
+  const what = card ? `a ${card.role} model, which does not answer by itself` : 'not served here';
   throw new ServeError(
     'model_not_found',
-    `model is ${show(name)}, ${what}; models here: ${served}`,
+    `model is ${show(name)}, ${what}; models here: ${[...policies, ...catalog.presets.keys()].join(', ')}`,
     'model',
   );
 }
