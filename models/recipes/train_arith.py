@@ -17,7 +17,7 @@ from optim import pretraining_optimizers, schedule, set_learning_rate
 from sample import fast_copy, generate
 from train_lm import loss_of
 
-SHAPE = dict(hidden=192, layers=4, heads=6, kv_heads=3, head_dim=32, ffn=512, context=192)
+SHAPE = dict(hidden=128, layers=4, heads=4, kv_heads=2, head_dim=32, ffn=352, context=192)
 MAX_NEW_ARITH = 108
 BATCH = 32
 
