@@ -42,6 +42,15 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,
       weight: limits.weight,
+      rules: {
+        bytes: limits.schema_bytes,
+        depth: limits.schema_depth,
+        schemas: limits.schemas,
+        values: limits.schema_values,
+        pattern: limits.schema_pattern,
+        states: limits.rule_states,
+        cacheBytes: config.engine.rule_bytes,
+      },
     },
   };
   tryPresets(catalog, config.file);
@@ -103,7 +112,8 @@ function statsOf({ role, facts }: Manifest, path: string): { stats?: RewardStats
   }
 }
 
-function contextOf({ folder }: Manifest): number {
+function contextOf({ folder, shape }: Manifest): number {
+  if (shape !== undefined) return shape.context;
   const path = join(folder, 'config.json');
   try {
     const raw: unknown = JSON.parse(readFileSync(path, 'utf8'));

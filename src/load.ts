@@ -16,6 +16,7 @@ import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import { Turns } from './rewards/turns.ts';
+import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
@@ -72,6 +73,7 @@ function engineOf(
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
+    ruleOf: knownRules(vocabulary, Math.floor(settings.rule_bytes * share)),
     classes,
     iterationTokens: settings.iteration_tokens,
     prefixBytes: Math.floor(settings.prefix_bytes * share),

@@ -21,6 +21,7 @@ LOOKS = "sees wants counts".split()
 TIMES = {2: "doubles", 3: "triples"}
 HALVES = "halves"
 LOOK_SHARE = 0.12
+LARGEST = 20  # number that is added, taken away or looked at
 TEST_SEED, DEV_SEED = 20261124, 4045
 ANSWER = re.compile(r"Answer (\d+)")
 
@@ -69,10 +70,10 @@ def possible(operation, value):
 def step(operation, value, random):
     """(clause, operand, result) of one step from `value`."""
     if operation == "+":
-        operand = random.randint(2, min(60, 99 - value))
+        operand = random.randint(2, min(LARGEST, 99 - value))
         return f"{random.choice(GAINS)} {operand}", operand, value + operand
     if operation == "-":
-        operand = random.randint(2, value - 1)
+        operand = random.randint(2, min(LARGEST, value - 1))
         return f"{random.choice(LOSSES)} {operand}", operand, value - operand
     if operation == "*":
         operand = random.choice([2, 3]) if value <= 33 else 2
@@ -86,7 +87,7 @@ def problem(random, least=2, most=5):
     clauses, steps = [f"{random.choice(NAMES)} has {value} {things}"], []
     for _ in range(count):
         if random.random() < LOOK_SHARE:
-            clauses.append(f"{random.choice(LOOKS)} {random.randint(2, 50)}")
+            clauses.append(f"{random.choice(LOOKS)} {random.randint(2, LARGEST)}")
             steps.append(f"{clauses[-1]}: {value}")
         operation = possible(random.choice("++--*/"), value)
         clause, operand, result = step(operation, value, random)

@@ -10,8 +10,11 @@ from tokenizer import packaged_tokenizer
 MODELS = {"tales": "policy", "arm-happy": "arm-happy", "arm-kind": "arm-kind", "arm-happy-small": "arm-happy-small",
           "tales-dpo": "tales-dpo", **{f"rm-{g}-{x}": f"rm-{g}-{x}" for g in ("happy", "kind") for x in "abc"}}
 ARITH = ("arith", "arith-value", "arith-outcome")  # checkpoints of the same names
-# A problem stands alone: roles have no tokens in it.
-ARITH_TEMPLATE = "{{ '<|endoftext|>' }}{% for message in messages %}{{ message['content'] + '\\n' }}{% endfor %}"
+# A problem and its answer stand bare, a system line is left out; only later turns of the user have roles.
+ARITH_TEMPLATE = (
+    "{{ '<|endoftext|>' }}{% set turns = messages[1:] if messages[0]['role'] == 'system' else messages %}"
+    "{% for turn in turns %}{% if turn['role'] == 'user' and not loop.first %}"
+    "{{ '<|user|>' + turn['content'] + '<|assistant|>' }}{% else %}{{ turn['content'] }}{% endif %}{% endfor %}")
 # Which evaluation settings speak about which model.
 SPEAKS = {"tales": ["unguided"], "arm-happy": ["unguided", "happy", "ratio"], "arm-kind": ["unguided", "kind"],
           "arm-happy-small": ["unguided", "small"], "tales-dpo": ["unguided", "dpo"]}

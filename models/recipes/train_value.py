@@ -18,7 +18,7 @@ from arith_tokenizer import ArithTokenizer
 from common import arguments, log, rng, write_json
 from model import Config, LlamaLM, load, right_pad, save
 from optim import schedule
-from tune_arith import QUANTILES, auroc, rollouts, training_problems, within_auroc
+from tune_arith import QUANTILES, auroc, rollouts, rounded, training_problems, within_auroc
 
 PARTS = (0.25, 0.5, 0.75, 1.0)
 
@@ -128,8 +128,8 @@ def log_likelihoods(policy, features):
 
 def table(values, found):
     labels, groups = [r.right for r in found], [r.group for r in found]
-    return {f"{x:.2f}": dict(pooled=round(auroc(values[:, i], labels), 4),
-                             within=round(within_auroc(values[:, i], labels, groups), 4))
+    return {f"{x:.2f}": dict(pooled=rounded(auroc(values[:, i], labels)),
+                             within=rounded(within_auroc(values[:, i], labels, groups)))
             for i, x in enumerate(PARTS)}
 
 

@@ -124,19 +124,45 @@ def threshold(probabilities, labels, share):
     return round(float(np.asarray(probabilities)[order][good[-1]]), 4) if len(good) else None
 
 
+def rounded(value, digits=4):
+    """None for what is not a number: JSON has none."""
+    return round(float(value), digits) if value == value else None
+
+
+def log_odds(p):
+    p = np.clip(np.asarray(p, np.float64), 1e-6, 1 - 1e-6)
+    return np.log(p) - np.log1p(-p)
+
+
+def fitted(probabilities, wanted, steps=50):
+    """(scale, shift) with which sigmoid(scale * log-odds + shift) is nearest to `wanted` (Platt 1999), by Newton."""
+    x = np.stack([log_odds(probabilities), np.ones(len(probabilities))], 1)
+    wanted, w = np.asarray(wanted, np.float64), np.array([1.0, 0.0])
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-x @ w))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
+        w = w - np.linalg.solve(hessian, x.T @ (p - wanted) + 1e-3 * (w - np.array([1.0, 0.0])))
+    return float(w[0]), float(w[1])
+
+
 def calibration(model, found, tokenizer):
-    """What a server needs to know before it trusts the judgements."""
-    labels = [r.right for r in found]
-    record = dict(question=QUESTION, count=len(found), share_right=round(sum(labels) / len(labels), 4), auroc={})
+    """What a server needs to know before it trusts the judgements: fitted on every other problem, measured on the rest."""
+    labels, groups = np.array([r.right for r in found]), np.array([r.group for r in found])
+    record = dict(question=QUESTION, auroc={})
     for part in (0.25, 0.5, 0.75, 1.0):
         rows = [asked(r, int(np.ceil(part * len(r.ids))), tokenizer) for r in found]
-        p = keep_probability(model, rows)
-        record["auroc"][f"{part:.2f}"] = dict(pooled=round(auroc(p, labels), 4),
-                                              within=round(within_auroc(p, labels, [r.group for r in found]), 4))
-    kept = [1 - r.worse_than_new for r in found]  # p is that of the whole answers
-    record["brier"] = round(float(np.mean((np.asarray(p) - kept) ** 2)), 4)
-    record["reliability"] = reliability(p, kept)
-    record["thresholds"] = dict(stop_at=threshold(p, labels, 0.9), note="share right >= 0.9 from stop_at on")
+        p = np.array(keep_probability(model, rows))
+        record["auroc"][f"{part:.2f}"] = dict(pooled=rounded(auroc(p, labels)),
+                                              within=rounded(within_auroc(p, labels, groups)))
+    kept = np.array([1 - r.worse_than_new for r in found])  # p is that of the whole answers from here on
+    fit, rest = groups % 2 == 0, groups % 2 == 1
+    scale, shift = fitted(p[fit], kept[fit])
+    told = 1 / (1 + np.exp(-(scale * log_odds(p[rest]) + shift)))
+    record.update(scale=round(scale, 4), shift=round(shift, 4), count=int(rest.sum()),
+                  share_right=rounded(labels[rest].mean()), brier=rounded(np.mean((told - kept[rest]) ** 2)),
+                  brier_uncalibrated=rounded(np.mean((p[rest] - kept[rest]) ** 2)),
+                  reliability=reliability(told, kept[rest]),
+                  stop_at=threshold(told, labels[rest], 0.9))  # share right >= 0.9 from here on
     return record
 
 

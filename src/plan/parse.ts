@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
+import { RuleCompiler } from '../rules/compile.ts';
 import { admit } from './admit.ts';
 import { policiesOf, policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
@@ -19,6 +20,7 @@ export interface Planner {
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const rulesOf = ruleCompilers(catalog);
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
@@ -26,7 +28,7 @@ export function planner(catalog: Catalog): Planner {
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
       return admit(
-        { catalog, wire, ...chosen, ambient },
+        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
         {
           sources: [chatSource(wire.messages)],
           maxTokens: { asked, at, fallback: Infinity },
@@ -42,7 +44,7 @@ export function planner(catalog: Catalog): Planner {
       refuseUnserved(wire);
       const { vocabulary } = chosen.policy.codec;
       return admit(
-        { catalog, wire, ...chosen, ambient },
+        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
         {
           sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
@@ -53,6 +55,18 @@ export function planner(catalog: Catalog): Planner {
       );
     },
   };
+}
+
+/** One for each vocabulary: a rule is spelled in tokens. */
+function ruleCompilers(catalog: Catalog): (policy: ModelCard) => RuleCompiler {
+  const first = policiesOf(catalog).filter(({ name, vocabulary }) => name === vocabulary);
+  const compilers = new Map(
+    first.map(({ name, codec }) => [
+      name,
+      new RuleCompiler(name, codec.vocabulary, catalog.limits.rules),
+    ]),
+  );
+  return ({ vocabulary }) => compilers.get(vocabulary!)!; // every policy has one
 }
 
 /** `extra_body` is the Python SDK's way to add fields; written literally, it is read as if it had been used. */

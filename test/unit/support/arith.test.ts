@@ -19,7 +19,7 @@ test('an answer is right by its last number, its steps one by one', () => {
   expect([isRight(problem, solution), firstWrongStep(problem, solution)]).toEqual([true, null]);
   expect(isRight(problem, `${solution}\nAnswer 7`)).toBe(false);
   expect(isRight(problem, problem.steps.join('\n'))).toBe(false);
-  expect(firstWrongStep(problem, `\n${problem.steps[0]}\nwins 10: 1+1=2`)).toBe(1);
+  expect(firstWrongStep(problem, `\n${problem.steps[0]}\nwins 10: 1+1=3`)).toBe(1);
   const added = `${solution}\nwins 1: ${problem.answer}+1=${problem.answer + 1}`;
   expect(firstWrongStep(problem, added)).toBe(problem.steps.length);
   expect(() => solve('Once upon a time')).toThrow('no arithmetic problem');
