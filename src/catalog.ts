@@ -40,6 +40,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
+      budgetMs: limits.budget_ms,
       logitBias: limits.logit_bias,
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,

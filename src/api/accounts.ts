@@ -50,6 +50,9 @@ export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
       value: total(reports, (report) => report.kl) / Math.max(1, reports.size),
       estimator: 'sum over tokens of log pi - log p, mean over choices',
     },
+    /** The budget that ended the search with the best so far. */
+    budget_exhausted:
+      inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
     tokens_saved: total(reports, (report) => report.savedTokens),
   };
 }

@@ -68,6 +68,12 @@ export class Hypothesis implements Branch {
     if (this.finish !== null) this.#text.end();
   }
 
+  /** No token follows. */
+  end(): void {
+    this.finish ??= 'length';
+    this.#text.end();
+  }
+
   /** Whether the text from `from` on contains one of `texts`. */
   contains(texts: readonly string[], from: number): boolean {
     return texts.some((text) => this.text.includes(text, from));

@@ -10,7 +10,7 @@ import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
-import { capTokens, countBranches, fitContext } from './cost.ts';
+import { budgetOf, capTokens, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
@@ -78,11 +78,13 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
       guidance: alignment.guidance,
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
       record: { top: asked.logprobs ?? 0, guides: alignment.explain },
       salt: ambient.salt,
     },
+    budgetMs: alignment.budget.ms,
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),

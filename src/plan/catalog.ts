@@ -38,8 +38,10 @@ export interface Preset {
 export interface Limits {
   /** n x prompts x branches. */
   readonly branches: number;
-  /** n x prompts x branches x max_tokens. */
+  /** n x prompts x branches x max_tokens; and what a search that grows as it goes may draw. */
   readonly tokens: number;
+  /** Most milliseconds that a budget may ask for. */
+  readonly budgetMs: number;
   readonly guides: number;
   readonly rewards: number;
   /** Texts that one request may have judged. */

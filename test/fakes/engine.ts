@@ -61,6 +61,7 @@ export interface Ask {
   readonly seed?: number;
   readonly choice?: number;
   readonly peak?: number;
+  readonly budget?: number;
   readonly top?: number;
 }
 
@@ -75,6 +76,7 @@ export function opening({
   seed = 1,
   choice = 0,
   peak = 1,
+  budget = Infinity,
   top = 0,
 }: Ask = {}): Opening {
   return {
@@ -89,6 +91,7 @@ export function opening({
     sampling: { ...PLAIN, ...sampling },
     maxTokens,
     stops,
+    budget,
     peak: { least: peak, most: peak },
     seed: BigInt(seed),
     choice,

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BudgetSpent } from '../../../src/core/budget.ts';
+import type { Reach } from '../../../src/core/tree.ts';
 import type { DecodeEngine } from '../../../src/engine/engine.ts';
 import { advance, answer, answerOf, forever, turns, within } from '../../fakes/drive.ts';
 import { fakeEngine, nextOf, opening } from '../../fakes/engine.ts';
@@ -72,6 +74,50 @@ describe('extend', () => {
       await advance(session, [a!], 6, { sampling: { temperature: 0 } });
       await advance(session, [b!], 6, { sampling: { temperature: 0 } });
       expect(a!.tokens).toEqual(b!.tokens);
+    });
+  });
+});
+
+describe('a budget', () => {
+  const spent = (budget: number, reach: Partial<Reach> = {}, tokens = 20) =>
+    within(engine, opening({ peak: 4, budget, maxTokens: 40 }), async (session) => {
+      const branches = session.fork(session.root, 3);
+      const end = await advance(session, branches, tokens, reach).catch((error: unknown) => error);
+      return { session, branches, end, lengths: branches.map((one) => one.tokens.length) };
+    });
+
+  test('that is too small is shared out equally, then spent', async () => {
+    const { end, lengths } = await spent(31);
+    expect(end).toBeInstanceOf(BudgetSpent);
+    expect(lengths).toEqual([11, 10, 10]);
+    expect((await spent(2)).lengths).toEqual([1, 1, 0]);
+  });
+
+  test('that is enough to the token shows in nothing', async () => {
+    const { end, lengths, branches } = await spent(60);
+    expect(end).toBeUndefined();
+    expect(lengths).toEqual([20, 20, 20]);
+    const free = await spent(Infinity);
+    expect(branches.map(answerOf)).toEqual(free.branches.map(answerOf));
+  });
+
+  test('goes on with what those that stop early leave over', async () => {
+    const whole = await spent(Infinity, {}, 30);
+    const until = { text: [whole.branches[0]!.text[2]!] };
+    const paused = await spent(Infinity, { until }, 30);
+    const needed = paused.lengths.reduce((a, b) => a + b);
+    expect(Math.max(...paused.lengths)).toBeGreaterThan(needed / 3 + 1);
+    const exact = await spent(needed, { until }, 30);
+    expect([exact.end, exact.lengths]).toEqual([undefined, paused.lengths]);
+    expect((await spent(needed - 1, { until }, 30)).end).toBeInstanceOf(BudgetSpent);
+  });
+
+  test('counts a peek as the token it leads to, and refuses one more', async () => {
+    await within(engine, opening({ budget: 2 }), async (session) => {
+      for (let i = 0; i < 2; i++)
+        session.push(session.root, (await session.peek(session.root, 1))[0]!);
+      await expect(session.peek(session.root, 1)).rejects.toThrow(BudgetSpent);
+      expect(session.spent.generatedTokens).toBe(2);
     });
   });
 });
