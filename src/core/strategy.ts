@@ -27,6 +27,8 @@ export interface Strategy<P> {
 export interface StrategyContext {
   readonly maxTokens: number;
   readonly stream: boolean;
+  /** The request, or its preset, names rewards. */
+  readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
 }

@@ -5,7 +5,7 @@ import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Branch, Peeked, Reach, Sampling } from '../core/tree.ts';
+import type { Branch, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
 import { lawOf, remainder, type Asked, type Job, type Law, type OpenTree } from './job.ts';
 
@@ -102,6 +102,10 @@ export class TreeSession implements Session {
     const own = this.#own(branch);
     if (own.finish !== null) throw new Error(`branch ${branch.id} has finished`);
     own.append(next.draw, next.logZ, this.#tree.limit);
+  }
+
+  append(branch: Branch, tokens: readonly Token[]): void {
+    this.#own(branch).force(tokens);
   }
 
   park(branches: readonly Branch[]): void {

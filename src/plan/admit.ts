@@ -63,7 +63,8 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
-  const context = { maxTokens: room, stream, rewardQuantile };
+  const judged = alignment.rewards !== null;
+  const context = { maxTokens: room, stream, judged, rewardQuantile };
   const { params, peak } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);

@@ -105,6 +105,7 @@ export const nextOf = (token: Token, logprob = 0, logZ = 0, ends = false): Peeke
   token,
   logprob,
   logZ,
+  bias: 0,
   ends,
   draw: { token, logprob, base: logprob, kl: 0, entropy: 0, guides: [], top: [] },
 });

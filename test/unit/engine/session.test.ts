@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BudgetSpent } from '../../../src/core/budget.ts';
-import type { Reach } from '../../../src/core/tree.ts';
+import type { Session } from '../../../src/core/engine.ts';
+import type { Branch, Reach } from '../../../src/core/tree.ts';
 import type { DecodeEngine } from '../../../src/engine/engine.ts';
 import { advance, answer, answerOf, forever, turns, within } from '../../fakes/drive.ts';
 import { fakeEngine, nextOf, opening } from '../../fakes/engine.ts';
@@ -118,6 +119,59 @@ describe('a budget', () => {
         session.push(session.root, (await session.peek(session.root, 1))[0]!);
       await expect(session.peek(session.root, 1)).rejects.toThrow(BudgetSpent);
       expect(session.spent.generatedTokens).toBe(2);
+    });
+  });
+});
+
+describe('append', () => {
+  const read = (session: Session, branch: Branch) =>
+    session.peek(branch, 27).then((top) => top.map(({ token, logprob }) => [token, logprob]));
+
+  test('of a token that would have been drawn leads to the same law', async () => {
+    const whole = await answer(engine, wide);
+    await within(engine, wide, async (session) => {
+      const [branch] = session.fork(session.root, 1);
+      session.append(branch!, whole.tokens.slice(0, 1));
+      await advance(session, [branch!], 1);
+      expect(branch!.tokens).toEqual(whole.tokens.slice(0, 2));
+      expect(branch!.draws[0]).toMatchObject({ token: whole.tokens[0], logprob: 0, base: 0 });
+      expect(branch!.draws[1]).toEqual(whole.draws[1]);
+    });
+  });
+
+  test('reads a turn on a fork, in whatever chunks, and leaves the branch alone', async () => {
+    const whole = await answer(engine, wide);
+    const turn = [5, 9, 2, 7, 11];
+    const laws: unknown[] = [];
+    for (const iterationTokens of [64, 3]) {
+      const narrow = fakeEngine({ endBias: -100, iterationTokens, prefixBytes: 0 }).engine;
+      await within(narrow, wide, async (session) => {
+        await advance(session, [session.root], 1);
+        const twin = session.fork(session.root, 2)[1]!;
+        session.append(twin, turn);
+        laws.push(await read(session, twin));
+        await advance(session, [session.root], 20);
+        expect(answerOf(session.root)).toEqual(whole);
+      });
+      narrow.audit();
+    }
+    expect(laws[1]).toEqual(laws[0]);
+    const prompt = [...wide.lanes[0]!.prompt, whole.tokens[0]!, ...turn];
+    const asked = opening({ prompt });
+    await within(engine, asked, async (session) =>
+      expect(await read(session, session.root)).toEqual(laws[0]),
+    );
+  });
+
+  test('opens a finished branch again', async () => {
+    const ending = fakeEngine({ endBias: 100 }).engine;
+    await within(ending, wide, async (session) => {
+      await advance(session, [session.root], 5);
+      expect(session.root.finish).toBe('stop');
+      const twin = session.fork(session.root, 2)[1]!;
+      session.append(twin, [3, 4]);
+      expect([twin.finish, session.root.finish]).toEqual([null, 'stop']);
+      expect(await session.peek(twin, 2)).toHaveLength(2);
     });
   });
 });

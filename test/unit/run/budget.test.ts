@@ -16,7 +16,11 @@ afterEach(() => {
 
 const judged = sumOf(use('r'));
 const searching = (type: string, fields: object, ask: PlanAsk = {}) => {
-  const params = strategies[type]!.parse(fields, { maxTokens: ask.maxTokens ?? 20, stream: true });
+  const params = strategies[type]!.parse(fields, {
+    maxTokens: ask.maxTokens ?? 20,
+    stream: true,
+    judged: true,
+  });
   return planOf({ strategy: type, params, reward: judged, ...ask });
 };
 const valued = (

@@ -189,7 +189,7 @@ describe('speculative rejection', () => {
 
   test('with alpha 0 is no pruning: no reward is asked before the end', () => {
     const raw = { n: 4, prune: { type: 'speculative_rejection', alpha: 0, at: [8] } };
-    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false });
+    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false, judged: true });
     expect(params.at).toEqual([]);
     expect(bestOfN.needs(params)).toBe('complete');
   });
