@@ -34,11 +34,12 @@ function cachedTokens({ promptTokens, n }: Answer, reports: Reports): number {
   }, 0);
 }
 
-export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
+export function alignmentOf({ strategy, seed, remarks }: Answer, reports: Reports) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
     strategy,
     seed,
+    ...remarks,
     candidates: inOrder.flatMap(([choice, report]) =>
       report.candidates.map(({ prunedAt, ...candidate }) => ({
         choice,

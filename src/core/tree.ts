@@ -104,6 +104,6 @@ export interface Tree {
   park(branches: readonly Branch[]): void;
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
   uniform(step: number): number;
-  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all. Batched with other requests. */
+  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all that were judged so far. Batched with other requests. */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
 }

@@ -15,7 +15,7 @@ import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import { planQuantile } from './rewards.ts';
+import { planPartial, planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import type { CommonWire } from './schema.ts';
@@ -64,8 +64,9 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
   const judged = alignment.rewards !== null;
-  const context = { maxTokens: room, stream, judged, rewardQuantile };
-  const { params, peak } = strategyOf(chosen, alignment, context);
+  const partial = () => (alignment.rewards ? planPartial(alignment.rewards) : []);
+  const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
+  const { params, peak, top } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
   return {
@@ -82,7 +83,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
       budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
-      record: { top: asked.logprobs ?? 0, guides: alignment.explain },
+      record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
       salt: ambient.salt,
     },
     budgetMs: alignment.budget.ms,
@@ -108,6 +109,7 @@ function answerOf(
     includeAlignment: wire.stream_options?.include_alignment ?? false,
     explain: alignment.explain,
     logprobs,
+    remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
     n: plan.n,
@@ -176,7 +178,7 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
   refuseMismatch(chosen.type, method.needs(params), alignment);
-  return { params, peak };
+  return { params, peak, top: method.top?.(params) ?? 0 };
 }
 
 function refuseMismatch(

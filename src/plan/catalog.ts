@@ -1,5 +1,6 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
+import type { PartialFigure } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
 
 export interface ModelCard {
@@ -13,6 +14,8 @@ export interface ModelCard {
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
   readonly stats?: RewardStats;
+  /** Rewards only, where the manifest has them: how far scores of unfinished answers can be trusted. */
+  readonly partial?: readonly PartialFigure[];
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
 }

@@ -28,6 +28,8 @@ export interface JudgeOptions {
 export class Judge {
   readonly #options: JudgeOptions;
   readonly #judged = new Map<number, Judged>();
+  /** Some candidate had a score: one that has none is disqualified, and the search goes on. */
+  #able = false;
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
@@ -39,7 +41,8 @@ export class Judge {
   async score(branches: readonly Branch[]): Promise<readonly Score[]> {
     if (branches.length === 0) return [];
     const scores = await this.#judge(branches);
-    if (!scores.some(({ value }) => Number.isFinite(value)))
+    this.#able ||= scores.some(({ value }) => Number.isFinite(value));
+    if (!this.#able)
       throw new ServeError(
         'reward_failed',
         `the reward has no score for any of ${scores.length} candidates`,

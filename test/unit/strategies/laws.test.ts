@@ -8,10 +8,14 @@ const obey = (strategy: string, fields: object): void =>
 obeysStrategyLaws('sample', { chunk: 1 });
 obeysStrategyLaws('sample', { chunk: 1000 });
 
-const best = { n: 6, by: 'reward', lambda: 0, alpha: 0, at: [], chunk: 3 };
-obeysStrategyLaws('best_of_n', best);
-obeysStrategyLaws('best_of_n', { ...best, lambda: 0.5, by: 'likelihood', chunk: 16 });
-obeysStrategyLaws('best_of_n', { ...best, alpha: 0.5, at: [2, 4, 8] });
+const reject = { type: 'speculative_rejection', at: [2, 4, 8] };
+const doubt = { type: 'confidence', warm_up: 2, min_tokens: 2, every: 3, window: 4, quantile: 0.5 };
+obey('best_of_n', { n: 6 });
+obey('best_of_n', { n: 6, select: 'soft', lambda: 0.5, by: 'likelihood' });
+obey('best_of_n', { n: 6, prune: reject });
+obey('best_of_n', { n: 6, prune: { type: 'value', threshold: 0.5, min_tokens: 3, every: 4 } });
+obey('best_of_n', { n: 6, prune: doubt });
+obey('best_of_n', { n: 6, adaptive: { cost: 0.1, min: 2, round: 2, temperatures: [0.5, 1] } });
 obey('beam', { width: 1, reward_weight: 0 });
 obey('beam', { width: 4, groups: 2, early_stopping: true, length_penalty: 1 });
 obey('beam', {
