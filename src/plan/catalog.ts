@@ -2,6 +2,7 @@
 
 import type { PartialFigure } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
+import type { RuleLimits } from '../rules/compile.ts';
 
 export interface ModelCard {
   readonly name: string;
@@ -55,6 +56,7 @@ export interface Limits {
   readonly topLogprobs: number;
   readonly messages: number;
   readonly weight: number;
+  readonly rules: RuleLimits;
 }
 
 export interface Catalog {
