@@ -40,6 +40,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
+      budgetMs: limits.budget_ms,
       logitBias: limits.logit_bias,
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,
@@ -81,6 +82,7 @@ function cardOf(
     context: contextOf(manifest),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...statsOf(manifest, path),
+    ...partialOf(manifest, path),
     created: manifest.created,
     get codec() {
       return codecOf(manifest);
@@ -108,6 +110,25 @@ function statsOf({ role, facts }: Manifest, path: string): { stats?: RewardStats
       .map(([at, score]) => [Number(at), score] as const)
       .toSorted(([a], [b]) => a - b);
     return { stats: { mean: stats.mean, std: stats.std, quantiles } };
+  } catch (error) {
+    throw new ConfigError(`${path}: ${reason(error)}`);
+  }
+}
+
+const partialFacts = tolerant({
+  partial: table(
+    z.string().regex(/^[1-9]\d{0,6}$/, 'keyed by a number of tokens'),
+    tolerant({ correlation: number(-1, 1), samples: integer(0, 2 ** 31) }),
+    'an object of {correlation, samples} by number of tokens',
+  ).optional(),
+});
+
+/** @throws ConfigError that names the figure at fault */
+function partialOf({ role, facts }: Manifest, path: string): Pick<ModelCard, 'partial'> {
+  if (role !== 'reward') return {};
+  try {
+    const figures = Object.entries(check(partialFacts, facts, 'facts').partial ?? {});
+    return { partial: figures.map(([tokens, figure]) => ({ tokens: Number(tokens), ...figure })) };
   } catch (error) {
     throw new ConfigError(`${path}: ${reason(error)}`);
   }

@@ -55,6 +55,10 @@ function serve(engine: DecodeEngine, rewards: ReadonlyMap<string, Reward>, outbo
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
+      after: (ms, call) => {
+        const timer = setTimeout(call, ms);
+        return () => clearTimeout(timer);
+      },
       onBug: (error) => console.error(error),
     });
     void running.finally(() => requests.delete(plan.id)); // run does not reject

@@ -77,6 +77,7 @@ const engine = strict({
 const limits = strict({
   branches: integer(1, 65_536).default(64),
   tokens: integer(1, 2 ** 31).default(65_536),
+  budget_ms: integer(1, 2 ** 31 - 1).default(600_000),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
   documents: integer(1, 65_536).default(128),

@@ -74,6 +74,8 @@ export class Meter {
     metrics.count('tokens_saved_total', report.savedTokens);
     metrics.count('reward_tokens_total', report.rewardTokens);
     metrics.count('pruned_tokens_total', report.prunedTokens);
+    if (report.exhausted !== null)
+      metrics.count('budget_exhausted_total', 1, { budget: report.exhausted });
     this.#judged(report);
     for (const { status } of report.candidates)
       metrics.count('candidates_total', 1, { outcome: status });

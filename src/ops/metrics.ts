@@ -30,6 +30,10 @@ const REQUESTS = {
   tokens_saved_total: { help: 'How many tokens did pruning leave undrawn?', labels: [] },
   guided_requests_total: { help: 'How many requests used this many guides?', labels: ['guides'] },
   candidates_total: { help: 'What became of the candidates of searches?', labels: ['outcome'] },
+  budget_exhausted_total: {
+    help: 'How many answers were the best so far when this budget was spent?',
+    labels: ['budget'],
+  },
   ws_slow_closed_total: {
     help: 'How many WebSocket and SSE readers were closed for not reading?',
     labels: [],

@@ -11,12 +11,12 @@ import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
-import { capTokens, countBranches, fitContext } from './cost.ts';
+import { budgetOf, capTokens, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import { planQuantile } from './rewards.ts';
+import { planPartial, planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule, refuseTools } from './rule.ts';
@@ -69,8 +69,10 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
-  const context = { maxTokens: room, stream, rewardQuantile };
-  const { params, peak } = strategyOf(chosen, alignment, context);
+  const judged = alignment.rewards !== null;
+  const partial = () => (alignment.rewards ? planPartial(alignment.rewards) : []);
+  const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
+  const { params, peak, top } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
   return {
@@ -85,11 +87,13 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
       rule: planRule([asked.format, ...alignment.rules], rules),
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
-      record: { top: asked.logprobs ?? 0, guides: alignment.explain },
+      record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
       salt: ambient.salt,
     },
+    budgetMs: alignment.budget.ms,
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
@@ -112,6 +116,7 @@ function answerOf(
     includeAlignment: wire.stream_options?.include_alignment ?? false,
     explain: alignment.explain,
     logprobs,
+    remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
     n: plan.n,
@@ -170,7 +175,7 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
   refuseMismatch(chosen.type, method.needs(params), alignment);
-  return { params, peak };
+  return { params, peak, top: method.top?.(params) ?? 0 };
 }
 
 function refuseMismatch(

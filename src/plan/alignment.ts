@@ -36,14 +36,12 @@ export interface Alignment {
   /** Null: left to what else the request says. */
   readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
+  /** What the search may spend; null: no bound of the request's own. */
+  readonly budget: { readonly tokens: number | null; readonly ms: number | null };
 }
-
-/** Known to DESIGN.md's wire, built by later versions. */
-const LATER_PARTS = ['budget'] as const;
 
 export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | null): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
-  for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
   const lanes = new Lanes(policyCard(catalog));
   const guides = wire.guides ?? [];
   const rules = guides.map((guide, i) =>
@@ -65,6 +63,7 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
     asksForRewards: rewards !== null && has(raw, 'rewards'),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
+    budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
 }
 
@@ -81,16 +80,6 @@ function strategyOf({ type, ...fields }: { type: string; [field: string]: unknow
   const given = Object.entries(fields).filter(([, value]) => value !== null);
   return { type: knownStrategy(type), fields: Object.fromEntries(given) };
 }
-
-const asks = (part: unknown): boolean =>
-  part !== undefined && !(Array.isArray(part) && part.length === 0);
-
-const unavailable = (part: string): ServeError =>
-  new ServeError(
-    'strategy_unavailable',
-    `alignment.${part} belongs to strategies that this version does not have; it has ${names()}`,
-    `alignment.${part}`,
-  );
 
 const names = (): string => Object.keys(strategies).join(', ');
 

@@ -1,5 +1,6 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
+import type { PartialFigure } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
 import type { RuleLimits } from '../rules/compile.ts';
 
@@ -14,6 +15,8 @@ export interface ModelCard {
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
   readonly stats?: RewardStats;
+  /** Rewards only, where the manifest has them: how far scores of unfinished answers can be trusted. */
+  readonly partial?: readonly PartialFigure[];
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
 }
@@ -39,8 +42,10 @@ export interface Preset {
 export interface Limits {
   /** n x prompts x branches. */
   readonly branches: number;
-  /** n x prompts x branches x max_tokens. */
+  /** n x prompts x branches x max_tokens; and what a search that grows as it goes may draw. */
   readonly tokens: number;
+  /** Most milliseconds that a budget may ask for. */
+  readonly budgetMs: number;
   readonly guides: number;
   readonly rewards: number;
   /** Texts that one request may have judged. */

@@ -28,6 +28,7 @@ export const limits: Limits = {
   documents: 128,
   stops: 4,
   stopLength: 64,
+  budgetMs: 600_000,
   logitBias: 300,
   topLogprobs: 20,
   rules: RULE_LIMITS,

@@ -146,7 +146,11 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ strategy: { type: 'nope' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
-  [{ budget: { tokens: 5 } }, 'strategy_unavailable', 'alignment.budget'],
+  [{ budget: 5 }, 'invalid_value', 'alignment.budget'],
+  [{ budget: { tokens: 0 } }, 'invalid_value', 'alignment.budget.tokens'],
+  [{ budget: { tokens: 1e9 } }, 'invalid_value', 'alignment.budget.tokens'],
+  [{ budget: { ms: 1e9 } }, 'invalid_value', 'alignment.budget.ms'],
+  [{ budget: { seconds: 5 } }, 'unknown_parameter', 'alignment.budget.seconds'],
 ];
 
 test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, param) => {
@@ -163,6 +167,37 @@ test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, par
 test('an alignment of empty parts is none', () => {
   const empty = { guides: [], rewards: [], strategy: { type: 'sample' }, explain: null };
   expect(complete(empty).plan).toEqual(complete(undefined).plan);
+});
+
+describe('a budget', () => {
+  const budget = (alignment: object, fields: object = {}) => {
+    const { opening, budgetMs } = complete(alignment, fields).plan;
+    return [opening.budget, budgetMs];
+  };
+
+  test('is the server’s where the request has none, and what all choices share', () => {
+    const { tokens } = catalog.limits;
+    expect(budget({})).toEqual([tokens, null]);
+    expect(budget({}, { n: 3 })).toEqual([Math.floor(tokens / 3), null]);
+    expect(budget({ budget: { tokens: 100, ms: 50 } }, { n: 3 })).toEqual([33, 50]);
+    expect(budget({ budget: { ms: 50, tokens: null } })).toEqual([tokens, 50]);
+  });
+
+  test('leaves every choice a token', () => {
+    const asked = { budget: { tokens: 3 } };
+    expect(budget(asked, { n: 3 })).toEqual([1, null]);
+    expect(() => complete(asked, { n: 4 })).toThrow(/alignment.budget.tokens is 3.*4 answers/);
+  });
+
+  test('is within what a preset may cost', () => {
+    const preset = { name: 'cheap', policy: 'tales', alignment: {}, maxCost: 50 };
+    const cheap = planner({ ...catalog, presets: new Map([['cheap', preset]]) });
+    const body = { prompt: 'ab', model: 'cheap', max_tokens: 5 };
+    const of = (alignment: object) => cheap.completion({ ...body, alignment }, ambient).plan;
+    expect(of({}).opening.budget).toBe(50);
+    expect(of({ budget: { tokens: 60 } }).opening.budget).toBe(50);
+    expect(of({ budget: { tokens: 40 } }).opening.budget).toBe(40);
+  });
 });
 
 describe('strategies', () => {
