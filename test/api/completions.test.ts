@@ -32,6 +32,7 @@ test('a whole answer has OpenAI’s shape, with usage and alignment', async () =
       strategy: 'sample',
       seed: 3,
       candidates: [],
+      budget_exhausted: null,
       kl: { value: 0, estimator: expect.stringContaining('log pi - log p') as string },
       tokens_saved: 0,
     },
