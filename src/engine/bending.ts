@@ -32,14 +32,17 @@ export class Bending {
         'reward_failed',
         `the value guides have no value for any of ${next.length} tokens`,
       );
-    if (job.peek > 0) return job.done(law.slice(0, job.peek));
     const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     law.forEach(({ token, logprob }) => (this.#row[token] = logprob));
     const mixed = rowOf(law, this.#row, sampling.temperature);
+    const shown = this.#sampler.top(0, mixed, sampling, changes, job.peek);
     const token = this.#sampler.draw(0, mixed, sampling, changes, u);
     for (const { token: one } of law) this.#row[one] = -Infinity;
-    const drawn = law.find((one) => one.token === token)!;
+    const known = new Map(law.map((one) => [one.token, one]));
+    if (job.peek > 0)
+      return job.done(shown.map(({ token: one, bias }) => ({ ...known.get(one)!, bias })));
+    const drawn = known.get(token)!;
     take(job, drawn.draw, drawn.logZ);
   }
 }

@@ -10,7 +10,7 @@ import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { groupsOf, type Group } from './groups.ts';
 import { isBoundary, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
-import { adjustments, Sampler } from './sampler.ts';
+import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;
@@ -194,7 +194,7 @@ export class Iteration {
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     this.#keepHeads(job, i, lanes);
     job.left = 0;
-    job.done(topOf(mixed, i, job.peek).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
   }
 
   /** Leaves the next token to a law that others bend, its likeliest tokens known. */
@@ -204,7 +204,7 @@ export class Iteration {
     this.#options.ask(
       job,
       bend,
-      next.map((one) => this.#peeked(job, mixed, i, lanes, one)),
+      next.map((one) => this.#peeked(job, mixed, i, lanes, { ...one, bias: 0 })),
     );
   }
 
@@ -214,6 +214,14 @@ export class Iteration {
       const width = job.law.widths[k]!;
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
+  }
+
+  /** What a peek shows: what could be drawn, as far as it was asked for. */
+  #nextOf({ branch, tree, sampling, peek }: Job, mixed: Mixed, i: number): Biased[] {
+    const changes = adjustments(sampling, branch.tokens, tree.opening.lanes[0]!.prompt);
+    if (changes === null && !truncates(sampling))
+      return topOf(mixed, i, peek).map((next) => ({ ...next, bias: 0 }));
+    return this.#sampler.top(i, mixed, sampling, changes, peek);
   }
 
   #take(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
@@ -241,7 +249,7 @@ export class Iteration {
     };
   }
 
-  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: NextToken): Peeked {
+  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: Biased): Peeked {
     return {
       ...next,
       draw: this.#drawOf(job, mixed, i, lanes, next.token),

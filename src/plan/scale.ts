@@ -2,6 +2,7 @@
 
 import { wrong } from '../core/fields.ts';
 import type { Scale, Transform } from '../core/reward.ts';
+import type { PartialFigure } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
 import type { AlignmentWire, MemberWire } from './schema.ts';
@@ -39,6 +40,13 @@ export function planQuantile({ plan, specs }: Rewards): (share: number) => numbe
     const value = (Math.min(score, use.cap ?? Infinity) - mean) / std;
     return plan.ensemble === null ? use.weight * value : value;
   };
+}
+
+/** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
+export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
+  const { uses, length, constraints } = plan;
+  const alone = uses.length === 1 && length === null && constraints.length === 0;
+  return alone && uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
 }
 
 /** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */

@@ -1,33 +1,29 @@
 /** Value guides: what rewards make of an answer with each of its likeliest next tokens bends the law it is drawn from. */
 
 import type { Added, Bend } from '../core/guide.ts';
-import type { Reward, RewardPlan } from '../core/reward.ts';
+import type { Reward } from '../core/reward.ts';
 import type { Branch } from '../core/tree.ts';
 import type { PlanPrompt, ValueUse } from '../plan/plan.ts';
 import { candidateOf, judged } from './judge.ts';
+import type { Running } from './run.ts';
 
-export interface ValuesOptions {
-  readonly rewardOf: (plan: RewardPlan) => Reward;
-  readonly prompt: PlanPrompt;
-  readonly signal: AbortSignal;
-  /** Of what a reward failed with: clients see only that it did. */
-  readonly onBug: (error: unknown) => void;
-}
+type Judging = Pick<Running, 'rewardOf' | 'signal' | 'onBug'>;
 
 interface Use extends ValueUse {
   readonly judge: Reward;
 }
 
 export class Values {
-  readonly #options: ValuesOptions;
+  readonly #judging: Judging;
+  readonly #prompt: PlanPrompt;
   /** Null where there is no value guide. */
   readonly bend: Bend | null;
   /** Tokens that the value guides' models have read. */
   tokens = 0;
 
-  constructor(uses: readonly ValueUse[], options: ValuesOptions) {
-    this.#options = options;
-    const all = uses.map((use) => ({ ...use, judge: options.rewardOf(use.reward) }));
+  constructor(uses: readonly ValueUse[], judging: Judging, prompt: PlanPrompt) {
+    [this.#judging, this.#prompt] = [judging, prompt];
+    const all = uses.map((use) => ({ ...use, judge: judging.rewardOf(use.reward) }));
     this.bend = all.length === 0 ? null : this.#bendOf(all);
   }
 
@@ -51,9 +47,8 @@ export class Values {
   }
 
   async #ask({ judge }: Use, continuations: readonly Branch[]): Promise<readonly number[]> {
-    const { prompt } = this.#options;
-    const batch = continuations.map((branch) => candidateOf(branch, prompt));
-    const scores = await judged(judge, batch, this.#options);
+    const batch = continuations.map((branch) => candidateOf(branch, this.#prompt));
+    const scores = await judged(judge, batch, this.#judging);
     for (const { tokens } of scores) this.tokens += tokens ?? 0;
     return scores.map(({ value }) => (Number.isFinite(value) ? value : NaN));
   }

@@ -12,9 +12,7 @@ export const readsField = oneOf(['prefix', 'complete']).nullish();
 /** The policy, a guide, or a reward that is a language model itself. */
 export function languageModel(name: string, at: string, catalog: Catalog): ModelCard {
   const card = catalog.models.get(name);
-  const able = (one: ModelCard): boolean =>
-    one.head === undefined &&
-    (one.name === catalog.policy || ['guide', 'reward'].includes(one.role));
+  const able = (one: ModelCard): boolean => one.head === undefined && one.role !== 'value';
   if (card && able(card)) return card;
   const models = [...catalog.models.values()].filter(able).map((one) => one.name);
   const what = card

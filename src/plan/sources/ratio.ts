@@ -44,6 +44,6 @@ export const ratio = sourceKind(
   },
 );
 
-/** Policy and guides share a vocabulary, and so do models with the same tokenizer files. */
+/** Policies and guides may share a vocabulary, and models with the same tokenizer files do. */
 const alike = (a: ModelCard, b: ModelCard): boolean =>
-  (a.role !== 'reward' && b.role !== 'reward') || a.codec === b.codec;
+  (a.vocabulary !== null && a.vocabulary === b.vocabulary) || a.codec === b.codec;

@@ -16,6 +16,7 @@ const peeked = (token: number, logprob: number): Peeked => ({
   token,
   logprob,
   logZ: 0,
+  bias: 0,
   ends: false,
   draw: { token, logprob, base: logprob, kl: 0, entropy: 1, guides: [], top: [] },
 });

@@ -57,7 +57,11 @@ test.each([
   ['beam', { width: 2 }],
   ['particles', { n: 2, lambda: 0 }],
 ])('%s may be guided by values', async (strategy, fields) => {
-  const params = strategies[strategy]!.parse(fields, { maxTokens: 12, stream: false });
+  const params = strategies[strategy]!.parse(fields, {
+    maxTokens: 12,
+    stream: false,
+    judged: false,
+  });
   const { text: said, bugs } = await text([guide({ weight: 50 })], 'e', { strategy, params });
   expect(bugs).toEqual([]);
   expect(said).toBe('e'.repeat(12));
