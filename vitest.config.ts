@@ -6,7 +6,9 @@ export default defineConfig({
   oxc: { target: 'es2022' },
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
+    // Generous: a machine that others use as well is slow, not wrong.
+    testTimeout: 90_000,
+    expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
   },
 });

@@ -11,7 +11,7 @@ import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import { CUT_OFF, relay } from './relay.ts';
 import type { Ending } from './relay.ts';
-import { cutShort, errorBody, requestId, sendFailure } from './reply.ts';
+import { callerOf, cutShort, errorBody, requestId, sendFailure } from './reply.ts';
 import { SseSink } from './sse.ts';
 import type { Surface } from './surface.ts';
 import { Collector } from './whole.ts';
@@ -28,16 +28,20 @@ interface Exchange {
 
 export const generate =
   (surface: Surface, context: Context) =>
-  (req: Request, res: Response): Promise<void> =>
-    conduct(context, surface, requestId(res), async (task) => {
+  (req: Request, res: Response): Promise<void> => {
+    const caller = callerOf(res);
+    const received = { surface, request: requestId(res), caller };
+    return conduct(context, received, async (task) => {
       res.on('close', () => {
         if (!res.writableFinished) task.abort();
       });
       const body = await jsonBody(req, context.settings.body_bytes);
       const admitted = task.admit(body, { socket: false });
       const exchange = { res, surface, context, admitted, meter: task.meter, signal: task.signal };
+      res.setHeaders(new Map(Object.entries(caller.headers)));
       return admitted.answer.stream ? streamed(exchange) : whole(exchange);
     });
+  };
 
 async function streamed(exchange: Exchange): Promise<Ending> {
   const { res, surface, context, admitted, meter, signal } = exchange;
@@ -75,6 +79,7 @@ async function whole(exchange: Exchange): Promise<Ending> {
       sendFailure(res, event.failure);
       return event;
     } else if (event.kind === 'end') {
+      meter.ended(event.spent);
       if (event.cancelled) {
         const ending = toldTo(res, { kind: 'cancelled' });
         if (ending.kind === 'failed') sendFailure(res, ending.failure);

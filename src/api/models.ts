@@ -1,20 +1,26 @@
-/** GET /v1/models and /v1/models/{id}. The list holds what answers: the policy and its presets, with what may guide or judge them. */
+/** GET /v1/models and /v1/models/{id}. The list holds what answers this caller: the policy and its presets, with what may guide or judge them. */
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
 import { policyCard } from '../plan/catalog.ts';
 import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
+import { isAllowed, refuseForbidden } from '../plan/grant.ts';
+import type { Grant } from '../plan/grant.ts';
 
-export function listModels(catalog: Catalog): object {
-  const presets = [...catalog.presets.values()].map((preset) => presetOf(preset, catalog));
-  return { object: 'list', data: [modelOf(policyCard(catalog), catalog), ...presets] };
+export function listModels(catalog: Catalog, grant: Grant): object {
+  const policy = policyCard(catalog);
+  const presets = [...catalog.presets.values()].filter(({ name }) => isAllowed(grant, name));
+  const data = presets.map((preset) => presetOf(preset, catalog));
+  if (isAllowed(grant, policy.name)) data.unshift(modelOf(policy, catalog));
+  return { object: 'list', data };
 }
 
 /**
  * Guides and rewards too, which are not listed since they do not answer.
- * @throws ServeError if there is none of that name
+ * @throws ServeError if there is none of that name, or the caller may not use it
  */
-export function oneModel(catalog: Catalog, name: string): object {
+export function oneModel(catalog: Catalog, name: string, grant: Grant): object {
+  refuseForbidden(grant, [{ name, at: 'model' }]);
   const preset = catalog.presets.get(name);
   if (preset) return presetOf(preset, catalog);
   const card = catalog.models.get(name);

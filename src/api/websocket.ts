@@ -1,53 +1,85 @@
 /** Chat and completions over a WebSocket: many requests share one socket, each with the client's own id. */
 
+import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
-import { ServeError } from '../core/errors.ts';
+import { STATUS, ServeError } from '../core/errors.ts';
+import type { Failure } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
+import type { Caller } from './allowance.ts';
 import { parseJson } from './body.ts';
+import type { Origins } from './browsers.ts';
 import { ChunkWriter } from './chunks.ts';
 import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import type { Task } from './conduct.ts';
 import { relay } from './relay.ts';
 import type { Ending } from './relay.ts';
-import { errorBody, knownFailure } from './reply.ts';
 import { FrameSink, isBehind } from './frames.ts';
+import { chosenProtocol } from './keys.ts';
+import type { Keys } from './keys.ts';
+import { draining, errorBody, knownFailure } from './reply.ts';
 import type { Surface } from './surface.ts';
 
 const MAX_ID = 128;
+
+/** Who is let in. */
+export interface Gate {
+  readonly keys: Keys;
+  readonly origins: Origins;
+  /** Paths that need no key. */
+  readonly open: ReadonlySet<string>;
+}
 
 /** Takes upgrades of the surfaces' paths; other paths are refused. */
 export class Sockets {
   readonly #context: Context;
   readonly #surfaces: readonly Surface[];
+  readonly #gate: Gate;
   readonly #server: WebSocketServer;
   readonly #open = new Set<Connection>();
 
-  constructor(context: Context, surfaces: readonly Surface[]) {
+  constructor(context: Context, surfaces: readonly Surface[], gate: Gate) {
     this.#context = context;
     this.#surfaces = surfaces;
+    this.#gate = gate;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: context.settings.body_bytes,
+      handleProtocols: chosenProtocol,
     });
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const path = (req.url ?? '').split('?', 1)[0];
-    if (!this.#surfaces.some(({ endpoint }) => endpoint === path))
-      return refuse(socket, '404 Not Found');
-    if (this.#context.work.draining || this.#open.size >= this.#context.settings.sockets)
-      return refuse(socket, '503 Service Unavailable');
-    this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws));
+    try {
+      const caller = this.#admit(req);
+      this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, caller));
+    } catch (error) {
+      refuse(socket, knownFailure(error));
+    }
   }
 
-  #accept(ws: WebSocket): void {
-    const connection = new Connection(ws, this.#context, this.#surfaces);
+  /** @throws ServeError unless this upgrade may be made */
+  #admit(req: IncomingMessage): Caller {
+    const { work, settings } = this.#context;
+    if (!this.#gate.origins.admits(req))
+      throw new ServeError('forbidden_origin', `origin ${show(req.headers.origin)} is not allowed`);
+    const caller = this.#gate.keys.callerOf(req);
+    const path = (req.url ?? '').split('?', 1)[0];
+    if (!this.#surfaces.some(({ endpoint }) => endpoint === path))
+      throw new ServeError('not_found', `no WebSocket is served at ${show(path)}`);
+    if (work.draining) throw draining();
+    if (this.#open.size >= settings.sockets)
+      throw new ServeError('overloaded', `${settings.sockets} WebSockets are open, which is all`);
+    return caller;
+  }
+
+  #accept(ws: WebSocket, caller: Caller): void {
+    const connection = new Connection(ws, caller, this.#context, this.#surfaces);
     this.#open.add(connection);
     this.#context.metrics.sockets.add(ws);
     ws.on('close', () => {
@@ -62,21 +94,29 @@ export class Sockets {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
+/** An upgrade that is not made is an HTTP response. */
+function refuse(socket: Duplex, failure: Failure): void {
+  const status = STATUS[failure.code];
+  const body = JSON.stringify(errorBody(failure, ''));
   socket.on('error', () => undefined);
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }
 
 /** One socket and the requests on it. */
 class Connection {
   readonly #ws: WebSocket;
+  readonly #caller: Caller;
   readonly #context: Context;
   readonly #surfaces: readonly Surface[];
   readonly #tasks = new Map<string, Task>();
   #alive = true;
 
-  constructor(ws: WebSocket, context: Context, surfaces: readonly Surface[]) {
+  constructor(ws: WebSocket, caller: Caller, context: Context, surfaces: readonly Surface[]) {
     this.#ws = ws;
+    this.#caller = caller;
     this.#context = context;
     this.#surfaces = surfaces;
     const ping = setInterval(() => this.#ping(), context.settings.socket_ping_ms);
@@ -137,7 +177,8 @@ class Connection {
   async #serve(surface: Surface, id: string, body: Record<string, unknown>): Promise<void> {
     try {
       this.#refuseId(id);
-      await conduct(this.#context, surface, id, (task) => this.#run(surface, id, body, task));
+      const received = { surface, request: id, caller: this.#caller };
+      await conduct(this.#context, received, (task) => this.#run(surface, id, body, task));
     } catch (error) {
       this.#fail(id, error);
     }

@@ -10,8 +10,9 @@ import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
-import { capTokens, countBranches, fitContext } from './cost.ts';
+import { capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
+import { isAllowed, refuseForbidden } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -43,11 +44,42 @@ export interface Asked {
 export function admit(received: Received, asked: Asked): Admitted {
   refuseUnserved(received.wire);
   const alignment = parseAlignment(received.wire.alignment, received.catalog, received.preset);
-  const plan = planOf(received, asked, alignment);
-  return { plan, answer: answerOf(received, asked, alignment, plan) };
+  refuseOverGrant(received, alignment);
+  const { plan, cost } = planOf(received, asked, alignment);
+  return { plan, answer: answerOf(received, asked, alignment, plan), cost };
 }
 
-function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
+/**
+ * What a request names itself must be allowed; what a preset brings along is. Whoever may use only the preset takes
+ * it as it is: a weight of zero would be the bare policy.
+ */
+function refuseOverGrant(
+  { model, preset, wire, catalog, ambient: { grant } }: Received,
+  alignment: Alignment,
+): void {
+  refuseForbidden(grant, [{ name: model, at: 'model' }]);
+  if (preset !== null && !isAllowed(grant, preset.policy) && changes(wire.alignment))
+    throw new ServeError(
+      'forbidden_model',
+      `this API key may use ${preset.name} only as it is; leave out alignment, all but explain`,
+      'alignment',
+    );
+  refuseForbidden(
+    grant,
+    alignment.named.filter(({ name }) => name !== catalog.policy),
+  );
+}
+
+const changes = (alignment: unknown): boolean =>
+  typeof alignment === 'object' &&
+  alignment !== null &&
+  Object.keys(alignment).some((part) => part !== 'explain');
+
+function planOf(
+  received: Received,
+  asked: Asked,
+  alignment: Alignment,
+): Pick<Admitted, 'plan' | 'cost'> {
   const { catalog, wire, preset, ambient } = received;
   const { limits, maxLength } = catalog;
   const n = wire.n ?? 1;
@@ -66,8 +98,9 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const context = { maxTokens: room, stream, rewardQuantile };
   const { params, peak } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
-  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
-  return {
+  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ambient.grant.maxCost);
+  const maxTokens = capTokens(room, branches, asked.maxTokens, most);
+  const plan: Plan = {
     id: ambient.id,
     strategy: chosen.type,
     params,
@@ -77,16 +110,17 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     opening: {
       guidance: alignment.guidance,
       sampling,
-      maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      maxTokens,
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
       record: { top: asked.logprobs ?? 0, guides: alignment.explain },
-      salt: ambient.salt,
+      salt: ambient.grant.salt,
     },
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
   };
+  return { plan, cost: costOf(plan, branches) };
 }
 
 function answerOf(

@@ -6,6 +6,7 @@ import type { Guidance, GuideUse } from '../core/guide.ts';
 import { strategies } from '../strategies/index.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { Named } from './grant.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
@@ -29,6 +30,8 @@ export interface Alignment {
   readonly rewards: Rewards | null;
   /** The request names rewards itself, rather than its preset. */
   readonly asksForRewards: boolean;
+  /** Guides and rewards that the request names itself, rather than its preset. */
+  readonly named: readonly Named[];
   /** Null: left to what else the request says. */
   readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
@@ -53,7 +56,16 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
     guidance,
     guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
     rewards,
-    asksForRewards: rewards !== null && has(raw, 'rewards'),
+    asksForRewards: rewards !== null && gives(raw, 'rewards'),
+    named: [
+      ...(gives(raw, 'guides') ? lanes.specs.slice(1) : []).map(({ card: { name } }) => ({
+        name,
+        at: 'alignment.guides',
+      })),
+      ...(gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.specs ?? []) : []).map(
+        ({ card: { name }, at }) => ({ name, at }),
+      ),
+    ],
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
   };
@@ -142,6 +154,10 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
 
 const has = (raw: unknown, key: string): boolean =>
   typeof raw === 'object' && raw !== null && Object.hasOwn(raw, key);
+
+/** Null means left out. */
+const gives = (raw: unknown, key: string): boolean =>
+  has(raw, key) && (raw as Record<string, unknown>)[key] !== null;
 
 const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
   mask && mask !== 'all' ? mask.entropy_above : null;

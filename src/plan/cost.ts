@@ -4,6 +4,7 @@ import { ServeError } from '../core/errors.ts';
 import type { Lane } from '../core/guide.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
+import type { Plan } from './plan.ts';
 
 /** The token limit of a request, as asked for or left to the server. */
 export interface TokenLimit {
@@ -83,4 +84,11 @@ export function capTokens(
     `${branches} branches x ${limit.at} ${tokens} is ${branches * tokens} tokens; at most ${most} are allowed here, so ${each} each`,
     limit.at,
   );
+}
+
+/** Most tokens that policy and guides may draw or read: each prompt once, and every branch to its end, on every lane. */
+export function costOf({ prompts, opening }: Plan, branches: number): number {
+  const lanes = prompts.flatMap((prompt) => prompt.lanes);
+  const read = lanes.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  return read + branches * opening.maxTokens * (lanes.length / prompts.length);
 }

@@ -1,7 +1,7 @@
 /** One request, start to end: plan to trees to strategy to events. Leaving a scope frees every branch. */
 
 import { setMaxListeners } from 'node:events';
-import type { Engine, Session } from '../core/engine.ts';
+import type { Engine, Session, Spent } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
 import type { Reward, RewardPlan } from '../core/reward.ts';
@@ -23,6 +23,10 @@ export interface Running {
   readonly onBug: (error: unknown) => void;
 }
 
+interface Accounted extends Running {
+  readonly account: (spent: Spent) => void;
+}
+
 /** Runs all choices of a plan together; the last event is `end` or `failed`. Never rejects. */
 export async function run(plan: Plan, running: Running): Promise<void> {
   const choices = plan.prompts.flatMap((prompt) =>
@@ -35,9 +39,12 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   const abort = (): void => failed.abort(running.signal.reason);
   if (running.signal.aborted) abort();
   running.signal.addEventListener('abort', abort);
+  let spent = 0;
+  const account = ({ generatedTokens, guideTokens }: Spent): void =>
+    void (spent += generatedTokens + guideTokens);
   const trees = choices.map(async ({ prompt, choice }, index) => {
     try {
-      await runTree(plan, { prompt, choice }, index, { ...running, signal });
+      await runTree(plan, { prompt, choice }, index, { ...running, signal, account });
     } catch (error) {
       failed.abort(error);
       throw error;
@@ -45,9 +52,9 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   });
   const results = await Promise.allSettled(trees);
   running.signal.removeEventListener('abort', abort);
-  if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true });
+  if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true, spent });
   if (results.every(({ status }) => status === 'fulfilled'))
-    return running.emit({ kind: 'end', cancelled: false });
+    return running.emit({ kind: 'end', cancelled: false, spent });
   const error: unknown = failed.signal.reason;
   const failure = toFailure(error);
   if (failure.code === 'internal_error') running.onBug(error);
@@ -58,12 +65,13 @@ async function runTree(
   plan: Plan,
   { prompt, choice }: { readonly prompt: PlanPrompt; readonly choice: number },
   index: number,
-  { engine, gate, signal, emit, rewardOf, onBug }: Running,
+  { engine, gate, signal, emit, rewardOf, onBug, account }: Accounted,
 ): Promise<void> {
   const strategy = strategies[plan.strategy]!;
   const peak = strategy.peak(plan.params);
   const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
   await using session = await engine.open(opening, signal);
+  using _spent = { [Symbol.dispose]: () => account(session.spent) }; // however it ends
   const commit = new Commit(index, opening.stops, plan.draws);
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
   const judge = new Judge({ reward, prompt, signal, onBug });
