@@ -37,6 +37,29 @@ export interface ScoreModel {
   score(rows: readonly (readonly Token[])[]): Float32Array;
 }
 
+/** A decoder asked about texts that are written already (teacher forcing). It keeps nothing. */
+export interface TextModel {
+  readonly name: string;
+  /** Longest sequence it can read. */
+  readonly context: number;
+  /**
+   * One run over texts of 1 to `context` tokens each. Returns log p of each text's picks, in nats, over its own
+   * vocabulary; what it says of a text does not depend on the others.
+   */
+  logProbs(texts: readonly AskedText[]): readonly Float32Array[];
+}
+
+export interface AskedText {
+  readonly tokens: readonly Token[];
+  readonly picks: readonly Pick[];
+}
+
+/** A token that may follow position `after` of a text. */
+export interface Pick {
+  readonly after: number;
+  readonly token: Token;
+}
+
 /** A block of positions copied out of a row. */
 export interface KvBlock {
   readonly length: number;

@@ -17,9 +17,9 @@ import {
 } from './weights.ts';
 
 /**
- * cached: ours; lengths given directly, `last_index` says where each row's logits are read.
+ * cached: ours; lengths given directly, `read_index` says which positions are read out: a step and a prefill ask for
+ * one of each row, a text that is judged for many. A score model's heads are read in the same way, as `score`.
  * genai: onnxruntime-genai's and Optimum's inputs; lengths from `attention_mask`, logits at every position.
- * A score model has one layout of its own and no cache: `input_ids`, `last_index` to `score`.
  */
 export type Layout = 'cached' | 'genai';
 
@@ -38,10 +38,8 @@ interface Ports {
   readonly seqlens: Value;
   /** int32 scalar: the longest row, this run's tokens included. */
   readonly total: Value;
-  /** int64 [batch_size], or null: every position is read out. */
-  readonly last: Value | null;
-  /** The graph reads and returns KV. */
-  readonly cached: boolean;
+  /** int64 [reads], places in [batch_size * sequence_length]; null: every position is read out. */
+  readonly read: Value | null;
 }
 
 /**
@@ -66,17 +64,18 @@ export function buildLlama(
   };
   const g = graph('llama');
   const build: Build = { g, config, weights, take };
-  const ports =
-    config.kind === 'score'
-      ? scoreInputs(g)
-      : layout === 'genai'
-        ? genaiInputs(g)
-        : cachedInputs(g);
+  const ports = layout === 'genai' ? genaiInputs(g) : cachedInputs(g);
   const table = storeTable(build, 'model.embed_tokens.weight', config.vocab, config.hidden);
   const states = decoder(build, ports, lookUp(build.g, table, ports.ids));
-  const read = ports.last === null ? states : readLast(g, states, ports.last);
+  const read = ports.read === null ? states : readAt(g, states, ports.read, config.hidden);
   if (config.kind === 'score') scoreHead(build, read);
-  else languageHead(build, read, table, ports.last === null ? ['sequence_length'] : []);
+  else
+    languageHead(
+      build,
+      read,
+      table,
+      ports.read === null ? ['batch_size', 'sequence_length'] : ['reads'],
+    );
   const stray = source.names.find((name) => !taken.has(name) && !isRedundant(name, config));
   if (stray !== undefined) throw new Error(`tensor ${stray} has no place in a Llama`);
   return g.bytes();
@@ -91,8 +90,7 @@ function cachedInputs(g: GraphBuilder): Ports {
     ids: g.input('input_ids', 'int64', ['batch_size', 'sequence_length']),
     seqlens: g.input('seqlens_k', 'int32', ['batch_size']),
     total: g.input('total_sequence_length', 'int32', []),
-    last: g.input('last_index', 'int64', ['batch_size']),
-    cached: true,
+    read: g.input('read_index', 'int64', ['reads']),
   };
 }
 
@@ -104,16 +102,8 @@ function genaiInputs(g: GraphBuilder): Ports {
     ids,
     seqlens: g.node('Cast', [g.node('Sub', [lengths, g.ints(1)])], { to: 6 }),
     total: sizeOf(g, mask, 1),
-    last: null,
-    cached: true,
+    read: null,
   };
-}
-
-function scoreInputs(g: GraphBuilder): Ports {
-  const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
-  const last = g.input('last_index', 'int64', ['batch_size']);
-  const seqlens = g.node('Cast', [last], { to: 6 });
-  return { ids, seqlens, total: sizeOf(g, ids, 1), last, cached: false };
 }
 
 /** One dim of a tensor, as an int32 scalar. */
@@ -122,9 +112,10 @@ function sizeOf(g: GraphBuilder, value: Value, axis: number): Value {
   return g.node('Cast', [size], { to: 6 });
 }
 
-/** [batch, sequence, hidden] at `last` [batch] to [batch, hidden]. */
-function readLast(g: GraphBuilder, hidden: Value, last: Value): Value {
-  return g.node('GatherND', [hidden, g.node('Unsqueeze', [last, g.ints(1)])], { batch_dims: 1 });
+/** [batch, sequence, hidden] at the places `read` [reads]: [reads, hidden]. */
+function readAt(g: GraphBuilder, states: Value, read: Value, hidden: number): Value {
+  const flat = g.node('Reshape', [states, g.ints(-1, hidden)]);
+  return g.node('Gather', [flat, read], { axis: 0 });
 }
 
 /** Embeddings to normalised states, both [batch, sequence, hidden]. */
@@ -207,18 +198,15 @@ function attention(
     present: `present.${i}.${part}`,
   }));
   const dims = (length: string) => ['batch_size', kvHeads, length, headDim];
-  const past = kv.map((port) =>
-    ports.cached ? g.input(port.past, 'float32', dims('past_sequence_length')) : '',
-  );
+  const past = kv.map((port) => g.input(port.past, 'float32', dims('past_sequence_length')));
   const [out] = g.nodes(
     'com.microsoft.GroupQueryAttention',
     [qkv, '', '', ...past, ports.seqlens, ports.total, ...caches],
     [`${name}.out`, ...kv.map((port) => port.present)],
     { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 1, rotary_interleaved: 0 },
   );
-  if (ports.cached)
-    for (const { present } of kv)
-      g.output(present, present, 'float32', dims('total_sequence_length'));
+  for (const { present } of kv)
+    g.output(present, present, 'float32', dims('total_sequence_length'));
   return linear(build, out ?? '', heads * headDim, { [`${name}.o_proj.weight`]: hidden });
 }
 
@@ -238,14 +226,14 @@ function feedForward(build: Build, name: string, x: Value): Value {
   );
 }
 
-/** `logits` float32 [batch_size, ...middle, vocab] */
-function languageHead(build: Build, x: Value, embedding: Table, middle: readonly string[]): void {
+/** `logits` float32 [...places, vocab] */
+function languageHead(build: Build, x: Value, embedding: Table, places: readonly string[]): void {
   const { vocab, hidden, tied } = build.config;
   const table = tied ? embedding : storeTable(build, 'lm_head.weight', vocab, hidden);
-  build.g.output('logits', project(build.g, table, x), 'float32', ['batch_size', ...middle, vocab]);
+  build.g.output('logits', project(build.g, table, x), 'float32', [...places, vocab]);
 }
 
-/** `score` float32 [batch_size]. A sum of products, not a MatMul: its order of additions does not depend on the batch. */
+/** `score` float32 [reads]. A sum of products, not a MatMul: its order of additions does not depend on the batch. */
 function scoreHead({ g, config, take }: Build, x: Value): void {
   const weight = g.initializer(
     'score.weight',
@@ -253,5 +241,5 @@ function scoreHead({ g, config, take }: Build, x: Value): void {
     take('score.weight', 1, config.hidden),
   );
   const score = g.node('ReduceSum', [g.node('Mul', [x, weight]), g.ints(-1)], { keepdims: 0 });
-  g.output('score', score, 'float32', ['batch_size']);
+  g.output('score', score, 'float32', ['reads']);
 }

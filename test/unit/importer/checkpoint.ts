@@ -91,10 +91,7 @@ export class Decoder {
         [rows.length],
       ),
       total_sequence_length: int32([Math.max(...this.#lengths)], []),
-      last_index: int64(
-        rows.map((row) => row.length - 1),
-        [rows.length],
-      ),
+      read_index: lastOf(rows),
     });
     for (const [name, value] of Object.entries(out))
       if (name.startsWith('present'))
@@ -104,17 +101,33 @@ export class Decoder {
   }
 }
 
+/** Where each row ends, in rows padded to the longest, or to `least`. */
+function lastOf(rows: readonly (readonly number[])[], least = 1): ort.Tensor {
+  const width = Math.max(least, ...rows.map((row) => row.length));
+  return int64(
+    rows.map((row, r) => r * width + row.length - 1),
+    [rows.length],
+  );
+}
+
 /** Scores of a batch, padded to the longest row, or to `least`. */
 export async function scores(
   model: ort.InferenceSession,
+  { config }: Checkpoint,
   rows: readonly (readonly number[])[],
   least = 1,
 ): Promise<number[]> {
-  const last_index = int64(
-    rows.map((row) => row.length - 1),
-    [rows.length],
-  );
-  const out = await model.run({ input_ids: padded(rows, least), last_index });
+  const ids = padded(rows, least);
+  const out = await model.run({
+    ...emptyCache(config, rows.length),
+    input_ids: ids,
+    seqlens_k: int32(
+      rows.map((row) => row.length - 1),
+      [rows.length],
+    ),
+    total_sequence_length: int32([ids.dims[1]!], []),
+    read_index: lastOf(rows, least),
+  });
   return [...(out['score']!.data as Float32Array)];
 }
 

@@ -144,6 +144,11 @@ test('a damaged, a missing and a lying model folder are refused by path', () => 
   expect(() => loadDecoder(testOrt(), folder, 'bad')).toThrow(/model\.onnx/);
 });
 
+test('a graph of other inputs is refused when it is loaded, not when it is asked', () => {
+  const scalar = TALES.replace(/tales$/, 'rm-happy-a');
+  expect(() => loadDecoder(testOrt(), scalar, 'rm')).toThrow(/rm-happy-a is no decoder.*logits/);
+});
+
 test('rows and tails opened, used and closed again leave memory where it was', () => {
   const model = decoder(tinyFolder());
   const once = (): void => {
