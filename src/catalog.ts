@@ -133,7 +133,8 @@ function loaded(folder: string, loadCodec: LoadCodec): Codec {
   }
 }
 
-function contextOf({ folder }: Manifest): number {
+function contextOf({ folder, shape }: Manifest): number {
+  if (shape !== undefined) return shape.context;
   const path = join(folder, 'config.json');
   try {
     const raw: unknown = JSON.parse(readFileSync(path, 'utf8'));

@@ -8,7 +8,7 @@ import type { Caller, Lease } from './allowance.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { draining, knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
+import type { Surface, Worded } from './surface.ts';
 
 /** A request in flight. */
 export interface Task {
@@ -17,7 +17,7 @@ export interface Task {
   /** The client has left, or has cancelled. */
   abort(): void;
   /** @throws ServeError if the request is not valid */
-  admit(body: unknown, transport: { readonly socket: boolean }): Admitted;
+  admit(body: unknown, transport: { readonly socket: boolean }): Worded;
 }
 
 /** A request as it came. */
@@ -38,6 +38,7 @@ export async function conduct(
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
   let lease: Lease | null = null;
+  let over: () => void = () => undefined;
   try {
     const held = (lease = caller.begin());
     const ending = await work({
@@ -46,10 +47,12 @@ export async function conduct(
       abort: () => controller.abort(),
       admit(body, { socket }) {
         if (context.work.draining) throw draining();
-        const request = admitted(context, surface, caller.grant, body, socket);
-        held.charge(request.cost);
-        meter.admitted(measured(request));
-        return request;
+        const worded = admitted(context, surface, caller.grant, body, socket);
+        held.charge(worded.cost);
+        meter.admitted(measured(worded));
+        const { id, stream } = worded.answer;
+        if (stream) over = context.work.name(controller, id, caller.grant.salt);
+        return worded;
       },
     });
     code = ending.kind === 'failed' ? ending.failure.code : ending.kind;
@@ -63,6 +66,7 @@ export async function conduct(
     const who = caller.name === null ? {} : { key: caller.name };
     const { endpoint } = surface;
     context.log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
+    over();
     context.work.end(controller);
   }
 }
@@ -73,7 +77,7 @@ function admitted(
   grant: Grant,
   body: unknown,
   socket: boolean,
-): Admitted {
+): Worded {
   const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
   return surface.admit(planner, body, { id, seed, grant, socket });
 }

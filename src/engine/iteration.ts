@@ -7,6 +7,7 @@ import type { LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import { groupsOf, type Group } from './groups.ts';
 import { isBoundary, isPaused, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler } from './sampler.ts';
@@ -25,12 +26,6 @@ export interface IterationOptions {
 export interface IterationStats {
   rows: number;
   readonly forwards: Record<string, number>;
-}
-
-/** Rows that one run of a tail serves. */
-interface Group {
-  readonly jobs: Job[];
-  readonly tempered: boolean;
 }
 
 /** A row to be mixed again, and where it lies in its group. */
@@ -97,9 +92,9 @@ export class Iteration {
     }
   }
 
-  #draw({ jobs, tempered }: Group): void {
+  #draw({ jobs, tempered, top }: Group): void {
     const { lanes, widths } = jobs[0]!.law;
-    const tail = this.#options.tails(widths, tempered);
+    const tail = this.#options.tails({ widths, tempered, top });
     const sources = lanes.map((_, k) => this.#sources(jobs, k, widths[k]!));
     jobs.forEach((job, i) => {
       this.#weights.set(job.law.weights, i * lanes.length);
@@ -251,23 +246,6 @@ const NO_TOKENS: readonly never[] = [];
 
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
-
-/** One tail run each: same lanes and tempering; freshly read rows apart, so that stepped rows stay in place. */
-function groupsOf(jobs: readonly Job[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const job of jobs) {
-    const { temperature } = job.sampling;
-    const tempered = temperature !== 0 && temperature !== 1;
-    const fresh = job.branch.slots[0]!.head !== null;
-    const key = job.law.shape + (tempered ? ' tempered' : '') + (fresh ? ' fresh' : '');
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { jobs: [job], tempered });
-    else group.jobs.push(job);
-  }
-  for (const { jobs: rows } of groups.values())
-    rows.sort((a, b) => a.branch.slots[0]!.row - b.branch.slots[0]!.row);
-  return [...groups.values()];
-}
 
 /** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
 function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {

@@ -20,7 +20,8 @@ import type { Source } from './prompt.ts';
 import { planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
-import { formatRule, planRule, refuseTools } from './rule.ts';
+import { planRule, refuseTools } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
 import type { CommonWire } from './schema.ts';
 
 /** A request whose model is known. */
@@ -42,6 +43,8 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
+  /** What answers are to spell, where the endpoint's field for it says so. */
+  readonly format: PlacedRule | null;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
@@ -90,7 +93,7 @@ function planOf(
     n,
     opening: {
       guidance: alignment.guidance,
-      rule: planRule([formatRule(wire.response_format), ...alignment.rules], rules),
+      rule: planRule([asked.format, ...alignment.rules], rules),
       sampling,
       maxTokens,
       stops,

@@ -7,7 +7,10 @@ import { admit } from './admit.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
-import { chatSchema, completionSchema } from './schema.ts';
+import { admitResponse } from './responses.ts';
+import type { AdmittedResponse, Recall } from './responses.ts';
+import { formatRule } from './rule.ts';
+import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
 
@@ -15,11 +18,13 @@ import type { Admitted, Ambient } from './request.ts';
 export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
+  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const response = responsesSchema(catalog.limits);
   const { codec } = policyCard(catalog);
   const rules = new RuleCompiler(catalog.policy, codec.vocabulary, catalog.limits.rules);
   return {
@@ -36,6 +41,7 @@ export function planner(catalog: Catalog): Planner {
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
           bestOf: null,
+          format: formatRule(wire.response_format),
         },
       );
     },
@@ -52,8 +58,14 @@ export function planner(catalog: Catalog): Planner {
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
+          format: formatRule(wire.response_format),
         },
       );
+    },
+    response(body, ambient, recall) {
+      const wire = check(response, unwrapped(body), '');
+      const { model, preset } = chosenModel(wire.model, catalog);
+      return admitResponse({ catalog, model, preset, rules, ambient }, wire, recall);
     },
   };
 }

@@ -1,5 +1,6 @@
-/** What of a model's config.json decides the tensors that are given to it. */
+/** What of a model's folder decides the tensors that are given to it. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson } from './json.ts';
 
@@ -22,8 +23,19 @@ interface DecoderConfig {
   readonly max_position_embeddings: number;
 }
 
-/** @throws Error that names the file, if it is no JSON */
+/**
+ * What the importer wrote into the manifest; else, for other tools' exports, what a Llama-like config.json says.
+ * @throws Error that names the file, if it is no JSON
+ */
 export function shapeOf(folder: string): Shape {
+  const manifest = join(folder, 'manifest.json');
+  const shape = existsSync(manifest)
+    ? readJson<{ readonly shape?: Shape }>(manifest).shape
+    : undefined;
+  return shape ?? configShape(folder);
+}
+
+function configShape(folder: string): Shape {
   const config = readJson<DecoderConfig>(join(folder, 'config.json'));
   return {
     layers: config.num_hidden_layers,

@@ -9,7 +9,7 @@ const rows = [tokens(11, 1), tokens(2, 2), tokens(30, 3), tokens(30, 4), tokens(
 
 test('scores are those of the definition, read at the last real token', async () => {
   const model = await session(checkpoint, { weights: 'float32', layout: 'cached' });
-  const reference = new Reference(checkpoint.config, checkpoint.source);
+  const reference = new Reference(checkpoint.source);
   const found = await scores(model, checkpoint, rows);
   rows.forEach((row, i) => expect(found[i]).toBeCloseTo(reference.score(row), 4));
 });

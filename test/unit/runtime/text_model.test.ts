@@ -24,7 +24,7 @@ test('log-probs are those of the definition, over the tokenizer’s tokens only'
   const vocab = 300; // shorter than the logits are wide
   const model = closing(closing(loadDecoder(testOrt(), to, 'tiny')).texts(vocab));
   const text = tokens(20).map((token) => token % vocab);
-  const reference = new Reference(checkpoint.config, checkpoint.source).logits(text);
+  const reference = new Reference(checkpoint.source).logits(text);
   const [found] = model.logProbs([continuation(text, 5)]);
   found!.forEach((logProb, i) => {
     const logits = reference[4 + i]!.slice(0, vocab);
