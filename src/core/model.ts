@@ -118,5 +118,14 @@ export interface Tail {
   mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed;
 }
 
-/** Tails by the widths of their lanes' logits (the policy's first) and whether rows are tempered. */
-export type Tails = (widths: readonly number[], tempered: boolean) => Tail;
+/** What a tail is made for. */
+export interface TailShape {
+  /** Of its lanes' logits, the policy's first. */
+  readonly widths: readonly number[];
+  /** Rows have temperatures other than 0 and 1. */
+  readonly tempered: boolean;
+  /** How many of the likeliest tokens it lists; fewer where the vocabulary has fewer. */
+  readonly top: number;
+}
+
+export type Tails = (shape: TailShape) => Tail;
