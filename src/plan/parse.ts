@@ -7,9 +7,11 @@ import { admit } from './admit.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
+import { formatRule, refuseTools } from './rule.ts';
 import { chatSchema, completionSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
+import { parseTools, toolsRule, withTools } from './tools.ts';
 
 /** Parses requests against one catalog. */
 export interface Planner {
@@ -28,14 +30,19 @@ export function planner(catalog: Catalog): Planner {
       const { model, preset } = chosenModel(wire.model, catalog);
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
+      const format = formatRule(wire.response_format);
+      const tools = parseTools(wire, catalog.limits);
+      const source = chatSource(wire.messages);
       return admit(
         { catalog, wire, model, preset, rules, ambient },
         {
-          sources: [chatSource(wire.messages)],
+          sources: [tools ? { ...source, messages: withTools(source.messages, tools) } : source],
           maxTokens: { asked, at, fallback: Infinity },
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
           bestOf: null,
+          rule: tools ? toolsRule(tools, format) : format,
+          calls: tools !== null,
         },
       );
     },
@@ -52,6 +59,8 @@ export function planner(catalog: Catalog): Planner {
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
+          rule: formatRule(wire.response_format),
+          calls: false,
         },
       );
     },
@@ -94,6 +103,7 @@ function chatLogprobs(asked: boolean, top: number | null): number | null {
 
 function refuseUnserved(wire: CompletionWire): void {
   const n = wire.n ?? 1;
+  refuseTools(wire.tools);
   if (wire.suffix)
     throw wrong('suffix', wire.suffix, 'left out: these models only continue a prompt');
   if (wire.echo && typeof wire.logprobs === 'number')

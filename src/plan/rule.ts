@@ -86,8 +86,8 @@ export function planRule(
   return compiler.compile(first.ask, first.at);
 }
 
-/** Tools are served by chat. */
+/** Text without a conversation calls nothing. */
 export function refuseTools(tools: unknown): void {
   if (Array.isArray(tools) ? tools.length > 0 : tools)
-    throw wrong('tools', tools, 'left out: this version calls no tools');
+    throw wrong('tools', tools, 'left out: only chats call tools');
 }
