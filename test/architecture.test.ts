@@ -31,7 +31,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile)\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/response_store)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');

@@ -15,11 +15,14 @@ import { generate } from './generate.ts';
 import { listModels, oneModel } from './models.ts';
 import { health, metricsPage, ready } from './probes.ts';
 import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { ResponseStore } from './response_store.ts';
+import { responses } from './responses.ts';
 import { score } from './score.ts';
+import { storedRoutes } from './stored.ts';
+import type { Surface } from './surface.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
 
-const SURFACES = [chat, completions];
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Longer than the clients' and proxies' own, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
@@ -32,6 +35,10 @@ export interface ApiServer {
 
 export function createApi(context: Context): ApiServer {
   const { settings } = context;
+  const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
+  const store = new ResponseStore({ entries, bytes });
+  const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
+  const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -40,10 +47,10 @@ export function createApi(context: Context): ApiServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    application(context),
+    application(context, surfaces, store),
   );
   http.maxConnections = settings.connections;
-  const sockets = new Sockets(context, SURFACES);
+  const sockets = new Sockets(context, surfaces);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -61,7 +68,11 @@ export function createApi(context: Context): ApiServer {
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 
-function application(context: Context): Express {
+function application(
+  context: Context,
+  surfaces: readonly Surface[],
+  store: ResponseStore,
+): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use((req: Request, res: Response, next: NextFunction) => {
@@ -74,7 +85,19 @@ function application(context: Context): Express {
   const post = (path: string, handler: Handler): void => {
     app.route(path).post(handler).all(otherMethod('POST'));
   };
-  for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
+  const told =
+    (about: (req: Request) => object | Promise<object>): Handler =>
+    async (req, res) =>
+      void res.json(await about(req));
+  for (const surface of surfaces) post(surface.endpoint, generate(surface, context));
+  const stored = storedRoutes(context, store);
+  app
+    .route('/v1/responses/:id')
+    .get(told(stored.read))
+    .delete(told(stored.forget))
+    .all(otherMethod('GET, HEAD, DELETE'));
+  get('/v1/responses/:id/input_items', told(stored.input));
+  post('/v1/responses/:id/cancel', told(stored.cancel));
   post('/v1/score', score(context));
   post(
     '/tokenize',

@@ -7,14 +7,13 @@ import type { LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import { groupsOf, type Group } from './groups.ts';
 import { isBoundary, isPaused, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;
-/** Tokens that a tail lists. Finding 32 of 2048 takes a fifth of the time of 64, and 2 draws in 1000 fall past them (docs/log.md). */
-const [NARROW, WIDE] = [32, 64];
 
 export interface IterationOptions {
   readonly tails: Tails;
@@ -27,13 +26,6 @@ export interface IterationOptions {
 export interface IterationStats {
   rows: number;
   readonly forwards: Record<string, number>;
-}
-
-/** Rows that one run of a tail serves. */
-interface Group {
-  readonly jobs: Job[];
-  readonly tempered: boolean;
-  readonly top: number;
 }
 
 /** A row to be mixed again, and where it lies in its group. */
@@ -254,28 +246,6 @@ const NO_TOKENS: readonly never[] = [];
 
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
-
-/** One tail run each: same lanes, tempering and list; freshly read rows apart, so that stepped rows stay in place. */
-function groupsOf(jobs: readonly Job[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const job of jobs) {
-    const { temperature } = job.sampling;
-    const tempered = temperature !== 0 && temperature !== 1;
-    const fresh = job.branch.slots[0]!.head !== null;
-    const top = listed(job);
-    const key = `${job.law.shape} ${top}${tempered ? ' tempered' : ''}${fresh ? ' fresh' : ''}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { jobs: [job], tempered, top });
-    else group.jobs.push(job);
-  }
-  for (const { jobs: rows } of groups.values())
-    rows.sort((a, b) => a.branch.slots[0]!.row - b.branch.slots[0]!.row);
-  return [...groups.values()];
-}
-
-/** How many of the likeliest tokens a job looks at: its own affair, so that traffic cannot show. */
-const listed = ({ peek, sampling, tree }: Job): number =>
-  Math.max(peek, sampling.topK, tree.opening.record.top) > NARROW ? WIDE : NARROW;
 
 /** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
 function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {

@@ -43,6 +43,16 @@ const server = strict({
   socket_streams: integer(1, 1024).default(16),
   socket_buffer_bytes: size.default(256 * 1024),
   socket_ping_ms: integer(10, 3_600_000).default(30_000),
+  /** How long a WebSocket of /v1/responses may be used. */
+  socket_ms: integer(100, 86_400_000).default(3_600_000),
+  /** Answers of /v1/responses that are kept to be gone on from; the oldest make room. */
+  responses: strict({
+    entries: integer(1, 1_000_000).default(1000),
+    bytes: size.default(64 * 2 ** 20),
+    /** Those that are not to be stored may still be gone on from on their own socket. */
+    socket_entries: integer(1, 1024).default(16),
+    socket_bytes: size.default(2 ** 20),
+  }).prefault({}),
 });
 
 const engine = strict({

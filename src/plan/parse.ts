@@ -8,7 +8,9 @@ import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
 import { formatRule, refuseTools } from './rule.ts';
-import { chatSchema, completionSchema } from './schema.ts';
+import { admitResponse } from './responses.ts';
+import type { AdmittedResponse, Recall } from './responses.ts';
+import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
 import { parseTools, toolsRule, withTools } from './tools.ts';
@@ -17,11 +19,13 @@ import { parseTools, toolsRule, withTools } from './tools.ts';
 export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
+  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const response = responsesSchema(catalog.limits);
   const { codec } = policyCard(catalog);
   const rules = new RuleCompiler(catalog.policy, codec.vocabulary, catalog.limits.rules);
   return {
@@ -63,6 +67,11 @@ export function planner(catalog: Catalog): Planner {
           calls: false,
         },
       );
+    },
+    response(body, ambient, recall) {
+      const wire = check(response, unwrapped(body), '');
+      const { model, preset } = chosenModel(wire.model, catalog);
+      return admitResponse({ catalog, model, preset, rules, ambient }, wire, recall);
     },
   };
 }
