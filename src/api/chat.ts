@@ -28,6 +28,6 @@ export const chat = inChoices({
       ? calledMessage(text, answer, choice, finish)
       : { message: { role: 'assistant', content: text, refusal: null }, finish_reason: finish },
   speller:
-    ({ codec }) =>
-    (draws) => ({ content: chatLogprobs(draws, codec), refusal: null }),
+    ({ codec, logprobs }) =>
+    (draws) => ({ content: chatLogprobs(draws, codec, logprobs ?? 0), refusal: null }),
 });
