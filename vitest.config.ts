@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 120_000, // of a hung test: a busy machine is slow, and that is no failure,
+    expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
   },
 });

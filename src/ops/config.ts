@@ -102,11 +102,21 @@ const model = strict({
   role: oneOf(['policy', 'guide', 'reward', 'value']),
   head: oneOf(['scalar']).optional(),
   reads: oneOf(['prefix', 'complete']).optional(),
+  /** Policies: how much KV memory theirs is, against the others'; those of one vocabulary add up. */
+  kv_share: number(0.001, 1000).optional(),
 });
 
+const presetFields = {
+  policy: text(256, 1).nullish(),
+  max_cost: integer(1, 2 ** 31).nullish(),
+};
 const preset = z
-  .looseObject({ max_cost: integer(1, 2 ** 31).nullish() }, 'an object as `alignment` in a request')
-  .transform(({ max_cost: maxCost, ...alignment }) => ({ alignment, maxCost: maxCost ?? null }));
+  .looseObject(presetFields, 'an object as `alignment` in a request')
+  .transform(({ policy, max_cost: maxCost, ...alignment }) => ({
+    policy: policy ?? null,
+    alignment,
+    maxCost: maxCost ?? null,
+  }));
 
 const schema = strict({
   server: server.prefault({}),

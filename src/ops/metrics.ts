@@ -11,8 +11,8 @@ const NATS = [0.001, 0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16];
 /** Observed as requests pass; names lack the prefix. */
 const REQUESTS = {
   requests_total: {
-    help: 'How many requests ended, and how? code is ok, cancelled or an error code.',
-    labels: ['endpoint', 'strategy', 'code'],
+    help: 'How many requests ended, and how? model is their policy; code is ok, cancelled or an error code.',
+    labels: ['endpoint', 'model', 'strategy', 'code'],
   },
   requests_cancelled_total: {
     help: 'When do clients leave: waiting for the first token, or while tokens come?',

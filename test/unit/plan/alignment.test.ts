@@ -169,6 +169,49 @@ test('an alignment of empty parts is none', () => {
   expect(complete(empty).plan).toEqual(complete(undefined).plan);
 });
 
+describe('policies', () => {
+  const asking = (model: string, alignment: unknown = {}) => complete(alignment, { model }).plan;
+
+  test('are named by a request, by its preset, or by the config', () => {
+    const policy = (fields: object) => complete({}, fields).plan.prompts[0]?.lanes[0]?.model;
+    expect(policy({})).toBe('tales');
+    expect(policy({ model: 'sums' })).toBe('sums');
+    expect(policy({ model: 'sums:n' })).toBe('sums');
+    expect(asking('sums:n').strategy).toBe('best_of_n');
+  });
+
+  test('of one vocabulary may guide each other, alone or as a ratio', () => {
+    const ratio = { plus: 'sums-tuned', minus: 'sums', weight: 1 };
+    const { prompts, opening } = asking('sums', { guides: [ratio, { model: 'sums-tuned' }] });
+    expect(prompts[0]?.lanes.map(({ model }) => model)).toEqual(['sums', 'sums-tuned']);
+    expect(opening.guidance.uses).toMatchObject([
+      { plus: 1, minus: 0 },
+      { plus: 1, minus: null },
+    ]);
+    const turned = asking('sums-tuned', { guides: [ratio] });
+    expect(turned.opening.guidance.uses).toMatchObject([{ plus: 0, minus: 1 }]);
+  });
+
+  test.each([
+    ['sums', { model: 'arm-happy' }, 'model'],
+    ['sums:n', { model: 'tales' }, 'model'],
+    ['sums', { plus: 'arm-happy', minus: 'sums', weight: 1 }, 'plus'],
+    ['tales', { plus: 'arm-happy', minus: 'sums', weight: 1 }, 'minus'],
+  ])('of %s: a guide of another vocabulary, %o, is refused by name', (model, guide, field) => {
+    expect(() => asking(model, { guides: [guide] })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_value',
+        param: `alignment.guides[0].${field}`,
+        message: expect.stringContaining('whose vocabulary is not that of') as string,
+      }),
+    );
+  });
+
+  test('bound an answer by their own context', () => {
+    expect(() => complete({}, { model: 'sums', max_tokens: 127 })).toThrow('holds 128');
+  });
+});
+
 describe('a budget', () => {
   const budget = (alignment: object, fields: object = {}) => {
     const { opening, budgetMs } = complete(alignment, fields).plan;
