@@ -11,7 +11,7 @@ export interface Chain {
   readonly transition: Readonly<Record<string, readonly number[]>>;
 }
 
-export const VOCABULARY: string[] = ['a', 'b', 'c', '</s>'];
+export const VOCABULARY = ['a', 'b', 'c', '</s>'];
 const END = VOCABULARY.length - 1;
 
 export interface ChainAsk {
@@ -24,7 +24,7 @@ export interface ChainAsk {
   readonly bend?: (last: Token | undefined, token: Token) => number;
   readonly reward?: (branch: Branch) => number;
   /** What tokens spell in texts, where it is not their names. */
-  readonly vocabulary?: string[];
+  readonly vocabulary?: readonly string[];
 }
 
 class Link implements Branch {
@@ -47,8 +47,10 @@ class Link implements Branch {
   }
 }
 
-export const spelled = (tokens: readonly Token[], vocabulary = VOCABULARY): string =>
-  tokens.map((token) => vocabulary[token]).join('');
+export const spelled = (
+  tokens: readonly Token[],
+  vocabulary: readonly string[] = VOCABULARY,
+): string => tokens.map((token) => vocabulary[token]).join('');
 
 export const logRow = (chain: Chain, last: Token | undefined): number[] =>
   (last === undefined ? chain.initial : chain.transition[VOCABULARY[last]!]!).map(Math.log);
