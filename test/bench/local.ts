@@ -68,5 +68,5 @@ export function loadLocal(configFile: string | null) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, measure };
+  return { engine, planOf, measure };
 }
