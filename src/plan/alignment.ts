@@ -3,19 +3,21 @@
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
+import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { Named } from './grant.ts';
 import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
-import type { PlacedRule } from './rule.ts';
 import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 import { onceEach } from './sources/source.ts';
 import type { Reader } from './sources/source.ts';
 import { parseValueGuide } from './values.ts';
+import type { ValueGuide } from './values.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
 export interface LaneSpec {
@@ -40,6 +42,8 @@ export interface Alignment {
   readonly rewards: Rewards | null;
   /** The request names rewards itself, rather than its preset. */
   readonly asksForRewards: boolean;
+  /** Guides and rewards that the request names itself, rather than its preset. */
+  readonly named: readonly Named[];
   /** Null: left to what else the request says. */
   readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
@@ -84,11 +88,29 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
     values: values.map(({ use }) => use),
     readers: onceEach([...(rewards?.readers ?? []), ...values.flatMap(({ readers }) => readers)]),
     rewards,
-    asksForRewards: rewards !== null && has(raw, 'rewards'),
+    asksForRewards: rewards !== null && gives(raw, 'rewards'),
+    named: namedIn(raw, lanes, rewards, values),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
+}
+
+/** The policy itself may always stand in a ratio, and judge. */
+function namedIn(
+  raw: unknown,
+  { specs: lanes, policy }: Lanes,
+  rewards: Rewards | null,
+  values: readonly ValueGuide[],
+): Named[] {
+  const guides = [...lanes, ...values.flatMap(({ readers }) => readers)].map(({ card }) => ({
+    card,
+    at: 'alignment.guides',
+  }));
+  const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.readers ?? []) : [];
+  return [...(gives(raw, 'guides') ? guides : []), ...judges]
+    .filter(({ card }) => card !== policy)
+    .map(({ card, at }) => ({ name: card.name, at }));
 }
 
 /** A preset stands in for the parts that the request leaves out. */
@@ -160,6 +182,10 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
 
 const has = (raw: unknown, key: string): boolean =>
   typeof raw === 'object' && raw !== null && Object.hasOwn(raw, key);
+
+/** Null means left out. */
+const gives = (raw: unknown, key: string): boolean =>
+  has(raw, key) && (raw as Record<string, unknown>)[key] !== null;
 
 /** A guide shares the vocabulary of the request's policy: a guide model or a policy, that policy included. */
 function guideCard(name: string, at: string, catalog: Catalog, policy: ModelCard): ModelCard {

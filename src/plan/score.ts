@@ -14,6 +14,7 @@ import {
 } from '../core/fields.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
+import type { Named } from './grant.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -27,6 +28,8 @@ export interface Scoring {
   readonly judging: Omit<Judging, 'id'>;
   /** As the client named it; the members' names where it named several. */
   readonly model: string;
+  /** Models that judge. */
+  readonly named: readonly Named[];
   /** Tokens that the models will read. */
   readonly tokens: number;
 }
@@ -64,6 +67,10 @@ export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
     model: wire.model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
+    named: rewards.readers.map(({ card, at }) => ({
+      name: card.name,
+      at: wire.alignment ? at : 'model',
+    })),
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }

@@ -2,13 +2,14 @@
 
 import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { parseScore } from '../../../src/plan/score.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 
 const planOf = (reward: object, fields: object = {}) => {
   const alignment = { strategy: { type: 'best_of_n', n: 4 }, rewards: [reward] };

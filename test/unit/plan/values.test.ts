@@ -2,12 +2,13 @@
 
 import { expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 const admitted = (guides: readonly object[], more: object = {}) =>
   parser.completion({ prompt: 'ab', max_tokens: 5, alignment: { guides, ...more } }, ambient);
 const refusal = (guides: readonly object[], more?: object): ServeError => {
