@@ -12,8 +12,9 @@ import { chat } from './chat.ts';
 import { completions } from './completions.ts';
 import type { Context } from './context.ts';
 import { generate } from './generate.ts';
+import { refuseMalformed } from './malformed.ts';
 import { listModels, oneModel } from './models.ts';
-import { health, metricsPage, ready } from './probes.ts';
+import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
 import { responses } from './responses.ts';
@@ -51,6 +52,7 @@ export function createApi(context: Context): ApiServer {
   );
   http.maxConnections = settings.connections;
   const sockets = new Sockets(context, surfaces);
+  http.on('clientError', refuseMalformed);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -110,6 +112,8 @@ function application(
   get('/v1/models', (_req, res) => void res.json(listModels(context.catalog)));
   get('/v1/models/*name', (req, res) => void res.json(oneModel(context.catalog, wildcard(req))));
   get('/health', health);
+  get('/ping', ping);
+  get('/load', load(context));
   get('/ready', ready(context));
   get('/version', (_req, res) => void res.json({ version: context.version }));
   get('/metrics', metricsPage(context));
