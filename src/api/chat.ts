@@ -16,6 +16,6 @@ export const chat = inChoices({
   closing: '"delta":{}',
   message: (text) => ({ message: { role: 'assistant', content: text, refusal: null } }),
   speller:
-    ({ codec }) =>
-    (draws) => ({ content: chatLogprobs(draws, codec), refusal: null }),
+    ({ codec, logprobs }) =>
+    (draws) => ({ content: chatLogprobs(draws, codec, logprobs ?? 0), refusal: null }),
 });

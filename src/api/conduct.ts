@@ -68,6 +68,7 @@ function admitted(
   });
   const { plan, answer } = request;
   meter.admitted({
+    model: plan.prompts[0]!.lanes[0]!.model,
     strategy: answer.strategy,
     guides: plan.opening.guidance.uses.length,
     promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),

@@ -77,6 +77,7 @@ const engine = strict({
 const limits = strict({
   branches: integer(1, 65_536).default(64),
   tokens: integer(1, 2 ** 31).default(65_536),
+  budget_ms: integer(1, 2 ** 31 - 1).default(600_000),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
   documents: integer(1, 65_536).default(128),
@@ -101,11 +102,21 @@ const model = strict({
   role: oneOf(['policy', 'guide', 'reward', 'value']),
   head: oneOf(['scalar']).optional(),
   reads: oneOf(['prefix', 'complete']).optional(),
+  /** Policies: how much KV memory theirs is, against the others'; those of one vocabulary add up. */
+  kv_share: number(0.001, 1000).optional(),
 });
 
+const presetFields = {
+  policy: text(256, 1).nullish(),
+  max_cost: integer(1, 2 ** 31).nullish(),
+};
 const preset = z
-  .looseObject({ max_cost: integer(1, 2 ** 31).nullish() }, 'an object as `alignment` in a request')
-  .transform(({ max_cost: maxCost, ...alignment }) => ({ alignment, maxCost: maxCost ?? null }));
+  .looseObject(presetFields, 'an object as `alignment` in a request')
+  .transform(({ policy, max_cost: maxCost, ...alignment }) => ({
+    policy: policy ?? null,
+    alignment,
+    maxCost: maxCost ?? null,
+  }));
 
 const schema = strict({
   server: server.prefault({}),

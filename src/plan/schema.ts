@@ -184,7 +184,10 @@ export const alignmentSchema = (limits: Limits) =>
     strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
     explain: flag.nullish(),
     ...rewardParts(limits),
-    budget: anything,
+    budget: strict({
+      tokens: integer(1, limits.tokens).nullish(),
+      ms: integer(1, limits.budgetMs).nullish(),
+    }).nullish(),
   });
 
 const ownPrompt = strict({
