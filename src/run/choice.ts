@@ -8,6 +8,7 @@ import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { bestSoFar } from './best_so_far.ts';
+import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
 import type { Running } from './run.ts';
@@ -30,6 +31,7 @@ interface Parts {
   readonly session: Session;
   readonly judge: Judge;
   readonly commit: Commit;
+  readonly chronicle: Chronicle;
 }
 
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
@@ -38,20 +40,25 @@ export async function runChoice(plan: Plan, choice: Choice, running: Running): P
   const { prompt, tree, index } = choice;
   const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
-  const judge = new Judge({ reward, prompt, signal, onBug });
+  const chronicle = new Chronicle(index, plan.drafts ? emit : null);
+  const onScored = chronicle.scored.bind(chronicle);
+  const judge = new Judge({ reward, prompt, signal, onScored, onBug });
   try {
     await using session = await engine.open(opening, signal);
     const commit = new Commit(index, opening.stops, plan.draws);
-    const outcome = await searched(plan, index, running, { session, judge, commit });
+    const outcome = await searched(plan, index, running, { session, judge, commit, chronicle });
+    const best = outcome.ranked[0]!;
     const certain = commit.frontier(outcome.ranked.slice(0, 1));
     if (certain !== null) emit(certain);
-    const reason = outcome.ranked[0]!.finish ?? 'length';
-    const report = reportOf(plan, outcome, session.spent, judge);
+    chronicle.selected(best, judge.scoreOf(best));
+    const reason = best.finish ?? 'length';
+    const report = reportOf(plan, outcome, session.spent, { judge, chronicle });
     emit({ kind: 'finish', choice: index, reason, report });
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
     const queued = { ...NOTHING, queueMs: plan.budgetMs ?? 0 };
-    const report = reportOf(plan, { ranked: [], exhausted: error.budget }, queued, judge);
+    const nothing = { ranked: [], exhausted: error.budget };
+    const report = reportOf(plan, nothing, queued, { judge, chronicle });
     emit({ kind: 'finish', choice: index, reason: 'length', report });
   }
 }
@@ -66,9 +73,12 @@ async function searched(
   plan: Plan,
   index: number,
   { gate, signal, emit }: Running,
-  { session, judge, commit }: Parts,
+  { session, judge, commit, chronicle }: Parts,
 ): Promise<Outcome> {
-  const tree = Object.assign(session, { score: judge.score.bind(judge) });
+  const tree = Object.assign(session, {
+    score: judge.score.bind(judge),
+    note: chronicle.note.bind(chronicle),
+  });
   const search = strategies[plan.strategy]!.search(tree, plan.params);
   try {
     for (;;) {
@@ -76,6 +86,7 @@ async function searched(
       if (behind !== null) await behind;
       const { done, value } = await search.next();
       if (done) return { ranked: value, exhausted: null };
+      chronicle.kept(value);
       session.keep(value);
       const certain = commit.frontier(value);
       if (certain !== null) emit(certain);
@@ -100,20 +111,21 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  judge: Judge,
+  { judge, chronicle }: Pick<Parts, 'judge' | 'chronicle'>,
 ): ChoiceReport {
   const best = ranked[0];
-  const candidates = judge.report(ranked);
+  const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
+  const candidates = judge.report(ranked, pruning ? chronicle.gone : []);
   const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
-  const prunes = exhausted === null && strategies[plan.strategy]!.prunes?.(plan.params);
   return {
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
     rewardTokens: judge.tokens,
-    savedTokens: prunes ? saved(ranked, candidates) : 0,
+    savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,
+    search: chronicle.report,
     candidates,
   };
 }
