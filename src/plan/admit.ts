@@ -5,21 +5,21 @@ import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
 import { ServeError } from '../core/errors.ts';
-import type { RuleCompiler } from '../rules/compile.ts';
+import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
-import { budgetOf, capTokens, countBranches, fitContext } from './cost.ts';
+import { budgetOf, capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
+import { refuseOverGrant } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { planPartial, planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
-import { planRule, refuseTools } from './rule.ts';
-import type { PlacedRule } from './rule.ts';
+import { planRule } from './rule.ts';
 import type { CommonWire } from './schema.ts';
 
 /** A request whose model is known. */
@@ -42,18 +42,28 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
-  /** What answers are to spell, where the endpoint's field for it says so. */
-  readonly format: PlacedRule | null;
+  /** What the endpoint's own fields ask answers to spell. */
+  readonly rule: PlacedRule | null;
+  /** Answers may hold calls of tools. */
+  readonly calls: boolean;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
-  refuseTools(received.wire.tools);
   const alignment = parseAlignment(received.wire.alignment, received);
-  const plan = planOf(received, asked, alignment);
-  return { plan, answer: answerOf(received, asked, alignment, plan) };
+  refuseOverGrant(received.ambient.grant, {
+    ...received,
+    given: received.wire.alignment,
+    named: alignment.named,
+  });
+  const { plan, cost } = planOf(received, asked, alignment);
+  return { plan, answer: answerOf(received, asked, alignment, plan), cost };
 }
 
-function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
+function planOf(
+  received: Received,
+  asked: Asked,
+  alignment: Alignment,
+): Pick<Admitted, 'plan' | 'cost'> {
   const { catalog, wire, policy, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const n = wire.n ?? 1;
@@ -74,8 +84,9 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
   const { params, peak, top } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
-  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
-  return {
+  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ambient.grant.maxCost);
+  const maxTokens = capTokens(room, branches, asked.maxTokens, most);
+  const plan: Plan = {
     id: ambient.id,
     strategy: chosen.type,
     params,
@@ -84,25 +95,26 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     n,
     opening: {
       guidance: alignment.guidance,
-      rule: planRule([asked.format, ...alignment.rules], rules),
+      rule: planRule([asked.rule, ...alignment.rules], rules),
       sampling,
-      maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      maxTokens,
       budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
       record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
-      salt: ambient.salt,
+      salt: ambient.grant.salt,
     },
     budgetMs: alignment.budget.ms,
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
   };
+  return { plan, cost: costOf(plan, branches) };
 }
 
 function answerOf(
   { wire, model, policy, ambient }: Received,
-  { sources, logprobs, echo }: Asked,
+  { sources, logprobs, echo, calls }: Asked,
   alignment: Alignment,
   plan: Plan,
 ): Answer {
@@ -115,6 +127,7 @@ function answerOf(
     includeAlignment: wire.stream_options?.include_alignment ?? false,
     explain: alignment.explain,
     logprobs,
+    calls,
     remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),

@@ -1,11 +1,14 @@
 /** What parsing a request gives: the Plan for the inference process, and what the HTTP side needs to word the answer. */
 
 import type { Codec } from '../core/text.ts';
+import type { Grant } from './grant.ts';
 import type { Plan } from './plan.ts';
 
 export interface Admitted {
   readonly plan: Plan;
   readonly answer: Answer;
+  /** Most tokens that policy and guides may draw or read for it, prompts included. */
+  readonly cost: number;
 }
 
 export interface Answer {
@@ -19,6 +22,8 @@ export interface Answer {
   readonly explain: boolean;
   /** How many of the likeliest tokens to list beside each; null: no log-probs. */
   readonly logprobs: number | null;
+  /** Answers may hold calls of tools, spelled as core/call.ts has it. */
+  readonly calls: boolean;
   /** Members of the response's `alignment` that the strategy has found out. */
   readonly remarks: Readonly<Record<string, unknown>>;
   /** Text of each prompt, to stand before its answers; null: not asked for. */
@@ -40,7 +45,7 @@ export interface Ambient {
   readonly id: string;
   /** Used where the request names no seed; a safe integer. */
   readonly seed: number;
-  readonly salt: string;
+  readonly grant: Grant;
   /** A WebSocket always streams, and may carry draft frames. */
   readonly socket: boolean;
 }
