@@ -5,10 +5,13 @@ import { ServeError } from '../core/errors.ts';
 import type { Score } from '../core/reward.ts';
 import { Meter } from '../ops/meter.ts';
 import type { Outcome } from '../ops/meter.ts';
+import { refuseForbidden } from '../plan/grant.ts';
+import type { Grant } from '../plan/grant.ts';
 import { parseScore } from '../plan/score.ts';
+import type { Lease } from './allowance.ts';
 import { jsonBody } from './body.ts';
 import type { Context } from './context.ts';
-import { draining, knownFailure, requestId } from './reply.ts';
+import { callerOf, draining, knownFailure, requestId } from './reply.ts';
 
 const ENDPOINT = '/v1/score';
 
@@ -19,22 +22,37 @@ export const score =
     if (work.draining) throw draining();
     const meter = new Meter(metrics, ENDPOINT);
     const running = work.begin();
+    const caller = callerOf(res);
     let code: Outcome = 'internal_error';
+    let lease: Lease | null = null;
     try {
-      res.json(await answer(await jsonBody(req, settings.body_bytes), context));
+      lease = caller.begin();
+      const body = await jsonBody(req, settings.body_bytes);
+      res.json(await answer(body, context, caller.grant, lease));
       code = 'ok';
     } catch (error) {
       ({ code } = knownFailure(error));
       throw error;
     } finally {
+      lease?.end(code === 'ok' ? null : 0);
       meter.end(code);
-      log.info({ request: requestId(res), endpoint: ENDPOINT, code, ...meter.tally }, 'request');
+      const who = caller.name === null ? {} : { key: caller.name };
+      const request = requestId(res);
+      log.info({ request, ...who, endpoint: ENDPOINT, code, ...meter.tally }, 'request');
       work.end(running);
     }
   };
 
-async function answer(body: unknown, { catalog, inference, ambient }: Context): Promise<object> {
+async function answer(
+  body: unknown,
+  { catalog, inference, ambient }: Context,
+  grant: Grant,
+  lease: Lease,
+): Promise<object> {
   const { judging, model, tokens } = parseScore(body, catalog);
+  const named = judging.reward.uses.map((use) => ({ name: use.model, at: 'model' }));
+  refuseForbidden(grant, named);
+  lease.charge(tokens);
   const id = ambient.id('score-');
   const scores = await inference.judge({ id, ...judging });
   if (!scores.some(({ value }) => Number.isFinite(value)))

@@ -11,7 +11,7 @@ import { bestSoFar } from './best_so_far.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
-import type { Running } from './run.ts';
+import type { Accounted, Running } from './run.ts';
 
 export interface Choice {
   readonly prompt: PlanPrompt;
@@ -35,7 +35,7 @@ interface Parts {
 }
 
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
-export async function runChoice(plan: Plan, choice: Choice, running: Running): Promise<void> {
+export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
   const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
@@ -45,6 +45,7 @@ export async function runChoice(plan: Plan, choice: Choice, running: Running): P
   const judge = new Judge({ reward, prompt, signal, onScored, onBug });
   try {
     await using session = await engine.open(opening, signal);
+    using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
     const commit = new Commit(index, opening.stops, plan.draws);
     const outcome = await searched(plan, index, running, { session, judge, commit, chronicle });
     const best = outcome.ranked[0]!;
