@@ -10,6 +10,7 @@ import { buildCatalog } from './catalog.ts';
 import { ambient } from './ops/ambient.ts';
 import { ConfigError, readConfig } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
+import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
@@ -27,6 +28,7 @@ export interface ServeOptions {
 
 /** Serves until it is told to stop. Resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
+  keepHeapSmall();
   try {
     return await serveConfig(readConfig(options.config), options);
   } catch (error) {
