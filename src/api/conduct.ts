@@ -31,7 +31,7 @@ export interface Received {
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
 export async function conduct(
   context: Context,
-  { surface, request, caller }: Received,
+  { surface, request: name, caller }: Received,
   work: (task: Task) => Promise<Ending>,
 ): Promise<void> {
   const meter = new Meter(context.metrics, surface.endpoint);
@@ -46,6 +46,7 @@ export async function conduct(
       abort: () => controller.abort(),
       admit(body, { socket }) {
         if (context.work.draining) throw draining();
+        if (context.settings.log_prompts) context.log.info({ request: name, body }, 'prompt');
         const request = admitted(context, surface, caller.grant, body, socket);
         held.charge(request.cost);
         meter.admitted(measured(request));
@@ -62,7 +63,7 @@ export async function conduct(
     meter.end(code);
     const who = caller.name === null ? {} : { key: caller.name };
     const { endpoint } = surface;
-    context.log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
+    context.log.info({ request: name, ...who, endpoint, code, ...meter.tally }, 'request');
     context.work.end(controller);
   }
 }
