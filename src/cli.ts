@@ -2,6 +2,7 @@
 /** The command line: `coxswain serve`, `import` and `hash-key`. */
 
 import { text } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
@@ -11,7 +12,7 @@ const HELP = `coxswain: a test-time alignment inference server
 
   coxswain serve [--config FILE] [--port N] [--host H] [--check-config]
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
-  coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward   (without arguments: all options)
+  coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
@@ -78,13 +79,33 @@ async function printHash(draw: boolean): Promise<number> {
   return 0;
 }
 
-function importModel(args: readonly string[]): number {
+/** Between two pieces signals are heard: an interrupted import leaves nothing behind. */
+async function importModel(args: readonly string[]): Promise<number> {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  let stopped = false;
+  const stop = () => (stopped = true);
+  for (const signal of signals) process.once(signal, stop);
+  const steps = importCommand(args, Math.floor(Date.now() / 1000));
   try {
-    console.log(importCommand(args, Math.floor(Date.now() / 1000)));
-    return 0;
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) {
+        console.log(value);
+        return 0;
+      }
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${value}`);
+      await setImmediate();
+      if (stopped) {
+        console.error('\nstopped; nothing was written');
+        return 130;
+      }
+    }
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     return 1;
+  } finally {
+    steps.return('');
+    for (const signal of signals) process.off(signal, stop);
   }
 }
 

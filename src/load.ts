@@ -13,6 +13,7 @@ import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import { Turns } from './rewards/turns.ts';
+import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
@@ -56,6 +57,7 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
+    ruleOf: knownRules(vocabulary, config.engine.rule_bytes),
     classes,
     iterationTokens: iteration_tokens,
     prefixBytes: prefix_bytes,

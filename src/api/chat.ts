@@ -1,9 +1,9 @@
 /** POST /v1/chat/completions, in OpenAI's words. */
 
+import { inChoices } from './choices.ts';
 import { chatLogprobs } from './logprobs.ts';
-import type { Surface } from './surface.ts';
 
-export const chat: Surface = {
+export const chat = inChoices({
   endpoint: '/v1/chat/completions',
   idPrefix: 'chatcmpl-',
   wholeObject: 'chat.completion',
@@ -18,4 +18,4 @@ export const chat: Surface = {
   speller:
     ({ codec }) =>
     (draws) => ({ content: chatLogprobs(draws, codec), refusal: null }),
-};
+});

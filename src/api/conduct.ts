@@ -8,7 +8,7 @@ import type { Caller, Lease } from './allowance.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { draining, knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
+import type { Surface, Worded } from './surface.ts';
 
 /** A request in flight. */
 export interface Task {
@@ -17,7 +17,7 @@ export interface Task {
   /** The client has left, or has cancelled. */
   abort(): void;
   /** @throws ServeError if the request is not valid */
-  admit(body: unknown, transport: { readonly socket: boolean }): Admitted;
+  admit(body: unknown, transport: { readonly socket: boolean }): Worded;
 }
 
 /** A request as it came. */
@@ -31,13 +31,14 @@ export interface Received {
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
 export async function conduct(
   context: Context,
-  { surface, request: name, caller }: Received,
+  { surface, request, caller }: Received,
   work: (task: Task) => Promise<Ending>,
 ): Promise<void> {
   const meter = new Meter(context.metrics, surface.endpoint);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
   let lease: Lease | null = null;
+  let over: () => void = () => undefined;
   try {
     const held = (lease = caller.begin());
     const ending = await work({
@@ -46,11 +47,13 @@ export async function conduct(
       abort: () => controller.abort(),
       admit(body, { socket }) {
         if (context.work.draining) throw draining();
-        if (context.settings.log_prompts) context.log.info({ request: name, body }, 'prompt');
-        const request = admitted(context, surface, caller.grant, body, socket);
-        held.charge(request.cost);
-        meter.admitted(measured(request));
-        return request;
+        if (context.settings.log_prompts) context.log.info({ request, body }, 'prompt');
+        const worded = admitted(context, surface, caller.grant, body, socket);
+        held.charge(worded.cost);
+        meter.admitted(measured(worded));
+        const { id, stream } = worded.answer;
+        if (stream) over = context.work.name(controller, id, caller.grant.salt);
+        return worded;
       },
     });
     code = ending.kind === 'failed' ? ending.failure.code : ending.kind;
@@ -63,7 +66,8 @@ export async function conduct(
     meter.end(code);
     const who = caller.name === null ? {} : { key: caller.name };
     const { endpoint } = surface;
-    context.log.info({ request: name, ...who, endpoint, code, ...meter.tally }, 'request');
+    context.log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
+    over();
     context.work.end(controller);
   }
 }
@@ -74,7 +78,7 @@ function admitted(
   grant: Grant,
   body: unknown,
   socket: boolean,
-): Admitted {
+): Worded {
   const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
   return surface.admit(planner, body, { id, seed, grant, socket });
 }

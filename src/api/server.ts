@@ -17,12 +17,15 @@ import { listModels, oneModel } from './models.ts';
 import { health, metricsPage, ready } from './probes.ts';
 import { Keys } from './keys.ts';
 import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { ResponseStore } from './response_store.ts';
+import { responses } from './responses.ts';
 import { score } from './score.ts';
+import { storedRoutes } from './stored.ts';
+import type { Surface } from './surface.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
 import type { Gate } from './websocket.ts';
 
-const SURFACES = [chat, completions];
 /** Longer than the clients' and proxies' own, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -35,6 +38,10 @@ export interface ApiServer {
 export function createApi(context: Context): ApiServer {
   const { settings } = context;
   const gate = gateOf(context);
+  const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
+  const store = new ResponseStore({ entries, bytes });
+  const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
+  const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(
     {
       maxHeaderSize: settings.header_bytes,
@@ -43,10 +50,10 @@ export function createApi(context: Context): ApiServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    application(context, gate),
+    application(context, { gate, surfaces, store }),
   );
   http.maxConnections = settings.connections;
-  const sockets = new Sockets(context, SURFACES, gate);
+  const sockets = new Sockets(context, surfaces, gate);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -71,7 +78,14 @@ const gateOf = ({ settings, ambient }: Context): Gate => ({
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 
-function application(context: Context, gate: Gate): Express {
+/** What is made once per server. */
+interface Parts {
+  readonly gate: Gate;
+  readonly surfaces: readonly Surface[];
+  readonly store: ResponseStore;
+}
+
+function application(context: Context, { gate, surfaces, store }: Parts): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use((req: Request, res: Response, next: NextFunction) => {
@@ -86,7 +100,19 @@ function application(context: Context, gate: Gate): Express {
   const post = (path: string, handler: Handler): void => {
     app.route(path).post(handler).all(otherMethod('POST'));
   };
-  for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
+  const told =
+    (about: (req: Request) => object | Promise<object>): Handler =>
+    async (req, res) =>
+      void res.json(await about(req));
+  for (const surface of surfaces) post(surface.endpoint, generate(surface, context));
+  const stored = storedRoutes(context, store);
+  app
+    .route('/v1/responses/:id')
+    .get(told(stored.read))
+    .delete(told(stored.forget))
+    .all(otherMethod('GET, HEAD, DELETE'));
+  get('/v1/responses/:id/input_items', told(stored.input));
+  post('/v1/responses/:id/cancel', told(stored.cancel));
   post('/v1/score', score(context));
   post(
     '/tokenize',

@@ -5,6 +5,7 @@ import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
 import { ServeError } from '../core/errors.ts';
+import type { RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
@@ -12,13 +13,15 @@ import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
-import { isAllowed, refuseForbidden } from './grant.ts';
+import { refuseOverGrant } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { planQuantile } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
+import { planRule, refuseTools } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
 import type { CommonWire } from './schema.ts';
 
 /** A request whose model is known. */
@@ -28,6 +31,7 @@ export interface Received {
   /** As the client named it. */
   readonly model: string;
   readonly preset: Preset | null;
+  readonly rules: RuleCompiler;
   readonly ambient: Ambient;
 }
 
@@ -39,48 +43,28 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
+  /** What answers are to spell, where the endpoint's field for it says so. */
+  readonly format: PlacedRule | null;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
-  refuseUnserved(received.wire);
+  refuseTools(received.wire.tools);
   const alignment = parseAlignment(received.wire.alignment, received.catalog, received.preset);
-  refuseOverGrant(received, alignment);
+  refuseOverGrant(received.ambient.grant, {
+    ...received,
+    given: received.wire.alignment,
+    named: alignment.named,
+  });
   const { plan, cost } = planOf(received, asked, alignment);
   return { plan, answer: answerOf(received, asked, alignment, plan), cost };
 }
-
-/**
- * What a request names itself must be allowed; what a preset brings along is. Whoever may use only the preset takes
- * it as it is: a weight of zero would be the bare policy.
- */
-function refuseOverGrant(
-  { model, preset, wire, catalog, ambient: { grant } }: Received,
-  alignment: Alignment,
-): void {
-  refuseForbidden(grant, [{ name: model, at: 'model' }]);
-  if (preset !== null && !isAllowed(grant, preset.policy) && changes(wire.alignment))
-    throw new ServeError(
-      'forbidden_model',
-      `this API key may use ${preset.name} only as it is; leave out alignment, all but explain`,
-      'alignment',
-    );
-  refuseForbidden(
-    grant,
-    alignment.named.filter(({ name }) => name !== catalog.policy),
-  );
-}
-
-const changes = (alignment: unknown): boolean =>
-  typeof alignment === 'object' &&
-  alignment !== null &&
-  Object.keys(alignment).some((part) => part !== 'explain');
 
 function planOf(
   received: Received,
   asked: Asked,
   alignment: Alignment,
 ): Pick<Admitted, 'plan' | 'cost'> {
-  const { catalog, wire, preset, ambient } = received;
+  const { catalog, wire, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const n = wire.n ?? 1;
   const stream = ambient.socket || (wire.stream ?? false);
@@ -109,6 +93,7 @@ function planOf(
     n,
     opening: {
       guidance: alignment.guidance,
+      rule: planRule([asked.format, ...alignment.rules], rules),
       sampling,
       maxTokens,
       stops,
@@ -146,16 +131,6 @@ function answerOf(
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
   };
-}
-
-/** Fields of OpenAI's that change an answer and cannot be served are refused; the others are ignored. */
-function refuseUnserved({ tools, response_format: format }: CommonWire): void {
-  if (Array.isArray(tools) ? tools.length > 0 : tools)
-    throw wrong('tools', tools, 'left out: this version calls no tools');
-  const plain =
-    typeof format === 'object' && format !== null && 'type' in format && format.type === 'text';
-  if (format && !plain)
-    throw wrong('response_format', format, 'left out or {"type": "text"} in this version');
 }
 
 function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {

@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
+import type { Preset } from './catalog.ts';
 
 export interface Grant {
   /** Models and presets that may be named; null: all of them. */
@@ -33,3 +34,33 @@ export function refuseForbidden(grant: Grant, names: readonly Named[]): void {
     forbidden.at,
   );
 }
+
+/** What a request for an answer names. */
+export interface Naming {
+  readonly model: string;
+  readonly preset: Preset | null;
+  /** Its own `alignment`, as given. */
+  readonly given: unknown;
+  /** Guides and rewards in it. */
+  readonly named: readonly Named[];
+}
+
+/**
+ * What a request names itself must be allowed; what a preset brings along is. Whoever may use only the preset takes
+ * it as it is: a weight of zero would be the bare policy.
+ * @throws ServeError
+ */
+export function refuseOverGrant(grant: Grant, { model, preset, given, named }: Naming): void {
+  refuseForbidden(grant, [{ name: model, at: 'model' }, ...named]);
+  if (preset === null || isAllowed(grant, preset.policy) || !changes(given)) return;
+  throw new ServeError(
+    'forbidden_model',
+    `this API key may use ${preset.name} only as it is; leave out alignment, all but explain`,
+    'alignment',
+  );
+}
+
+const changes = (alignment: unknown): boolean =>
+  typeof alignment === 'object' &&
+  alignment !== null &&
+  Object.keys(alignment).some((part) => part !== 'explain');

@@ -2,11 +2,15 @@
 
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
+import { RuleCompiler } from '../rules/compile.ts';
 import { admit } from './admit.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
-import { chatSchema, completionSchema } from './schema.ts';
+import { admitResponse } from './responses.ts';
+import type { AdmittedResponse, Recall } from './responses.ts';
+import { formatRule } from './rule.ts';
+import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
 
@@ -14,11 +18,15 @@ import type { Admitted, Ambient } from './request.ts';
 export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
+  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const response = responsesSchema(catalog.limits);
+  const { codec } = policyCard(catalog);
+  const rules = new RuleCompiler(catalog.policy, codec.vocabulary, catalog.limits.rules);
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
@@ -26,13 +34,14 @@ export function planner(catalog: Catalog): Planner {
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, model, preset, rules, ambient },
         {
           sources: [chatSource(wire.messages)],
           maxTokens: { asked, at, fallback: Infinity },
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
           bestOf: null,
+          format: formatRule(wire.response_format),
         },
       );
     },
@@ -42,15 +51,21 @@ export function planner(catalog: Catalog): Planner {
       refuseUnserved(wire);
       const { vocabulary } = policyCard(catalog).codec;
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, model, preset, rules, ambient },
         {
           sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
+          format: formatRule(wire.response_format),
         },
       );
+    },
+    response(body, ambient, recall) {
+      const wire = check(response, unwrapped(body), '');
+      const { model, preset } = chosenModel(wire.model, catalog);
+      return admitResponse({ catalog, model, preset, rules, ambient }, wire, recall);
     },
   };
 }

@@ -31,6 +31,8 @@ test('every route but /health needs a key', async () => {
     expect([path, known.status]).not.toEqual([path, 401]);
   }
   const posts = [
+    '/v1/responses',
+    '/v1/responses/resp_x/cancel',
     '/v1/chat/completions',
     '/v1/completions',
     '/v1/score',
@@ -181,6 +183,20 @@ describe('names', () => {
       fetch(`${server.base}/v1/models/${model}`, { headers: bearer('p') });
     expect([(await one('tales:happy')).status, (await one('tales')).status]).toEqual([200, 403]);
   });
+});
+
+test('responses of one key are not there for another', async () => {
+  await using server = await served({ keys: { ...key('a'), ...key('b') } });
+  const headers = (name: string) => ({ 'content-type': 'application/json', ...bearer(name) });
+  const post = (name: string, body: object) =>
+    server.post('/v1/responses', body, { headers: headers(name) });
+  const { id } = (await (await post('a', { input: 'x', max_output_tokens: 16 })).json()) as Json;
+  const read = (name: string) =>
+    fetch(`${server.base}/v1/responses/${String(id)}`, { headers: bearer(name) });
+  expect([(await read('a')).status, (await read('b')).status]).toEqual([200, 404]);
+  const next = { input: 'y', max_output_tokens: 16, previous_response_id: id as string };
+  expect((await post('b', next)).status).toBeGreaterThanOrEqual(400);
+  expect((await post('a', next)).status).toBe(200);
 });
 
 test('no request costs more than its key allows', async () => {
