@@ -34,11 +34,12 @@ function cachedTokens({ promptTokens, n }: Answer, reports: Reports): number {
   }, 0);
 }
 
-export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
+export function alignmentOf({ strategy, seed, remarks, explain }: Answer, reports: Reports) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
     strategy,
     seed,
+    ...remarks,
     candidates: inOrder.flatMap(([choice, report]) =>
       report.candidates.map(({ prunedAt, ...candidate }) => ({
         choice,
@@ -50,6 +51,10 @@ export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
       value: total(reports, (report) => report.kl) / Math.max(1, reports.size),
       estimator: 'sum over tokens of log pi - log p, mean over choices',
     },
+    /** The budget that ended the search with the best so far. */
+    budget_exhausted:
+      inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
+    ...(explain ? { trees: inOrder.map(([choice, { search }]) => ({ choice, ...search })) } : {}),
     tokens_saved: total(reports, (report) => report.savedTokens),
   };
 }

@@ -84,6 +84,7 @@ function admitted(
 }
 
 const measured = ({ plan, answer }: Admitted): Measured => ({
+  model: plan.prompts[0]!.lanes[0]!.model,
   strategy: answer.strategy,
   guides: plan.opening.guidance.uses.length,
   promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),

@@ -74,7 +74,7 @@ export const messageItem = (
 export const textPart = ({ answer }: AdmittedResponse, text: string, draws: readonly Draw[]) => ({
   type: 'output_text',
   annotations: [],
-  logprobs: answer.logprobs === null ? [] : chatLogprobs(draws, answer.codec),
+  logprobs: answer.logprobs === null ? [] : chatLogprobs(draws, answer.codec, answer.logprobs),
   text,
   ...(answer.explain ? { alignment: { tokens: explained(draws, answer) } } : {}),
 });

@@ -67,7 +67,9 @@ export class ResponseWriter implements Writer {
     for (const draw of draws) this.#draws.push(draw);
     const { answer } = this.#admitted;
     const logprobs =
-      answer.logprobs === null ? '[]' : JSON.stringify(chatLogprobs(draws, answer.codec));
+      answer.logprobs === null
+        ? '[]'
+        : JSON.stringify(chatLogprobs(draws, answer.codec, answer.logprobs));
     const why = answer.explain
       ? `,"alignment":${JSON.stringify({ tokens: explained(draws, answer) })}`
       : '';

@@ -5,10 +5,14 @@ import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
 
-/** A tree without `score`: engines decode, they do not judge. */
-export interface Session extends Omit<Tree, 'score'>, AsyncDisposable {
+/** A tree without `score` and `note`: engines decode, they do not judge. */
+export interface Session extends Omit<Tree, 'score' | 'note'>, AsyncDisposable {
   /** Frees every other branch of this session. Using one afterwards throws. */
   keep(branches: readonly Branch[]): void;
+  /** Those that were not freed, oldest first. */
+  readonly branches: readonly Branch[];
+  /** Finishes a branch where it stands, for want of `length`. */
+  end(branch: Branch): void;
   readonly spent: Spent;
 }
 
@@ -33,6 +37,8 @@ export interface Opening {
   readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** Tokens that all branches may draw together; one more is refused with BudgetSpent. Infinity: no bound. */
+  readonly budget: number;
   /** Texts that finish a branch; the text is cut before them. */
   readonly stops: readonly string[];
   readonly peak: Peak;

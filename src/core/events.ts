@@ -1,5 +1,6 @@
 /** What leaves the inference process. `commit` is append-only and never taken back; `draft` is a guess and may be. */
 
+import type { Budget } from './budget.ts';
 import type { Failure } from './errors.ts';
 import type { Draw, Finish } from './tree.ts';
 
@@ -11,6 +12,17 @@ export interface CandidateReport {
   readonly tokens: number;
   readonly status: 'selected' | 'completed' | 'pruned' | 'failed';
   readonly prunedAt: number | null;
+}
+
+/** How a search went. */
+export interface SearchReport {
+  /** Hypotheses that were begun and looked at; the longest, in tokens. */
+  readonly nodes: number;
+  readonly depth: number;
+  /** Hypotheses that could still win, at each of the strategy's decisions. */
+  readonly alive: readonly number[];
+  /** What the strategy itself told, such as `ess` of particles at each decision. */
+  readonly figures: Readonly<Record<string, readonly number[]>>;
 }
 
 /** What one choice cost and how far it was bent, in tokens, milliseconds and nats. */
@@ -28,6 +40,9 @@ export interface ChoiceReport {
   readonly prefillMs: number;
   /** Sum over tokens of log pi - log p of the returned answer. */
   readonly kl: number;
+  /** The budget that ended the search with the best so far; null: it came to its own end. */
+  readonly exhausted: Budget | null;
+  readonly search: SearchReport;
   readonly candidates: readonly CandidateReport[];
 }
 
@@ -46,6 +61,16 @@ export type StreamEvent =
       readonly choice: number;
       readonly branch: number;
       readonly text: string;
+    }
+  /** Only for clients that asked for them, as drafts are. */
+  | {
+      readonly kind: 'candidate';
+      readonly choice: number;
+      readonly what: 'scored' | 'pruned' | 'selected';
+      /** As in the report's candidates. */
+      readonly index: number;
+      readonly score: number | null;
+      readonly tokens: number;
     }
   | {
       readonly kind: 'finish';

@@ -10,7 +10,7 @@ import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { groupsOf, type Group } from './groups.ts';
 import { isBoundary, isPaused, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
-import { adjustments, Sampler } from './sampler.ts';
+import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;
@@ -193,7 +193,15 @@ export class Iteration {
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
     job.left = 0;
-    job.done(topOf(mixed, i, job.peek).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+  }
+
+  /** What a peek shows: what could be drawn, as far as it was asked for. */
+  #nextOf({ branch, tree, sampling, peek }: Job, mixed: Mixed, i: number): Biased[] {
+    const changes = adjustments(sampling, branch.tokens, tree.opening.lanes[0]!.prompt);
+    if (changes === null && !truncates(sampling))
+      return topOf(mixed, i, peek).map((next) => ({ ...next, bias: 0 }));
+    return this.#sampler.top(i, mixed, sampling, changes, peek);
   }
 
   #take(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
@@ -227,7 +235,7 @@ export class Iteration {
     };
   }
 
-  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: NextToken): Peeked {
+  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: Biased): Peeked {
     return {
       ...next,
       draw: this.#drawOf(job, mixed, i, lanes, next.token),

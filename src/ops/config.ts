@@ -95,6 +95,7 @@ const engine = strict({
 const limits = strict({
   branches: integer(1, 65_536).default(64),
   tokens: integer(1, 2 ** 31).default(65_536),
+  budget_ms: integer(1, 2 ** 31 - 1).default(600_000),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
   documents: integer(1, 65_536).default(128),
@@ -103,6 +104,7 @@ const limits = strict({
   logit_bias: integer(0, 100_000).default(300),
   top_logprobs: integer(0, 64).default(20),
   messages: integer(1, 10_000).default(256),
+  tools: integer(0, 1024).default(128),
   weight: number(0, 1000).default(16),
   /** A JSON schema: its size, how deep schemas nest, how many there are, values in all enums, characters of a pattern. */
   schema_bytes: size.default(64 * 1024),
@@ -119,11 +121,21 @@ const model = strict({
   role: oneOf(['policy', 'guide', 'reward', 'value']),
   head: oneOf(['scalar']).optional(),
   reads: oneOf(['prefix', 'complete']).optional(),
+  /** Policies: how much KV memory theirs is, against the others'; those of one vocabulary add up. */
+  kv_share: number(0.001, 1000).optional(),
 });
 
+const presetFields = {
+  policy: text(256, 1).nullish(),
+  max_cost: integer(1, 2 ** 31).nullish(),
+};
 const preset = z
-  .looseObject({ max_cost: integer(1, 2 ** 31).nullish() }, 'an object as `alignment` in a request')
-  .transform(({ max_cost: maxCost, ...alignment }) => ({ alignment, maxCost: maxCost ?? null }));
+  .looseObject(presetFields, 'an object as `alignment` in a request')
+  .transform(({ policy, max_cost: maxCost, ...alignment }) => ({
+    policy: policy ?? null,
+    alignment,
+    maxCost: maxCost ?? null,
+  }));
 
 const schema = strict({
   server: server.prefault({}),

@@ -1,6 +1,7 @@
 /** What a request may cost: tokens that fit in the context, branches and tokens within the server's and the preset's bounds. */
 
 import { ServeError } from '../core/errors.ts';
+import { wrong } from '../core/fields.ts';
 import type { Lane } from '../core/guide.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
@@ -86,9 +87,22 @@ export function capTokens(
   );
 }
 
-/** Most tokens that policy and guides may draw or read: each prompt once, and every branch to its end, on every lane. */
-export function costOf({ prompts, opening }: Plan, branches: number): number {
+/** Most tokens that policy and guides may draw or read: each prompt once, and every branch to its end or the budget's, on every lane. */
+export function costOf({ prompts, n, opening }: Plan, branches: number): number {
   const lanes = prompts.flatMap((prompt) => prompt.lanes);
   const read = lanes.reduce((sum, { prompt }) => sum + prompt.length, 0);
-  return read + branches * opening.maxTokens * (lanes.length / prompts.length);
+  const drawn = Math.min(branches * opening.maxTokens, n * prompts.length * opening.budget);
+  return read + drawn * (lanes.length / prompts.length);
+}
+
+/** Tokens that each of the request's trees may draw: an equal share, so that none of them takes what others would have had. */
+export function budgetOf(asked: number | null, most: number, trees: number): number {
+  if (asked === null) return Math.floor(most / trees);
+  if (asked < trees)
+    throw wrong(
+      'alignment.budget.tokens',
+      asked,
+      `at least one token for each of ${trees} answers`,
+    );
+  return Math.floor(Math.min(asked, most) / trees);
 }

@@ -11,6 +11,7 @@ import type {
   Scale,
   Transform,
 } from '../core/reward.ts';
+import type { PartialFigure } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
 import type { AlignmentWire } from './schema.ts';
 
@@ -93,6 +94,13 @@ export function planQuantile({ plan, specs }: Rewards): (share: number) => numbe
     const value = (Math.min(score, use.cap ?? Infinity) - mean) / std;
     return plan.ensemble === null ? use.weight * value : value;
   };
+}
+
+/** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
+export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
+  const { uses, length, constraints } = plan;
+  const alone = uses.length === 1 && length === null && constraints.length === 0;
+  return alone && uses[0]!.weight > 0 ? (specs[0]!.card.partial ?? []) : [];
 }
 
 function refuseWithout(wire: Wires): void {

@@ -47,8 +47,10 @@ const common = (limits: Limits) => ({
 export const messagesSchema = (most: number) =>
   list(
     tolerant({
-      role: oneOf(['system', 'developer', 'user', 'assistant']),
+      role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
       content: anything,
+      tool_calls: anything,
+      tool_call_id: anything,
     }),
     most,
     1,
@@ -59,6 +61,8 @@ export const chatSchema = (limits: Limits) =>
     ...common(limits),
     messages: messagesSchema(limits.messages),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
+    tool_choice: anything,
+    parallel_tool_calls: flag.nullish(),
     logprobs: flag.nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
   });
@@ -184,7 +188,10 @@ export const alignmentSchema = (limits: Limits) =>
     strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
     explain: flag.nullish(),
     ...rewardParts(limits),
-    budget: anything,
+    budget: strict({
+      tokens: integer(1, limits.tokens).nullish(),
+      ms: integer(1, limits.budgetMs).nullish(),
+    }).nullish(),
   });
 
 const ownPrompt = strict({

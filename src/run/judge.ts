@@ -21,6 +21,7 @@ export interface JudgeOptions {
   readonly reward: Reward | null;
   readonly prompt: PlanPrompt;
   readonly signal: AbortSignal;
+  readonly onScored: (branches: readonly Branch[], scores: readonly Score[]) => void;
   /** Of what a reward failed with: clients see only that it did. */
   readonly onBug: (error: unknown) => void;
 }
@@ -28,6 +29,8 @@ export interface JudgeOptions {
 export class Judge {
   readonly #options: JudgeOptions;
   readonly #judged = new Map<number, Judged>();
+  /** Some candidate had a score: one that has none is disqualified, and the search goes on. */
+  #able = false;
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
@@ -38,13 +41,9 @@ export class Judge {
   /** @throws ServeError reward_failed if no branch could be judged; the signal's reason if it aborts first */
   async score(branches: readonly Branch[]): Promise<readonly Score[]> {
     if (branches.length === 0) return [];
-    const scores = await this.#ask(branches.map((branch) => this.#candidate(branch)));
-    branches.forEach((branch, i) => {
-      const score = scores[i]!;
-      this.tokens += score.tokens ?? 0;
-      this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
-    });
-    if (!scores.some(({ value }) => Number.isFinite(value)))
+    const scores = await this.#judge(branches);
+    this.#able ||= scores.some(({ value }) => Number.isFinite(value));
+    if (!this.#able)
       throw new ServeError(
         'reward_failed',
         `the reward has no score for any of ${scores.length} candidates`,
@@ -52,17 +51,40 @@ export class Judge {
     return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
   }
 
-  /** What became of every candidate, by id. @param ranked those that were left, the answer first */
-  report(ranked: readonly Branch[]): CandidateReport[] {
+  /** Judges those that the reward can read and that have grown since they were last judged. */
+  async update(branches: readonly Branch[]): Promise<void> {
+    const { reward } = this.#options;
+    const stale = branches.filter(
+      ({ id, tokens, finish }) =>
+        this.#judged.get(id)?.tokens !== tokens.length &&
+        (reward?.reads === 'prefix' || finish === 'stop'),
+    );
+    if (reward !== null && stale.length > 0) await this.#judge(stale);
+  }
+
+  /** What a branch scored when it was last judged; null if it was not, or could not be. */
+  scoreOf({ id }: Branch): number | null {
+    const value = this.#judged.get(id)?.score.value ?? NaN;
+    return Number.isFinite(value) ? value : null;
+  }
+
+  /**
+   * What became of every candidate, by id.
+   * @param ranked those that were left, the answer first
+   * @param pruned those that were given up, beside those that were judged
+   */
+  report(ranked: readonly Branch[], pruned: readonly Branch[]): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
-    const gone = [...this.#judged.values()].filter(({ branch }) => !left.has(branch.id));
+    const judged = [...this.#judged.values()].map(({ branch }) => branch);
+    const gone = [...new Set([...judged, ...pruned])].filter(({ id }) => !left.has(id));
+    const shown = ranked.slice(0, MOST_REPORTED);
     return [
-      ...ranked.map((branch, rank) => this.#reportOf(branch, rank === 0 ? 'selected' : null)),
-      ...gone.slice(0, MOST_REPORTED).map(({ branch }) => this.#reportOf(branch, 'pruned')),
+      ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank))),
+      ...gone.slice(0, MOST_REPORTED).map((branch) => this.#reportOf(branch, 'pruned')),
     ].toSorted((a, b) => a.index - b.index);
   }
 
-  #reportOf(branch: Branch, fate: 'selected' | 'pruned' | null): CandidateReport {
+  #reportOf(branch: Branch, fate: 'selected' | 'completed' | 'pruned'): CandidateReport {
     const judged = this.#judged.get(branch.id);
     const value = judged?.score.value ?? null;
     const failed = value !== null && !Number.isFinite(value);
@@ -71,9 +93,20 @@ export class Judge {
       score: failed ? null : value,
       parts: finite(judged?.score.parts ?? {}),
       tokens: branch.tokens.length,
-      status: failed ? 'failed' : (fate ?? 'completed'),
-      prunedAt: fate === 'pruned' ? (judged?.tokens ?? null) : null,
+      status: failed ? 'failed' : fate,
+      prunedAt: fate === 'pruned' ? (judged?.tokens ?? branch.tokens.length) : null,
     };
+  }
+
+  async #judge(branches: readonly Branch[]): Promise<readonly Score[]> {
+    const scores = await this.#ask(branches.map((branch) => this.#candidate(branch)));
+    branches.forEach((branch, i) => {
+      const score = scores[i]!;
+      this.tokens += score.tokens ?? 0;
+      this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
+    });
+    this.#options.onScored(branches, scores);
+    return scores;
   }
 
   #candidate(branch: Branch): Candidate {
@@ -94,6 +127,10 @@ export class Judge {
     }
   }
 }
+
+/** Of those left: an unfinished one was still growing when a budget ended the search. */
+const fateOf = ({ finish }: Branch, rank: number): 'selected' | 'completed' | 'pruned' =>
+  rank === 0 ? 'selected' : finish === null ? 'pruned' : 'completed';
 
 /** JSON has no other numbers. */
 const finite = (parts: Score['parts']): Score['parts'] =>

@@ -1,7 +1,7 @@
 /** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
 
 import { buildCatalog } from '../../src/catalog.ts';
-import { loadEngine } from '../../src/load.ts';
+import { loadEngines } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
@@ -28,7 +28,7 @@ const PLANS = 400;
 export function loadLocal(configFile: string | null) {
   const config = readConfig(configFile);
   const catalog = buildCatalog(config, loadCodec);
-  const { engine, ort } = loadEngine(config, () => undefined);
+  const { engine, ort } = loadEngines(config, () => undefined);
   const plans = planner(catalog);
   let id = 0;
 
@@ -68,5 +68,5 @@ export function loadLocal(configFile: string | null) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, measure };
+  return { engine, planOf, measure };
 }

@@ -1,0 +1,139 @@
+/** One choice of a request, start to end: tree to strategy to events. Leaving a scope frees every branch. */
+
+import { BudgetSpent, type Budget } from '../core/budget.ts';
+import type { Session, Spent } from '../core/engine.ts';
+import type { CandidateReport, ChoiceReport } from '../core/events.ts';
+import type { Peak } from '../core/strategy.ts';
+import type { Branch } from '../core/tree.ts';
+import type { Plan, PlanPrompt } from '../plan/plan.ts';
+import { strategies } from '../strategies/index.ts';
+import { bestSoFar } from './best_so_far.ts';
+import { Chronicle } from './chronicle.ts';
+import { Commit } from './commit.ts';
+import { Judge } from './judge.ts';
+import type { Accounted, Running } from './run.ts';
+
+export interface Choice {
+  readonly prompt: PlanPrompt;
+  /** Which of its prompt's trees it is, and which of all the request's choices. */
+  readonly tree: number;
+  readonly index: number;
+}
+
+/** What a search came to: candidates, the answer first, and the budget that cut it short. */
+interface Outcome {
+  readonly ranked: readonly Branch[];
+  readonly exhausted: Budget | null;
+}
+
+/** What the answer of a choice is made by. */
+interface Parts {
+  readonly session: Session;
+  readonly judge: Judge;
+  readonly commit: Commit;
+  readonly chronicle: Chronicle;
+}
+
+/** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
+export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
+  const { engine, signal, rewardOf, onBug, emit } = running;
+  const { prompt, tree, index } = choice;
+  const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
+  const reward = plan.reward === null ? null : rewardOf(plan.reward);
+  const chronicle = new Chronicle(index, plan.drafts ? emit : null);
+  const onScored = chronicle.scored.bind(chronicle);
+  const judge = new Judge({ reward, prompt, signal, onScored, onBug });
+  try {
+    await using session = await engine.open(opening, signal);
+    using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
+    const commit = new Commit(index, opening.stops, plan.draws);
+    const outcome = await searched(plan, index, running, { session, judge, commit, chronicle });
+    const best = outcome.ranked[0]!;
+    const certain = commit.frontier(outcome.ranked.slice(0, 1));
+    if (certain !== null) emit(certain);
+    chronicle.selected(best, judge.scoreOf(best));
+    const reason = best.finish ?? 'length';
+    const report = reportOf(plan, outcome, session.spent, { judge, chronicle });
+    emit({ kind: 'finish', choice: index, reason, report });
+  } catch (error) {
+    if (!(error instanceof BudgetSpent)) throw error;
+    const queued = { ...NOTHING, queueMs: plan.budgetMs ?? 0 };
+    const nothing = { ranked: [], exhausted: error.budget };
+    const report = reportOf(plan, nothing, queued, { judge, chronicle });
+    emit({ kind: 'finish', choice: index, reason: 'length', report });
+  }
+}
+
+/** Where a budget can end the search, its width must not depend on traffic: what it had by then would show it. */
+function peakOf({ strategy, params, opening: { budget, maxTokens } }: Plan): Peak {
+  const peak = strategies[strategy]!.peak(params);
+  return budget < peak.most * maxTokens ? { least: peak.least, most: peak.least } : peak;
+}
+
+async function searched(
+  plan: Plan,
+  index: number,
+  { gate, signal, emit }: Running,
+  { session, judge, commit, chronicle }: Parts,
+): Promise<Outcome> {
+  const tree = Object.assign(session, {
+    score: judge.score.bind(judge),
+    note: chronicle.note.bind(chronicle),
+  });
+  const search = strategies[plan.strategy]!.search(tree, plan.params);
+  try {
+    for (;;) {
+      const behind = gate.pass(signal);
+      if (behind !== null) await behind;
+      const { done, value } = await search.next();
+      if (done) return { ranked: value, exhausted: null };
+      chronicle.kept(value);
+      session.keep(value);
+      const certain = commit.frontier(value);
+      if (certain !== null) emit(certain);
+      if (plan.drafts && value.length > 1)
+        for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
+    }
+  } catch (error) {
+    if (!(error instanceof BudgetSpent)) throw error;
+    return { ranked: await bestSoFar(session, judge), exhausted: error.budget };
+  }
+}
+
+const NOTHING: Spent = {
+  generatedTokens: 0,
+  guideTokens: 0,
+  cachedTokens: 0,
+  queueMs: 0,
+  prefillMs: 0,
+};
+
+function reportOf(
+  plan: Plan,
+  { ranked, exhausted }: Outcome,
+  spent: Spent,
+  { judge, chronicle }: Pick<Parts, 'judge' | 'chronicle'>,
+): ChoiceReport {
+  const best = ranked[0];
+  const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
+  const candidates = judge.report(ranked, pruning ? chronicle.gone : []);
+  const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
+  return {
+    ...spent,
+    completionTokens: best?.tokens.length ?? 0,
+    prunedTokens: Math.max(0, spent.generatedTokens - kept),
+    rewardTokens: judge.tokens,
+    savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
+    kl: best === undefined ? 0 : best.logprob - best.base,
+    exhausted,
+    search: chronicle.report,
+    candidates,
+  };
+}
+
+/** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
+function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
+  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
+  const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
+  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
+}
