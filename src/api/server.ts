@@ -13,8 +13,9 @@ import { chat } from './chat.ts';
 import { completions } from './completions.ts';
 import type { Context } from './context.ts';
 import { generate } from './generate.ts';
+import { refuseMalformed } from './malformed.ts';
 import { listModels, oneModel } from './models.ts';
-import { health, metricsPage, ready } from './probes.ts';
+import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { Keys } from './keys.ts';
 import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
@@ -54,6 +55,7 @@ export function createApi(context: Context): ApiServer {
   );
   http.maxConnections = settings.connections;
   const sockets = new Sockets(context, surfaces, gate);
+  http.on('clientError', refuseMalformed);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -128,6 +130,8 @@ function application(context: Context, { gate, surfaces, store }: Parts): Expres
     (req, res) => void res.json(oneModel(context.catalog, wildcard(req), callerOf(res).grant)),
   );
   get('/health', health);
+  get('/ping', ping);
+  get('/load', load(context));
   get('/ready', ready(context));
   get('/version', (_req, res) => void res.json({ version: context.version }));
   get('/metrics', metricsPage(context));

@@ -2,6 +2,7 @@
 
 export const STATUS = {
   invalid_json: 400,
+  malformed_request: 400,
   invalid_value: 400,
   unknown_parameter: 400,
   context_length_exceeded: 400,
@@ -17,8 +18,10 @@ export const STATUS = {
   not_found: 404,
   model_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   body_too_large: 413,
   unsupported_media_type: 415,
+  headers_too_large: 431,
   rate_limit_exceeded: 429,
   queue_full: 429,
   internal_error: 500,
