@@ -29,7 +29,7 @@ export class Announcer {
   /** What it serves, where, and from what. */
   listening(url: string, version: string, config: Config, catalog: Catalog): void {
     const facts = factsOf(config, catalog);
-    const { models, presets, weights_bytes: weights, kv_bytes: kv, threads, keys } = facts;
+    const { models, presets, model_bytes: files, kv_bytes: kv, threads, keys } = facts;
     const lines = [
       `coxswain ${version}, ${config.file}`,
       ...ROLES.filter((role) => models[role].length > 0).map(
@@ -37,7 +37,7 @@ export class Announcer {
       ),
       `  presets  ${presets.join(', ') || 'none'}`,
       `  device   cpu, ${threads} threads`,
-      `  memory   ${megabytes(weights)} of weights, up to ${megabytes(kv)} of KV`,
+      `  memory   ${megabytes(files)} of model files, up to ${megabytes(kv)} of KV`,
       `  keys     ${keys === 0 ? 'none: everybody who reaches this address is let in' : keys}`,
       `  listening on ${url}, loading models`,
     ];
@@ -91,7 +91,7 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
     presets: [...catalog.presets.keys()],
     device: 'cpu',
     threads: engine.threads === 0 ? availableParallelism() : engine.threads,
-    weights_bytes: bytes.reduce((sum, each) => sum + each, 0),
+    model_bytes: bytes.reduce((sum, each) => sum + each, 0),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,
   };
