@@ -5,12 +5,13 @@ import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
-import type { Judging, Reward } from './core/reward.ts';
+import type { Judging } from './core/reward.ts';
 import type { Engines } from './engine/engines.ts';
 import { loadEngines, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import type { Plan } from './plan/plan.ts';
 import { rewardOf } from './rewards/compose.ts';
+import type { Loaded } from './rewards/sources.ts';
 import { Gate } from './run/gate.ts';
 import { run } from './run/run.ts';
 
@@ -43,7 +44,7 @@ interface Request {
   readonly gate: Gate;
 }
 
-function serve(engine: Engines, rewards: ReadonlyMap<string, Reward>, outbox: Outbox): void {
+function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
   const requests = new Map<string, Request>();
 
   function start(plan: Plan): void {
@@ -51,7 +52,7 @@ function serve(engine: Engines, rewards: ReadonlyMap<string, Reward>, outbox: Ou
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
-      rewardOf: (asked) => rewardOf(asked, rewards),
+      rewardOf: (asked) => rewardOf(asked, loaded),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
@@ -75,7 +76,7 @@ function serve(engine: Engines, rewards: ReadonlyMap<string, Reward>, outbox: Ou
       case 'resume':
         return requests.get(message.id)?.gate.open();
       case 'judge':
-        return void judge(message.asked, rewards); // it does not reject
+        return void judge(message.asked, loaded); // it does not reject
       case 'snapshot':
         return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
       case 'stop':
@@ -87,12 +88,9 @@ function serve(engine: Engines, rewards: ReadonlyMap<string, Reward>, outbox: Ou
   process.on('disconnect', () => process.exit(0));
 }
 
-async function judge(
-  { id, reward, candidates }: Judging,
-  rewards: ReadonlyMap<string, Reward>,
-): Promise<void> {
+async function judge({ id, reward, candidates }: Judging, loaded: Loaded): Promise<void> {
   try {
-    send({ kind: 'judged', id, scores: await rewardOf(reward, rewards).score(candidates) });
+    send({ kind: 'judged', id, scores: await rewardOf(reward, loaded).score(candidates) });
   } catch (error) {
     console.error(error);
     const failure = new ServeError('reward_failed', 'a reward model failed on this request');
@@ -122,8 +120,8 @@ try {
   const started = performance.now();
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
-  const { engine, ort } = loadEngines(config, () => outbox.flush());
-  serve(engine, loadRewards(config, ort), outbox);
+  const decoding = loadEngines(config, () => outbox.flush());
+  serve(decoding.engine, loadRewards(config, decoding), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

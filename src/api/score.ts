@@ -49,8 +49,7 @@ async function answer(
   grant: Grant,
   lease: Lease,
 ): Promise<object> {
-  const { judging, model, tokens } = parseScore(body, catalog);
-  const named = judging.reward.uses.map((use) => ({ name: use.model, at: 'model' }));
+  const { judging, model, named, tokens } = parseScore(body, catalog);
   refuseForbidden(grant, named);
   lease.charge(tokens);
   const id = ambient.id('score-');

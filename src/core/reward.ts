@@ -1,5 +1,6 @@
 /** A reward reads text and judges it; its tokenizer need not be the policy's. What a request asks of its rewards is plain data. */
 
+import type { Turn } from './text.ts';
 import type { Token } from './tree.ts';
 
 export interface Score {
@@ -13,7 +14,7 @@ export interface Score {
 
 export interface Candidate {
   readonly prompt: string;
-  /** The prompt as each reward model reads it, by the model's name. */
+  /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
   readonly text: string;
   /** The policy's. */
@@ -32,8 +33,74 @@ export interface Reward {
   score(batch: readonly Candidate[]): Promise<readonly Score[]>;
 }
 
+/**
+ * Where a member's scores come from; plain data. A new kind is a line here, a file in plan/sources/ that knows
+ * its wire, a file in rewards/ that judges, and a line in both tables.
+ */
+export type RewardSource =
+  /** A model with a scalar head, which reads the prompt under its own name. */
+  | { readonly kind: 'model'; readonly model: string }
+  /** log q of an answer. */
+  | {
+      readonly kind: 'likelihood';
+      readonly by: ReadBy;
+      readonly aggregate: 'sum' | 'mean';
+    }
+  /** beta * (log plus - log minus) of an answer. */
+  | {
+      readonly kind: 'ratio';
+      readonly plus: ReadBy;
+      readonly minus: ReadBy;
+      readonly beta: number;
+      readonly aggregate: RatioAggregate;
+      /** Texts that end a step; null: every token counts by itself. */
+      readonly delimiters: readonly string[] | null;
+      readonly sigmoid: boolean;
+    }
+  /** How much likelier a reader is to say the positive lines next. */
+  | {
+      readonly kind: 'follow_up';
+      readonly by: ReadBy;
+      readonly positive: readonly Turn[];
+      readonly negative: readonly Turn[];
+      readonly reads: 'prefix' | 'complete';
+    }
+  /** What a model answers when it is asked about the answer. */
+  | {
+      readonly kind: 'judge';
+      readonly by: ReadBy;
+      readonly questions: readonly Question[];
+      readonly calibration: Calibration | null;
+      readonly reads: 'prefix' | 'complete';
+    };
+
+/** A language model on one of the readings of a prompt. */
+export interface ReadBy {
+  readonly model: string;
+  /** Key among `Candidate.readings`. */
+  readonly reading: string;
+}
+
+/** decay: sum_k r_k / k. Of steps, `prod` multiplies sigmoids: each step's chance of being right. */
+export type RatioAggregate = 'sum' | 'mean' | 'decay' | 'min' | 'last' | 'prod';
+
+export interface Question {
+  /** What follows the answer, up to where the judge speaks. */
+  readonly asks: readonly Token[];
+  readonly labels: readonly Token[];
+  /** What each label is worth. */
+  readonly values: readonly number[];
+}
+
+/** p becomes sigmoid(scale * logit(p) + shift), so that it comes true as often as it says. */
+export interface Calibration {
+  readonly scale: number;
+  readonly shift: number;
+}
+
 /** What a request's candidates are ranked by. */
 export interface RewardPlan {
+  /** Each id once. Those of weight zero are only bounded by constraints. */
   readonly uses: readonly RewardUse[];
   /** Null: the weighted sum of all uses. */
   readonly ensemble: Ensemble | null;
@@ -50,7 +117,9 @@ export interface Judging {
 
 /** One member: weight * transform((cap(r) - mean) / std). */
 export interface RewardUse {
-  readonly model: string;
+  /** Its key among `parts`, and its name in constraints. */
+  readonly id: string;
+  readonly source: RewardSource;
   readonly weight: number;
   /** Scores above it count as it: a proxy is not to be trusted beyond (METHODS.md 3, constrained). */
   readonly cap: number | null;
@@ -76,9 +145,10 @@ export interface Ensemble {
   readonly variance: 'population' | 'unbiased';
 }
 
-/** Candidates whose score by `model` lies outside rank below all others. */
+/** Candidates whose raw score by a member lies outside rank below all others. */
 export interface Constraint {
-  readonly model: string;
+  /** Id of a use. */
+  readonly member: string;
   readonly min: number;
   readonly max: number;
 }

@@ -16,11 +16,11 @@ import { refuseOverGrant } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import { planPartial, planQuantile } from './rewards.ts';
-import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule } from './rule.ts';
+import { planPartial, planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
+import type { Reader } from './sources/source.ts';
 
 /** A request whose model is known. */
 export interface Received {
@@ -75,7 +75,7 @@ function planOf(
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
   }));
-  const readers = [...alignment.lanes, ...(alignment.rewards?.specs ?? [])];
+  const readers = [...alignment.lanes, ...alignment.readers];
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
@@ -91,6 +91,7 @@ function planOf(
     strategy: chosen.type,
     params,
     reward: alignment.rewards?.plan ?? null,
+    values: alignment.values,
     prompts,
     n,
     opening: {
@@ -152,7 +153,7 @@ function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sa
   };
 }
 
-function promptOf(source: Source, { lanes, rewards }: Alignment, policy: ModelCard): PlanPrompt {
+function promptOf(source: Source, { lanes, readers }: Alignment, policy: ModelCard): PlanPrompt {
   const text = sourceText(source, policy);
   return {
     lanes: lanes.map(({ card, own, at }) => ({
@@ -160,15 +161,20 @@ function promptOf(source: Source, { lanes, rewards }: Alignment, policy: ModelCa
       prompt: render(card, source, own, at),
     })),
     text,
-    readings: readingsOf(source, text, rewards),
+    readings: readingsOf(source, text, readers),
   };
 }
 
-/** Each reward model's own reading of a prompt; the policy's token ids mean nothing to it, so it reads their text. */
-function readingsOf(source: Source, text: string, rewards: Rewards | null): PlanPrompt['readings'] {
+/** A prompt as those who judge read it; the policy's token ids mean nothing to their models, so they read their text. */
+function readingsOf(
+  source: Source,
+  text: string,
+  readers: readonly Reader[],
+): PlanPrompt['readings'] {
   const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
-  const specs = rewards?.specs ?? [];
-  return Object.fromEntries(specs.map(({ card, at }) => [card.name, render(card, read, null, at)]));
+  return Object.fromEntries(
+    readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
+  );
 }
 
 type Chosen = NonNullable<Alignment['strategy']>;
@@ -203,15 +209,13 @@ function refuseMismatch(
     throw mismatch(
       `${strategy} needs a reward that reads ${needs} answers; the request names none`,
     );
-  const late = rewards.specs.find(({ card }) => needs === 'prefix' && !readsPrefixes(card));
+  const late = rewards.specs.find(({ reads }) => needs === 'prefix' && reads === 'complete');
   if (late)
     throw mismatch(
-      `${strategy} judges unfinished answers here; ${late.card.name} reads complete ones only`,
+      `${strategy} judges unfinished answers here; ${late.name} reads complete ones only`,
       late.at,
     );
 }
-
-const readsPrefixes = ({ reads }: ModelCard): boolean => reads === 'prefix';
 
 const mismatch = (message: string, at = 'alignment.rewards'): ServeError =>
   new ServeError('reward_mismatch', `${at}: ${message}`, at);

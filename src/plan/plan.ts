@@ -12,11 +12,13 @@ export interface Plan {
   readonly params: unknown;
   /** Null: no candidate is judged. */
   readonly reward: RewardPlan | null;
+  /** Rewards that bend the next-token law; none: empty. */
+  readonly values: readonly ValueUse[];
   readonly prompts: readonly PlanPrompt[];
   /** Independent trees per prompt; choice index = prompt index * n + tree index. */
   readonly n: number;
   /** Shared by all trees; a tree's `choice` is its index under its prompt. */
-  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak'>;
+  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak' | 'bend'>;
   /** Milliseconds after which the search ends with the best so far; null: no bound. `opening.budget` is that in tokens. */
   readonly budgetMs: number | null;
   /** Yield text as it becomes certain, token by token; otherwise only at the end. */
@@ -27,11 +29,22 @@ export interface Plan {
   readonly drafts: boolean;
 }
 
+/** weight * V(answer and token) on the log-prob of each of the likeliest tokens (controlled decoding, METHODS.md 4). */
+export interface ValueUse {
+  /** V, as one reward. */
+  readonly reward: RewardPlan;
+  readonly weight: number;
+  /** Tokens that are considered. */
+  readonly topK: number;
+  /** Guide only where the policy's entropy (nats) is above this; null: everywhere. */
+  readonly entropyAbove: number | null;
+}
+
 export interface PlanPrompt {
   /** [0] is the policy; `opening.guidance` points at the others by index. */
   readonly lanes: readonly Lane[];
   /** As the client wrote it, for rewards. */
   readonly text: string;
-  /** The prompt as each reward model reads it, by the model's name. */
+  /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
 }

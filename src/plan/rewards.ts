@@ -1,106 +1,86 @@
 /** What a request's candidates are judged by, made valid: `rewards`, `ensemble`, `constraints` and `length` of its alignment. */
 
-import { ServeError } from '../core/errors.ts';
-import { show, wrong } from '../core/fields.ts';
-import type {
-  Constraint,
-  Ensemble,
-  LengthRule,
-  RewardPlan,
-  RewardUse,
-  Scale,
-  Transform,
-} from '../core/reward.ts';
-import type { PartialFigure } from '../core/strategy.ts';
-import type { Catalog, ModelCard } from './catalog.ts';
-import type { AlignmentWire } from './schema.ts';
+import { wrong } from '../core/fields.ts';
+import type { Constraint, Ensemble, LengthRule, RewardPlan, RewardUse } from '../core/reward.ts';
+import type { Catalog } from './catalog.ts';
+import { scaleOf, transformOf } from './scale.ts';
+import type { AlignmentWire, MemberWire } from './schema.ts';
+import { parseMember } from './sources/index.ts';
+import { modelSource } from './sources/model.ts';
+import { onceEach } from './sources/source.ts';
+import type { ParsedMember, Reader, SourceSpec } from './sources/source.ts';
 
 type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'constraints' | 'length'>;
-type RewardWire = NonNullable<AlignmentWire['rewards']>[number];
 type EnsembleWire = NonNullable<AlignmentWire['ensemble']>;
-
-/** A reward model of the plan, and the field that names it. */
-export interface RewardSpec {
-  readonly card: ModelCard;
-  readonly at: string;
-}
+type ConstraintWire = NonNullable<AlignmentWire['constraints']>[number];
 
 export interface Rewards {
   readonly plan: RewardPlan;
-  /** Each model once: members, then those that only bound. */
-  readonly specs: readonly RewardSpec[];
+  /** What each use is made of, in the order of `plan.uses`. */
+  readonly specs: readonly SourceSpec[];
+  /** Each reading once. */
+  readonly readers: readonly Reader[];
 }
 
-/** Null where nothing is asked for. A reward of weight zero is left out: no model is run for it. */
+/** A reward of the request under its id. */
+interface Member {
+  readonly id: string;
+  readonly at: string;
+  readonly spec: SourceSpec;
+  readonly wire: MemberWire;
+}
+
+/** Null where nothing is asked for. A reward of weight zero runs nothing, unless a constraint names it. */
 export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
-  const given = wire.rewards ?? [];
-  const named = given.map((one, i) => {
+  const given = (wire.rewards ?? []).map((raw, i) => {
     const at = `alignment.rewards[${i}]`;
-    return { wire: one, at, card: rewardCard(one.model, `${at}.model`, catalog) };
+    return { at, ...parseMember(raw, at, catalog) };
   });
-  const members = named.filter((member) => member.wire.weight !== 0);
-  if (members.length === 0) {
+  const named = identified(given);
+  const weighing = named.filter(({ wire: { weight } }) => weight !== 0);
+  if (weighing.length === 0) {
     refuseWithout(wire);
     return null;
   }
-  const ensemble = wire.ensemble ?? null;
-  const uses = members.map((member) => useOf(member, wire));
-  if (ensemble !== null) refuseNegative(uses, members);
   const bounds = (wire.constraints ?? []).map((one, i) =>
-    boundOf(one, `alignment.constraints[${i}]`, uses, catalog),
+    boundOf(one, `alignment.constraints[${i}]`, named, catalog),
   );
-  const specs = [
-    ...members.map(({ card, at }) => ({ card, at: `${at}.model` })),
-    ...bounds.map(({ card, at }) => ({ card, at })),
-  ];
-  const known = new Set<string>();
+  const bounding = bounds.flatMap(({ member, constraint }) => (constraint ? [member] : []));
+  const members = [...new Map([...weighing, ...bounding].map((one) => [one.id, one])).values()];
+  const uses = members.map((member) => useOf(member, wire));
+  if (wire.ensemble) refuseNegative(uses, members);
+  const readers = members.flatMap(({ spec }) => spec.readers);
   return {
     plan: {
       uses,
-      ensemble: ensemble === null ? null : ensembleOf(ensemble),
+      ensemble: wire.ensemble ? ensembleOf(wire.ensemble) : null,
       constraints: bounds.flatMap(({ constraint }) => constraint ?? []),
       length: wire.length ? lengthOf(wire.length) : null,
     },
-    specs: specs.filter(({ card }) => !known.has(card.name) && known.add(card.name)),
+    specs: members.map(({ spec }) => spec),
+    readers: onceEach(readers),
   };
 }
 
-/** 1 - 0.9 is not quite 0.1. */
-const ROUNDING = 1e-9;
-
-/** The score that this share of base samples stays below, by linear interpolation; null where none is stored. */
-export function storedQuantile({ stats }: ModelCard, share: number): number | null {
-  const quantiles = stats?.quantiles ?? [];
-  const above = quantiles.findIndex(([at]) => at >= share - ROUNDING);
-  if (above < 0) return null;
-  const [high, highScore] = quantiles[above]!;
-  if (high <= share + ROUNDING) return highScore;
-  const below = quantiles[above - 1];
-  if (below === undefined) return null;
-  const [low, lowScore] = below;
-  return lowScore + ((share - low) / (high - low)) * (highScore - lowScore);
+/** Ids that the request gives are kept; the others are their source's name, numbered where it is taken. */
+function identified(given: readonly (ParsedMember & { readonly at: string })[]): Member[] {
+  const taken = new Set<string>();
+  for (const { wire, at } of given) {
+    if (!wire.id) continue;
+    if (taken.has(wire.id)) throw wrong(`${at}.id`, wire.id, 'an id that no other reward has');
+    taken.add(wire.id);
+  }
+  return given.map((member) => {
+    const id = member.wire.id ?? free(member.spec.name, taken);
+    taken.add(id);
+    return { ...member, id };
+  });
 }
 
-/** The plan's value at a quantile of base samples: known where one reward alone decides. */
-export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
-  const { uses, length, constraints } = plan;
-  const [use] = uses;
-  return (share) => {
-    const alone = uses.length === 1 && length === null && constraints.length === 0;
-    if (!alone || use === undefined || use.transform !== null || use.scale === 'pool') return null;
-    const score = storedQuantile(specs[0]!.card, use.weight > 0 ? share : 1 - share);
-    if (score === null) return null;
-    const { mean, std } = use.scale ?? { mean: 0, std: 1 };
-    const value = (Math.min(score, use.cap ?? Infinity) - mean) / std;
-    return plan.ensemble === null ? use.weight * value : value;
-  };
-}
-
-/** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
-export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
-  const { uses, length, constraints } = plan;
-  const alone = uses.length === 1 && length === null && constraints.length === 0;
-  return alone && uses[0]!.weight > 0 ? (specs[0]!.card.partial ?? []) : [];
+function free(name: string, taken: ReadonlySet<string>): string {
+  let id = name;
+  for (let i = 2; taken.has(id); i++) id = `${name}#${i}`;
+  return id;
 }
 
 function refuseWithout(wire: Wires): void {
@@ -111,110 +91,54 @@ function refuseWithout(wire: Wires): void {
   }
 }
 
-function refuseNegative(uses: readonly RewardUse[], members: readonly { at: string }[]): void {
+function refuseNegative(uses: readonly RewardUse[], members: readonly Member[]): void {
   const i = uses.findIndex(({ weight }) => weight < 0);
   if (i < 0) return;
   throw wrong(`${members[i]!.at}.weight`, uses[i]!.weight, 'positive in an ensemble');
 }
 
-function rewardCard(name: string, at: string, catalog: Catalog): ModelCard {
-  const card = catalog.models.get(name);
-  if (card?.role === 'reward') return card;
-  const rewards = [...catalog.models.values()].filter(({ role }) => role === 'reward');
-  const what = card ? `a ${card.role} model, which does not judge` : 'not a model of this server';
-  throw new ServeError(
-    'model_not_found',
-    `${at} is ${show(name)}, ${what}; rewards here: ${rewards.map((one) => one.name).join(', ')}`,
-    at,
-  );
-}
-
-interface MemberWire {
-  readonly wire: RewardWire;
-  readonly at: string;
-  readonly card: ModelCard;
-}
-
-function useOf({ wire, at, card }: MemberWire, { ensemble, constraints }: Wires): RewardUse {
+function useOf({ id, spec, wire, at }: Member, { ensemble, constraints }: Wires): RewardUse {
   const { transform } = wire;
-  const caps = (constraints ?? []).filter(({ reward }) => reward === card.name);
+  const caps = (constraints ?? []).filter(({ reward }) => reward === id);
   const cap = Math.min(...caps.map((one) => one.cap ?? Infinity));
+  const weight = wire.weight ?? 1;
   return {
-    model: card.name,
-    weight: wire.weight ?? 1,
+    id,
+    source: spec.source,
+    weight,
     cap: cap === Infinity ? null : cap,
-    scale: scaleOf(transform, ensemble ?? null, card, at),
-    transform: transform && transform.type !== 'zscore' ? transformOf(transform, card, at) : null,
+    scale: weight === 0 ? null : scaleOf(transform, ensemble ?? null, spec, at),
+    transform: transform ? transformOf(transform, spec, at) : null,
   };
 }
 
-/** A transform brings its own scale; members without one share the ensemble's. */
-function scaleOf(
-  transform: RewardWire['transform'],
-  ensemble: EnsembleWire | null,
-  card: ModelCard,
-  at: string,
-): Scale | 'pool' | null {
-  if (transform?.type === 'zscore') {
-    return transform.of === 'stored' ? storedScale(card, `${at}.transform.of`) : 'pool';
-  }
-  if (transform || ensemble === null || ensemble.normalize === 'none') return null;
-  if (ensemble.normalize === 'pool') return 'pool';
-  return storedScale(card, 'alignment.ensemble.normalize');
-}
-
-function storedScale({ name, stats }: ModelCard, at: string): Scale {
-  if (stats && stats.std > 0) return { mean: stats.mean, std: stats.std };
-  throw wrong(at, 'stored', `"pool" or left to others here: ${name} stores no mean and deviation`);
-}
-
-type OtherTransform = Exclude<NonNullable<RewardWire['transform']>, { type: 'zscore' }>;
-
-/** The paper's reference for a goal to be good at: the 85th percentile of base samples. */
-const REFERENCE = 0.85;
-
-function transformOf(wire: OtherTransform, card: ModelCard, at: string): Transform {
-  switch (wire.type) {
-    case 'clip':
-      return { kind: 'clip', eta: wire.eta ?? 0 };
-    case 'log_sigmoid': {
-      const reference = wire.reference ?? { quantile: REFERENCE };
-      if (typeof reference === 'number') return { kind: 'log_sigmoid', reference };
-      const { quantile, of } = reference;
-      if (of !== 'stored') return { kind: 'log_sigmoid', reference: { quantile } };
-      const stored = storedQuantile(card, quantile);
-      const where = `${at}.transform.reference.quantile`;
-      if (stored === null)
-        throw wrong(
-          where,
-          quantile,
-          `among the quantiles that ${card.name} stores, or of the pool`,
-        );
-      return { kind: 'log_sigmoid', reference: stored };
-    }
-    default:
-      return wire satisfies never;
-  }
-}
-
+/** A bound on a member, or on a reward model that is none: it becomes one of weight zero. */
 function boundOf(
-  wire: NonNullable<AlignmentWire['constraints']>[number],
+  wire: ConstraintWire,
   at: string,
-  uses: readonly RewardUse[],
+  members: readonly Member[],
   catalog: Catalog,
-): RewardSpec & { readonly constraint: Constraint | null } {
-  const card = rewardCard(wire.reward, `${at}.reward`, catalog);
+): { readonly member: Member; readonly constraint: Constraint | null } {
+  const known = members.find(({ id }) => id === wire.reward);
+  const member = known ?? strangerOf(wire.reward, `${at}.reward`, catalog);
   const [min, max, cap] = [wire.min ?? null, wire.max ?? null, wire.cap ?? null];
   if (min === null && max === null && cap === null)
     throw wrong(at, wire, 'an object with a min, a max or a cap');
   if (min !== null && max !== null && min > max)
     throw wrong(`${at}.min`, min, `at most the max, which is ${max}`);
-  if (cap !== null && !uses.some(({ model }) => model === card.name))
+  if (cap !== null && (known?.wire.weight ?? 1) * Number(known !== undefined) === 0)
     throw wrong(`${at}.cap`, cap, 'left out for a reward that is not among alignment.rewards');
   const bounded = min !== null || max !== null;
-  const constraint = { model: card.name, min: min ?? -Infinity, max: max ?? Infinity };
-  return { card, at: `${at}.reward`, constraint: bounded ? constraint : null };
+  const constraint = { member: member.id, min: min ?? -Infinity, max: max ?? Infinity };
+  return { member, constraint: bounded ? constraint : null };
 }
+
+const strangerOf = (name: string, at: string, catalog: Catalog): Member => ({
+  id: name,
+  at,
+  spec: modelSource(name, at, catalog),
+  wire: { weight: 0 },
+});
 
 const ensembleOf = (wire: EnsembleWire): Ensemble => ({
   aggregate: wire.aggregate ?? 'mean',

@@ -143,12 +143,14 @@ const transformSchema = z.discriminatedUnion(
   { error: 'an object whose type is log_sigmoid, clip or zscore' },
 );
 
-const rewardSchema = (limits: Limits) =>
-  strict({
-    model: text(256, 1),
-    weight: number(-limits.weight, limits.weight).nullish(),
-    transform: transformSchema.nullish(),
-  });
+/** What every member says beside what its own kind asks for. */
+export const memberParts = (limits: Limits) => ({
+  id: text(64, 1).nullish(),
+  weight: number(-limits.weight, limits.weight).nullish(),
+  transform: transformSchema.nullish(),
+});
+
+export type MemberWire = z.output<z.ZodObject<ReturnType<typeof memberParts>>>;
 
 const ensembleSchema = strict({
   aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
@@ -171,9 +173,9 @@ const lengthSchema = strict({
   repetition: number(0, FAR).nullish(),
 });
 
-/** What judges, within `alignment`. */
+/** What judges, within `alignment`; its rewards are parsed one by one, each by its kind. */
 export const rewardParts = (limits: Limits) => ({
-  rewards: list(rewardSchema(limits), limits.rewards).nullish(),
+  rewards: list(z.unknown(), limits.rewards).nullish(),
   ensemble: ensembleSchema.nullish(),
   constraints: list(constraintSchema, limits.rewards).nullish(),
   length: lengthSchema.nullish(),
@@ -194,10 +196,17 @@ export const alignmentSchema = (limits: Limits) =>
     }).nullish(),
   });
 
-const ownPrompt = strict({
+/** A prompt of a model's own, in place of the request's. */
+export const ownPrompt = strict({
   system: text(1_000_000).nullish(),
   text: text(1_000_000).nullish(),
 }).nullish();
+
+type Mask = 'all' | { readonly entropy_above: number } | null | undefined;
+
+/** Nats that the policy's entropy must exceed; null: guided everywhere. */
+export const guideMask = (mask: Mask): number | null =>
+  mask && mask !== 'all' ? mask.entropy_above : null;
 
 const guideParts = (limits: Limits) => ({
   weight: number(-limits.weight, limits.weight).default(1),
@@ -219,6 +228,15 @@ export const ratioGuideSchema = (limits: Limits) =>
     minus: text(256, 1),
     plus_prompt: ownPrompt,
     minus_prompt: ownPrompt,
+    ...guideParts(limits),
+  });
+
+/** weight * V(answer and token), on the likeliest tokens. */
+export const valueGuideSchema = (limits: Limits) =>
+  strict({
+    value: text(256, 1),
+    top_k: integer(1, 64).nullish(),
+    transform: transformSchema.nullish(),
     ...guideParts(limits),
   });
 

@@ -14,6 +14,7 @@ import {
 } from '../core/fields.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
+import type { Named } from './grant.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -27,6 +28,8 @@ export interface Scoring {
   readonly judging: Omit<Judging, 'id'>;
   /** As the client named it; the members' names where it named several. */
   readonly model: string;
+  /** Models that judge. */
+  readonly named: readonly Named[];
   /** Tokens that the models will read. */
   readonly tokens: number;
 }
@@ -63,7 +66,11 @@ export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
-    model: wire.model ?? rewards.plan.uses.map(({ model }) => model).join('+'),
+    model: wire.model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
+    named: rewards.readers.map(({ card, at }) => ({
+      name: card.name,
+      at: wire.alignment ? at : 'model',
+    })),
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }
@@ -130,15 +137,15 @@ function conversations(raw: unknown, catalog: Catalog): Pair[] {
 function candidateOf(
   { query, document, at }: Pair,
   complete: boolean,
-  { specs }: Rewards,
+  { readers }: Rewards,
   catalog: Catalog,
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = specs.map(({ card }) => {
-    const prompt = render(card, query, null, '');
+  const readings = readers.map(({ key, card, own, at: ownAt, extra }) => {
+    const prompt = render(card, query, own, ownAt);
     const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
-    const length = prompt.length + answer + Number(complete);
+    const length = prompt.length + answer + Number(complete) + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',
@@ -146,7 +153,7 @@ function candidateOf(
         at,
       );
     tokens += length;
-    return [card.name, prompt] as const;
+    return [key, prompt] as const;
   });
   const candidate = {
     prompt: sourceText(query, policy),

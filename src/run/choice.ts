@@ -12,6 +12,7 @@ import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
 import type { Accounted, Running } from './run.ts';
+import { Values } from './values.ts';
 
 export interface Choice {
   readonly prompt: PlanPrompt;
@@ -38,7 +39,14 @@ interface Parts {
 export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
-  const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
+  const values = new Values(plan.values, running, prompt);
+  const opening = {
+    ...plan.opening,
+    lanes: prompt.lanes,
+    choice: tree,
+    peak: peakOf(plan),
+    bend: values.bend,
+  };
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
   const chronicle = new Chronicle(index, plan.drafts ? emit : null);
   const onScored = chronicle.scored.bind(chronicle);
@@ -53,13 +61,13 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
     if (certain !== null) emit(certain);
     chronicle.selected(best, judge.scoreOf(best));
     const reason = best.finish ?? 'length';
-    const report = reportOf(plan, outcome, session.spent, { judge, chronicle });
+    const report = reportOf(plan, outcome, session.spent, { judge, chronicle, values });
     emit({ kind: 'finish', choice: index, reason, report });
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
     const queued = { ...NOTHING, queueMs: plan.budgetMs ?? 0 };
     const nothing = { ranked: [], exhausted: error.budget };
-    const report = reportOf(plan, nothing, queued, { judge, chronicle });
+    const report = reportOf(plan, nothing, queued, { judge, chronicle, values });
     emit({ kind: 'finish', choice: index, reason: 'length', report });
   }
 }
@@ -112,7 +120,7 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  { judge, chronicle }: Pick<Parts, 'judge' | 'chronicle'>,
+  { judge, chronicle, values }: Pick<Parts, 'judge' | 'chronicle'> & { readonly values: Values },
 ): ChoiceReport {
   const best = ranked[0];
   const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
@@ -122,7 +130,7 @@ function reportOf(
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens,
+    rewardTokens: judge.tokens + values.tokens,
     savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,

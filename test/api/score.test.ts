@@ -97,6 +97,6 @@ test('best_of is planned as best-of-N, and its candidates are told', async () =>
   await server.post('/v1/completions', judged);
   expect(server.inference.plans.at(-1)).toMatchObject({
     params: { by: 'reward' },
-    reward: { uses: [{ model: 'rm-happy-a' }] },
+    reward: { uses: [{ id: 'rm-happy-a' }] },
   });
 });

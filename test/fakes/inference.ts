@@ -47,7 +47,7 @@ export class FakeInference implements Inference<Plan> {
     return Promise.resolve(
       candidates.map(({ text }) => {
         const value = text.includes('!nan') ? NaN : text.length;
-        return { value, parts: Object.fromEntries(reward.uses.map(({ model }) => [model, value])) };
+        return { value, parts: Object.fromEntries(reward.uses.map(({ id }) => [id, value])) };
       }),
     );
   }

@@ -1,7 +1,10 @@
 /** Rewards without a model: scores that are a hash of the text, or whatever a test makes of a candidate. */
 
 import type { Candidate, Reward, RewardPlan, RewardUse, Score } from '../../src/core/reward.ts';
+import { scoreCache } from '../../src/rewards/cached.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
+import { memberOf } from '../../src/rewards/member.ts';
+import type { Loaded } from '../../src/rewards/sources.ts';
 
 /** Judges each candidate by itself; scores are spread over [-1, 1) unless `value` says otherwise. */
 export function fakeReward(
@@ -18,11 +21,15 @@ export function fakeReward(
       await new Promise((resolve) => setImmediate(resolve));
       return batch.map((candidate) => {
         const said = value(candidate);
-        return { value: said, parts: { [name]: said }, tokens: candidate.tokens.length };
+        return { value: said, parts: {}, tokens: candidate.tokens.length };
       });
     },
   };
 }
+
+/** The same as a member of a request: what it says stands in `parts` under its name. */
+export const fakeMember = (name: string, value?: (candidate: Candidate) => number): Reward =>
+  memberOf(name, fakeReward(name, value));
 
 const hashed = (name: string, { text }: Candidate): number => {
   let h = 0x811c9dc5;
@@ -31,7 +38,8 @@ const hashed = (name: string, { text }: Candidate): number => {
 };
 
 export const use = (model: string, changes: Partial<RewardUse> = {}): RewardUse => ({
-  model,
+  id: model,
+  source: { kind: 'model', model },
   weight: 1,
   cap: null,
   scale: null,
@@ -47,11 +55,16 @@ export const sumOf = (...uses: readonly RewardUse[]): RewardPlan => ({
   length: null,
 });
 
-/** A reward for each name that the plan uses. */
-export const fakeRewardOf = (plan: RewardPlan): Reward => {
-  const names = [...plan.uses, ...plan.constraints].map(({ model }) => model);
-  return rewardOf(plan, new Map(names.map((name) => [name, fakeReward(name)])));
-};
+/** What a process with these reward models would have loaded. */
+export const loaded = (...models: readonly Reward[]): Loaded => ({
+  models: new Map(models.map((model) => [model.name, model])),
+  readers: new Map(),
+  cache: scoreCache(0),
+});
+
+/** A reward model for each use of the plan. */
+export const fakeRewardOf = (plan: RewardPlan): Reward =>
+  rewardOf(plan, loaded(...plan.uses.map(({ id }) => fakeReward(id))));
 
 export const candidate = (text: string, changes: Partial<Candidate> = {}): Candidate => ({
   prompt: '',

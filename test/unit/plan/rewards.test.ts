@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
 import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
-import { planQuantile, storedQuantile, parseRewards } from '../../../src/plan/rewards.ts';
+import { parseRewards } from '../../../src/plan/rewards.ts';
+import { planQuantile, storedQuantile } from '../../../src/plan/scale.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { catalog as plain } from '../../fakes/catalog.ts';
 
@@ -36,7 +37,16 @@ function refusal(parse: () => unknown): ServeError {
 describe('rewards', () => {
   test('are weighed as they are, unless asked otherwise', () => {
     expect(reward({})).toEqual({
-      uses: [{ model: 'rm-happy-a', weight: 1, cap: null, scale: null, transform: null }],
+      uses: [
+        {
+          id: 'rm-happy-a',
+          source: { kind: 'model', model: 'rm-happy-a' },
+          weight: 1,
+          cap: null,
+          scale: null,
+          transform: null,
+        },
+      ],
       ensemble: null,
       constraints: [],
       length: null,
@@ -46,7 +56,7 @@ describe('rewards', () => {
 
   test('of weight zero run no model', () => {
     const rewards = [{ ...happy, weight: 0 }, { model: 'rm-late' }];
-    expect(reward({ rewards })?.uses).toMatchObject([{ model: 'rm-late' }]);
+    expect(reward({ rewards })?.uses).toMatchObject([{ id: 'rm-late' }]);
     const error = refusal(() => reward({ rewards: rewards.slice(0, 1) }));
     expect(error).toMatchObject({ code: 'reward_mismatch', param: 'alignment.rewards' });
   });
@@ -108,9 +118,22 @@ describe('rewards', () => {
       { reward: 'rm-happy-a', cap: 2 },
     ];
     const plan = complete({ strategy: best, rewards: [happy], constraints });
-    expect(plan.reward?.constraints).toEqual([{ model: 'rm-late', min: 0, max: Infinity }]);
-    expect(plan.reward?.uses[0]?.cap).toBe(2);
+    expect(plan.reward?.constraints).toEqual([{ member: 'rm-late', min: 0, max: Infinity }]);
+    expect(plan.reward?.uses).toMatchObject([
+      { id: 'rm-happy-a', weight: 1, cap: 2 },
+      { id: 'rm-late', weight: 0 },
+    ]);
     expect(Object.keys(plan.prompts[0]!.readings)).toEqual(['rm-happy-a', 'rm-late']);
+  });
+
+  test('are named by an id of their own, and bounded by it', () => {
+    const rewards = [{ ...happy, id: 'mood' }, happy, happy, { ...happy, id: 'limit', weight: 0 }];
+    const constraints = [{ reward: 'limit', min: 1 }];
+    const plan = reward({ rewards, constraints });
+    const ids = ['mood', 'rm-happy-a', 'rm-happy-a#2', 'limit'];
+    expect(plan?.uses.map(({ id }) => id)).toEqual(ids);
+    expect(plan?.constraints).toEqual([{ member: 'limit', min: 1, max: Infinity }]);
+    expect(reward({ rewards })?.uses).toHaveLength(3);
   });
 
   test('pay for length', () => {
@@ -126,7 +149,28 @@ describe('rewards', () => {
 const refusals: [alignment: object, code: string, param: string][] = [
   [{ rewards: [{ model: 'nope' }] }, 'model_not_found', 'alignment.rewards[0].model'],
   [{ rewards: [{ model: 'arm-happy' }] }, 'model_not_found', 'alignment.rewards[0].model'],
-  [{ rewards: [{}] }, 'invalid_value', 'alignment.rewards[0].model'],
+  [{ rewards: [{}] }, 'invalid_value', 'alignment.rewards[0]'],
+  [{ rewards: ['rm-happy-a'] }, 'invalid_value', 'alignment.rewards[0]'],
+  [{ rewards: [{ model: 7 }] }, 'invalid_value', 'alignment.rewards[0].model'],
+  [{ rewards: [{ ...happy, id: '' }] }, 'invalid_value', 'alignment.rewards[0].id'],
+  [
+    {
+      rewards: [
+        { ...happy, id: 'a' },
+        { ...happy, id: 'a' },
+      ],
+    },
+    'invalid_value',
+    'alignment.rewards[1].id',
+  ],
+  [
+    {
+      rewards: [happy, { ...happy, id: 'off', weight: 0 }],
+      constraints: [{ reward: 'off', cap: 1 }],
+    },
+    'invalid_value',
+    'alignment.constraints[0].cap',
+  ],
   [{ rewards: [{ ...happy, weight: 17 }] }, 'invalid_value', 'alignment.rewards[0].weight'],
   [{ rewards: Array(9).fill(happy) }, 'invalid_value', 'alignment.rewards'],
   [{ rewards: [{ ...happy, colour: 1 }] }, 'unknown_parameter', 'alignment.rewards[0].colour'],

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Ensemble } from '../../../src/core/reward.ts';
 import { aggregate, ensemble, varianceOf, weightedSum } from '../../../src/rewards/ensemble.ts';
 import { normalised } from '../../../src/rewards/transforms.ts';
-import { candidate, fakeReward } from '../../fakes/reward.ts';
+import { candidate, fakeMember } from '../../fakes/reward.ts';
 import { vectorCase } from '../../fakes/vectors.ts';
 
 const FILE = 'ensemble.json';
@@ -21,7 +21,7 @@ interface Members {
 /** Candidates whose text is their index, and members that look their scores up. */
 function pool({ scores_member_by_candidate: scores }: Members, weights?: readonly number[]) {
   const members = scores.map((row, i) => ({
-    reward: fakeReward(`m${i}`, ({ text }) => row[Number(text)]!),
+    reward: fakeMember(`m${i}`, ({ text }) => row[Number(text)]!),
     weight: weights?.[i] ?? 1,
   }));
   const batch = scores[0]!.map((_, i) => candidate(String(i)));
@@ -78,7 +78,7 @@ test('the unbiased variance of a single member is nothing', async () => {
 
 test('members named twice change nothing', async () => {
   const batch = ['a', 'bb', 'ccc', 'd'].map((text) => candidate(text));
-  const members = ['x', 'y', 'z'].map((name) => ({ reward: fakeReward(name), weight: 1 }));
+  const members = ['x', 'y', 'z'].map((name) => ({ reward: fakeMember(name), weight: 1 }));
   for (const kind of ['mean', 'median', 'min', 'uwo', 'lcb'] as const) {
     const once = await ensemble(members, how({ aggregate: kind })).score(batch);
     const twice = await ensemble([...members, ...members], how({ aggregate: kind })).score(batch);
@@ -92,8 +92,8 @@ test('members named twice change nothing', async () => {
 
 test('parts hold what each member said, and how far they disagree', async () => {
   const members = [
-    { reward: fakeReward('a', () => 1), weight: 1 },
-    { reward: fakeReward('b', () => 5), weight: 1 },
+    { reward: fakeMember('a', () => 1), weight: 1 },
+    { reward: fakeMember('b', () => 5), weight: 1 },
   ];
   const [score] = await ensemble(members, how()).score([candidate('x')]);
   expect(score).toEqual({ value: 3, parts: { a: 1, b: 5, disagreement: 2 }, tokens: 2 });
@@ -107,9 +107,9 @@ const broken = {
 
 test('a member that fails, or knows nothing, is left out and counted', async () => {
   const members = [
-    { reward: fakeReward('a', () => 1), weight: 1 },
+    { reward: fakeMember('a', () => 1), weight: 1 },
     { reward: broken, weight: 1 },
-    { reward: fakeReward('b', () => NaN), weight: 1 },
+    { reward: fakeMember('b', () => NaN), weight: 1 },
   ];
   const [score] = await ensemble(members, how()).score([candidate('x')]);
   expect(score).toMatchObject({ value: 1, parts: { a: 1, members_failed: 2 } });
@@ -119,8 +119,8 @@ test('a member that fails, or knows nothing, is left out and counted', async () 
 });
 
 test('a candidate that one member cannot judge has no score, the others do', async () => {
-  const odd = fakeReward('odd', ({ text }) => (text === 'x' ? NaN : 2));
-  const members = [odd, fakeReward('even', () => 4)].map((reward) => ({ reward, weight: 1 }));
+  const odd = fakeMember('odd', ({ text }) => (text === 'x' ? NaN : 2));
+  const members = [odd, fakeMember('even', () => 4)].map((reward) => ({ reward, weight: 1 }));
   for (const kind of ['mean', 'median', 'min', 'uwo', 'lcb'] as const) {
     const scores = await ensemble(members, how({ aggregate: kind, lambda: 0 })).score(
       ['x', 'y'].map((text) => candidate(text)),
@@ -132,8 +132,8 @@ test('a candidate that one member cannot judge has no score, the others do', asy
 
 test('a sum weighs its members, and fails with any of them', async () => {
   const members = [
-    { reward: fakeReward('a', () => 1), weight: 2 },
-    { reward: fakeReward('b', () => 5), weight: -0.5 },
+    { reward: fakeMember('a', () => 1), weight: 2 },
+    { reward: fakeMember('b', () => 5), weight: -0.5 },
   ];
   const [score] = await weightedSum(members).score([candidate('x')]);
   expect(score).toMatchObject({ value: -0.5, parts: { a: 1, b: 5 } });
@@ -142,8 +142,8 @@ test('a sum weighs its members, and fails with any of them', async () => {
 });
 
 test('an ensemble reads beginnings only if every member does', () => {
-  const late = { ...fakeReward('late'), reads: 'complete' as const };
-  const early = { reward: fakeReward('early'), weight: 1 };
+  const late = { ...fakeMember('late'), reads: 'complete' as const };
+  const early = { reward: fakeMember('early'), weight: 1 };
   expect(ensemble([early], how()).reads).toBe('prefix');
   expect(weightedSum([early, { reward: late, weight: 1 }]).reads).toBe('complete');
   expect(aggregate([3, 1, 2, 10], [1, 1, 1, 1], how({ aggregate: 'median' }))).toBe(2.5);

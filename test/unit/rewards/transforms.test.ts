@@ -12,14 +12,14 @@ import {
   scaleOf,
   transformed,
 } from '../../../src/rewards/transforms.ts';
-import { candidate, fakeReward, sumOf, use } from '../../fakes/reward.ts';
+import { candidate, fakeMember, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import { vectorCase } from '../../fakes/vectors.ts';
 
 const FILE = 'transforms.json';
 /** A reward of listed scores, for candidates whose text is their index. */
 const listed = (name: string, scores: readonly number[]) =>
-  fakeReward(name, ({ text }) => scores[Number(text)]!);
+  fakeMember(name, ({ text }) => scores[Number(text)]!);
 const indices = (n: number) => Array.from({ length: n }, (_, i) => candidate(String(i)));
 const close = (found: readonly number[], expected: readonly number[]): void => {
   expect(found).toHaveLength(expected.length);
@@ -41,10 +41,7 @@ describe('log-sigmoid', () => {
       { helpful: number[]; harmless: number[]; ref_helpful: number; ref_harmless: number },
       Out
     >(FILE, 'lsc_sum');
-    const models = new Map([
-      ['helpful', listed('helpful', input.helpful)],
-      ['harmless', listed('harmless', input.harmless)],
-    ]);
+    const models = loaded(listed('helpful', input.helpful), listed('harmless', input.harmless));
     const lsc = (reference: number) => ({ transform: { kind: 'log_sigmoid', reference } as const });
     const both = [use('helpful', lsc(input.ref_helpful)), use('harmless', lsc(input.ref_harmless))];
     const values = async (...uses: readonly ReturnType<typeof use>[]) =>
@@ -133,10 +130,7 @@ test('caps, feasible sets and multipliers', async () => {
     }
   >(FILE, 'cap_at');
   const { r1, r2, theta, mu_logit: mu } = input;
-  const models = new Map([
-    ['r1', listed('r1', r1)],
-    ['r2', listed('r2', r2)],
-  ]);
+  const models = loaded(listed('r1', r1), listed('r2', r2));
   const plan = sumOf(use('r1', { cap: theta[0] }), use('r2', { cap: theta[1] }));
   const sums = await rewardOf(plan, models).score(indices(3));
   close(
@@ -144,8 +138,8 @@ test('caps, feasible sets and multipliers', async () => {
     expected.capped_sum,
   );
   const constraints = [
-    { model: 'r1', min: theta[0], max: Infinity },
-    { model: 'r2', min: theta[1], max: Infinity },
+    { member: 'r1', min: theta[0], max: Infinity },
+    { member: 'r2', min: theta[1], max: Infinity },
   ];
   const bound = await rewardOf({ ...plan, constraints }, models).score(indices(3));
   expect(bound.map(({ parts }) => parts['violation'] === 0)).toEqual(expected.feasible_both);
@@ -164,7 +158,7 @@ test('caps, feasible sets and multipliers', async () => {
 describe('constraints', () => {
   const bound = (scores: readonly number[], min = 0) => ({
     reward: listed('safe', scores),
-    model: 'safe',
+    member: 'safe',
     min,
     max: Infinity,
   });
@@ -212,5 +206,5 @@ test('clip, delta and normalisation', async () => {
 });
 
 test('a plan that names a reward which is not loaded is a bug, and says so', () => {
-  expect(() => rewardOf(sumOf(use('gone')), new Map())).toThrow('gone');
+  expect(() => rewardOf(sumOf(use('gone')), loaded())).toThrow('gone');
 });

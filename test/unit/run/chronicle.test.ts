@@ -4,11 +4,11 @@ import { rewardOf } from '../../../src/rewards/compose.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, sumOf, use } from '../../fakes/reward.ts';
+import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 
 const { engine } = fakeEngine({ endBias: -100 });
 const judged = sumOf(use('r'));
-const of = () => rewardOf(judged, new Map([['r', fakeReward('r', ({ branch }) => branch)]]));
+const of = () => rewardOf(judged, loaded(fakeReward('r', ({ branch }) => branch)));
 const CONTEXT = { maxTokens: 20, stream: true, judged: true };
 
 async function searched(type: string, fields: object, ask: PlanAsk = {}) {

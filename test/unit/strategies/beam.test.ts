@@ -13,7 +13,7 @@ import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../.
 import { fakeEngine, nextOf } from '../../fakes/engine.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, sumOf as planSum, use } from '../../fakes/reward.ts';
+import { fakeReward, loaded, sumOf as planSum, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const FILE = 'beam_search.json';
@@ -257,8 +257,7 @@ describe('over the engine', () => {
   describe('with a reward', () => {
     const judged = planSum(use('r'));
     const guided = async (fields: object, value: (text: string) => number, ask: PlanAsk = {}) => {
-      const rewardOf_ = () =>
-        rewardOf(judged, new Map([['r', fakeReward('r', ({ text }) => value(text))]]));
+      const rewardOf_ = () => rewardOf(judged, loaded(fakeReward('r', ({ text }) => value(text))));
       const plan = planOf({
         strategy: 'beam',
         params: strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: true }),

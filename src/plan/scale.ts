@@ -1,0 +1,100 @@
+/** What raw scores are measured by: figures that a manifest stores, those of the request's own candidates, or nothing. */
+
+import { wrong } from '../core/fields.ts';
+import type { Scale, Transform } from '../core/reward.ts';
+import type { PartialFigure } from '../core/strategy.ts';
+import type { ModelCard } from './catalog.ts';
+import type { Rewards } from './rewards.ts';
+import type { AlignmentWire, MemberWire } from './schema.ts';
+import type { SourceSpec } from './sources/source.ts';
+
+type TransformWire = NonNullable<MemberWire['transform']>;
+type Stored = Pick<SourceSpec, 'name' | 'stats'>;
+
+/** 1 - 0.9 is not quite 0.1. */
+const ROUNDING = 1e-9;
+
+/** The score that this share of base samples stays below, by linear interpolation; null where none is stored. */
+export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: number): number | null {
+  const quantiles = stats?.quantiles ?? [];
+  const above = quantiles.findIndex(([at]) => at >= share - ROUNDING);
+  if (above < 0) return null;
+  const [high, highScore] = quantiles[above]!;
+  if (high <= share + ROUNDING) return highScore;
+  const below = quantiles[above - 1];
+  if (below === undefined) return null;
+  const [low, lowScore] = below;
+  return lowScore + ((share - low) / (high - low)) * (highScore - lowScore);
+}
+
+/** The plan's value at a quantile of base samples: known where one reward alone decides. */
+export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
+  const { uses, length, constraints } = plan;
+  const [use] = uses;
+  return (share) => {
+    const alone = uses.length === 1 && length === null && constraints.length === 0;
+    if (!alone || use === undefined || use.transform !== null || use.scale === 'pool') return null;
+    const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
+    if (score === null) return null;
+    const { mean, std } = use.scale ?? { mean: 0, std: 1 };
+    const value = (Math.min(score, use.cap ?? Infinity) - mean) / std;
+    return plan.ensemble === null ? use.weight * value : value;
+  };
+}
+
+/** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
+export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
+  const { uses, length, constraints } = plan;
+  const alone = uses.length === 1 && length === null && constraints.length === 0;
+  return alone && uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
+}
+
+/** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */
+export function scaleOf(
+  transform: MemberWire['transform'],
+  ensemble: NonNullable<AlignmentWire['ensemble']> | null,
+  spec: Stored,
+  at: string,
+): Scale | 'pool' | null {
+  if (transform?.type === 'zscore') {
+    return transform.of === 'stored' ? storedScale(spec, `${at}.transform.of`) : 'pool';
+  }
+  if (transform || ensemble === null || ensemble.normalize === 'none') return null;
+  if (ensemble.normalize === 'pool') return 'pool';
+  return storedScale(spec, 'alignment.ensemble.normalize');
+}
+
+function storedScale({ name, stats }: Stored, at: string): Scale {
+  if (stats && stats.std > 0) return { mean: stats.mean, std: stats.std };
+  throw wrong(at, 'stored', `"pool" or left to others here: ${name} stores no mean and deviation`);
+}
+
+/** The paper's reference for a goal to be good at: the 85th percentile of base samples. */
+const REFERENCE = 0.85;
+
+/** Null for a transform that is a scale. @param at path of the member */
+export function transformOf(wire: TransformWire, spec: Stored, at: string): Transform | null {
+  switch (wire.type) {
+    case 'zscore':
+      return null;
+    case 'clip':
+      return { kind: 'clip', eta: wire.eta ?? 0 };
+    case 'log_sigmoid': {
+      const reference = wire.reference ?? { quantile: REFERENCE };
+      if (typeof reference === 'number') return { kind: 'log_sigmoid', reference };
+      const { quantile, of } = reference;
+      if (of !== 'stored') return { kind: 'log_sigmoid', reference: { quantile } };
+      const stored = storedQuantile(spec, quantile);
+      const where = `${at}.transform.reference.quantile`;
+      if (stored === null)
+        throw wrong(
+          where,
+          quantile,
+          `among the quantiles that ${spec.name} stores, or of the pool`,
+        );
+      return { kind: 'log_sigmoid', reference: stored };
+    }
+    default:
+      return wire satisfies never;
+  }
+}

@@ -1,0 +1,27 @@
+/** The kinds of reward sources, each by the key that only its wire has. A new kind is a file beside this one and a line here. */
+
+import { wrong } from '../../core/fields.ts';
+import type { Catalog } from '../catalog.ts';
+import { judge, selfEvaluation } from './judge.ts';
+import { followUp, likelihood } from './likelihood.ts';
+import { model } from './model.ts';
+import { ratio } from './ratio.ts';
+import type { ParsedMember, SourceKind } from './source.ts';
+
+/** Where a member has two of the keys, the first here decides. */
+const kinds: Readonly<Record<string, SourceKind>> = {
+  model,
+  plus: ratio,
+  follow_up: followUp,
+  likelihood,
+  judge,
+  self_evaluation: selfEvaluation,
+};
+
+/** One member of `alignment.rewards`, by its kind. */
+export function parseMember(raw: unknown, at: string, catalog: Catalog): ParsedMember {
+  const given = typeof raw === 'object' && raw !== null ? raw : {};
+  const kind = Object.entries(kinds).find(([key]) => Object.hasOwn(given, key))?.[1];
+  if (kind !== undefined) return kind.parse(raw, at, catalog);
+  throw wrong(at, raw, `an object with one of the keys ${Object.keys(kinds).join(', ')}`);
+}

@@ -1,0 +1,88 @@
+/** What a kind of reward source knows about its own part of the wire. */
+
+import type { z } from 'zod';
+import { check, strict } from '../../core/fields.ts';
+import type { RewardSource } from '../../core/reward.ts';
+import type { PartialFigure } from '../../core/strategy.ts';
+import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
+import { memberParts } from '../schema.ts';
+import type { MemberWire, OwnPrompt } from '../schema.ts';
+
+/** A model that reads prompts and answers in order to judge them, on the request's prompt or on one of its own. */
+export interface Reader {
+  /** Of its reading in `Candidate.readings`: equal keys stand for equal tokens. */
+  readonly key: string;
+  readonly card: ModelCard;
+  readonly own: OwnPrompt;
+  /** Path of the field that asks for it. */
+  readonly at: string;
+  /** Tokens that it reads beside prompt and answer. */
+  readonly extra: number;
+}
+
+/** Models on the request's own prompt read it under their name. */
+export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0): Reader => ({
+  key: own ? JSON.stringify([card.name, own.system ?? null, own.text ?? null]) : card.name,
+  card,
+  own,
+  at,
+  extra,
+});
+
+/** Each reading once, for whoever needs most beside it. */
+export function onceEach(readers: readonly Reader[]): Reader[] {
+  const known = new Map<string, Reader>();
+  for (const reader of readers) {
+    const other = known.get(reader.key);
+    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
+  }
+  return [...known.values()];
+}
+
+/** A source made valid. */
+export interface SourceSpec {
+  readonly source: RewardSource;
+  /** Its member's id where the request gives none. */
+  readonly name: string;
+  readonly reads: 'prefix' | 'complete';
+  /** Figures of its scores over base samples, where they are stored. */
+  readonly stats?: RewardStats;
+  /** How well its scores of unfinished answers foretell the final ones, where that is stored. */
+  readonly partial?: readonly PartialFigure[];
+  readonly readers: readonly Reader[];
+  /** Path of the field that names it. */
+  readonly at: string;
+}
+
+/** A source and what else its member says. */
+export interface ParsedMember {
+  readonly spec: SourceSpec;
+  readonly wire: MemberWire;
+}
+
+export interface SourceKind {
+  /** @throws ServeError with the path of the field at fault */
+  parse(raw: unknown, at: string, catalog: Catalog): ParsedMember;
+}
+
+/**
+ * @param fields those that only this kind has
+ * @param specOf makes them valid against the catalog
+ */
+export function sourceKind<S extends z.core.$ZodLooseShape>(
+  fields: (limits: Limits) => S,
+  specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
+): SourceKind {
+  return {
+    parse(raw, at, catalog) {
+      const wire = check(
+        strict({ ...fields(catalog.limits), ...memberParts(catalog.limits) }),
+        raw,
+        at,
+      );
+      // The intersection of two shapes, which zod's types cannot spread.
+      const [own, common] = [wire as z.output<z.ZodObject<S>>, wire as MemberWire];
+      return { spec: specOf(own, at, catalog), wire: common };
+    },
+  };
+}

@@ -1,0 +1,178 @@
+/** Rewards in which a language model judges, from the wire to the plan. */
+
+import { describe, expect, test } from 'vitest';
+import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
+import { planner } from '../../../src/plan/parse.ts';
+import { parseScore } from '../../../src/plan/score.ts';
+import { byteCodec } from '../../fakes/codec.ts';
+import { catalog } from '../../fakes/catalog.ts';
+
+const parser = planner(catalog);
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+
+const planOf = (reward: object, fields: object = {}) => {
+  const alignment = { strategy: { type: 'best_of_n', n: 4 }, rewards: [reward] };
+  return parser.completion({ prompt: 'ab', max_tokens: 5, alignment, ...fields }, ambient).plan;
+};
+const useOf = (reward: object) => planOf(reward).reward!.uses[0]!;
+const refusal = (reward: object, fields?: object): ServeError => {
+  try {
+    planOf(reward, fields);
+  } catch (error) {
+    if (error instanceof ServeError) return error;
+    throw error;
+  }
+  throw new Error('accepted');
+};
+/** A user's turn after the answer, as the byte codec writes it. */
+const turn = (text: string) => [2, ...byteCodec.encode(text), 3];
+const token = (text: string) => byteCodec.encode(text)[0]!;
+
+test('a likelihood may be that of any language model, on a prompt of its own', () => {
+  const by = { model: 'arm-happy', reading: 'arm-happy' };
+  expect(useOf({ likelihood: 'arm-happy' })).toMatchObject({
+    id: 'likelihood:arm-happy',
+    source: { kind: 'likelihood', by, aggregate: 'sum' },
+  });
+  const own = planOf({ likelihood: 'tales', aggregate: 'mean', prompt: { text: 'be kind' } });
+  const [[key, reading]] = Object.entries(own.prompts[0]!.readings) as [[string, number[]]];
+  expect(own.reward!.uses[0]!.source).toMatchObject({ by: { model: 'tales', reading: key } });
+  expect(reading).toEqual(byteCodec.prompt('be kind'));
+  expect(refusal({ likelihood: 'rm-happy-a' })).toMatchObject({
+    code: 'model_not_found',
+    param: 'alignment.rewards[0].likelihood',
+  });
+});
+
+test('a ratio has two readings, and steps if asked', () => {
+  const plan = planOf({
+    plus: 'arm-kind',
+    minus: 'tales',
+    minus_prompt: { text: 'c' },
+    beta: 0.5,
+    step: { until: ['\n'] },
+    weight: 2,
+  });
+  expect(plan.reward!.uses[0]).toMatchObject({
+    id: 'ratio:arm-kind/tales',
+    weight: 2,
+    source: { beta: 0.5, aggregate: 'min', delimiters: ['\n'], sigmoid: false },
+  });
+  expect(Object.values(plan.prompts[0]!.readings)).toEqual([
+    byteCodec.prompt('ab'),
+    byteCodec.prompt('c'),
+  ]);
+  expect(useOf({ plus: 'arm-kind', minus: 'tales' }).source).toMatchObject({
+    beta: 1,
+    aggregate: 'sum',
+    delimiters: null,
+  });
+  expect(refusal({ plus: 'arm-kind' }).param).toBe('alignment.rewards[0].minus');
+});
+
+test('follow-up lines are turns of the user, and count towards the context', () => {
+  const ask = { likelihood: 'tales', follow_up: { positive: ['yes'], negative: ['no', 'oh'] } };
+  const { source } = useOf(ask) as { source: { positive: unknown; negative: unknown } };
+  expect(source.positive).toEqual([byteCodec.turn('yes')]);
+  expect(source.negative).toHaveLength(2);
+  const long = 'x'.repeat(40);
+  const wide = { likelihood: 'arm-short', follow_up: { positive: [long] } };
+  expect(refusal(wide).code).toBe('context_length_exceeded'); // 32 tokens
+  expect(refusal({ ...ask, follow_up: {} }).param).toBe('alignment.rewards[0].follow_up');
+  expect(refusal({ ...ask, follow_up: { positive: [long + 'x'] } }).message).toContain('40');
+  const segment = { strategy: { type: 'segment_beam' }, rewards: [ask] };
+  expect(refusal(ask, { alignment: segment }).code).toBe('reward_mismatch');
+  const prefix = { ...segment, rewards: [{ ...ask, reads: 'prefix' }] };
+  expect(planOf(ask, { alignment: prefix }).strategy).toBe('segment_beam');
+});
+
+describe('a judge', () => {
+  const questions = (ask: object) =>
+    (useOf({ judge: 'tales', ...ask }).source as { questions: unknown }).questions;
+
+  test('answers yes or no, by labels of one token', () => {
+    expect(questions({ question: 'Good?', labels: ['Y', 'N'] })).toEqual([
+      { asks: turn('Good?'), labels: [token('Y'), token('N')], values: [1, 0] },
+    ]);
+    expect(questions({ question: 'Good?', labels: ['<|4|>', 'N'] })).toMatchObject([
+      { labels: [4, token('N')] },
+    ]);
+    expect(refusal({ judge: 'tales', question: 'Good?' })).toMatchObject({
+      param: 'alignment.rewards[0].labels[0]', // "Yes" has three tokens here
+    });
+  });
+
+  test('rates, by numbers or by place', () => {
+    const rated = (ratings: string[]) => questions({ criterion: 'kind', ratings });
+    expect(rated(['2', '5'])).toEqual([
+      {
+        asks: turn('Rate the answer from 2 to 5 by this criterion: kind'),
+        labels: [token('2'), token('5')],
+        values: [2, 5],
+      },
+    ]);
+    expect(rated(['a', 'b', 'c'])).toMatchObject([{ values: [1, 2, 3] }]);
+  });
+
+  test('is asked about two options in both orders', () => {
+    const ask = { question: '{first} or {second}?', options: ['good', 'bad'] };
+    expect(questions(ask)).toEqual([
+      { asks: turn('good or bad?'), labels: [token('A'), token('B')], values: [1, 0] },
+      { asks: turn('bad or good?'), labels: [token('A'), token('B')], values: [0, 1] },
+    ]);
+    expect(refusal({ judge: 'tales', ...ask, question: 'Good?' }).message).toContain('{first}');
+  });
+
+  test('may be asked several questions, within bounds', () => {
+    const labels = ['Y', 'N'];
+    expect(questions({ question: ['a', 'b'], labels })).toHaveLength(2);
+    const ask = (wire: object) => refusal({ judge: 'tales', labels, ...wire });
+    expect(ask({ question: Array(5).fill('a') }).param).toBe('alignment.rewards[0].question');
+    expect(ask({}).message).toContain('criterion');
+    expect(ask({ question: 'a', criterion: 'b' }).param).toBe('alignment.rewards[0].criterion');
+    expect(ask({ question: 'a', ratings: ['1', '2'] }).param).toBe('alignment.rewards[0].ratings');
+  });
+});
+
+describe('self-evaluation', () => {
+  const knowing = (selfEvaluation?: object) => {
+    const tales = {
+      ...catalog.models.get('tales')!,
+      ...(selfEvaluation ? { selfEvaluation } : {}),
+    };
+    const codec = {
+      ...byteCodec,
+      encode: (text: string) =>
+        text === 'Yes' ? [5] : text === 'No' ? [6] : byteCodec.encode(text),
+    };
+    const models = new Map([...catalog.models, ['tales', { ...tales, codec }] as const]);
+    return (reward: object) => {
+      const parts = { rewards: [reward] };
+      const asked = { queries: 'a', documents: 'b', alignment: parts };
+      return parseScore(asked, { ...catalog, models } as typeof catalog).judging.reward.uses[0]!;
+    };
+  };
+
+  test('is refused without a calibration record, unless asked', () => {
+    expect(() => knowing()({ self_evaluation: {} })).toThrow(/uncalibrated/);
+    const { source, id } = knowing()({ self_evaluation: { uncalibrated: true } });
+    expect(id).toBe('self_evaluation');
+    expect(source).toMatchObject({
+      kind: 'judge',
+      questions: [{ labels: [6, 5], values: [1, 0] }], // "no": a restart would not be better
+      calibration: null,
+      reads: 'prefix',
+    });
+  });
+
+  test('is calibrated for the question of the record only', () => {
+    const record = { question: 'Again?', scale: 2, shift: 1 };
+    const parse = knowing(record);
+    expect(parse({ self_evaluation: {} }).source).toMatchObject({
+      questions: [{ asks: turn('Again?') }],
+      calibration: { scale: 2, shift: 1 },
+    });
+    expect(() => parse({ self_evaluation: { question: 'Other?' } })).toThrow(/no calibration/);
+  });
+});
