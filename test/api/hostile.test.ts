@@ -107,7 +107,8 @@ test('a URL in a request is text: nothing on the way from a request to a plan ca
   expect(seen).toEqual([]);
   for (const folder of ['api', 'plan']) {
     const at = join(import.meta.dirname, '../../src', folder);
-    for (const file of readdirSync(at))
+    const files = readdirSync(at, { recursive: true, encoding: 'utf8' });
+    for (const file of files.filter((name) => name.endsWith('.ts')))
       expect(readFileSync(join(at, file), 'utf8'), `${folder}/${file}`).not.toMatch(OUTGOING);
   }
 });
