@@ -31,12 +31,18 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
     policy: config.policy,
     models: new Map(models),
     presets: new Map(Object.entries(config.presets).map(presetOf(config))),
+    remotes: new Map(
+      Object.entries(config.rewards).map(([name, { reads }]) => [name, { name, reads }]),
+    ),
     maxLength: config.engine.max_seq,
     limits: {
       branches: limits.branches,
       tokens: limits.tokens,
       guides: limits.guides,
       rewards: limits.rewards,
+      steps: limits.steps,
+      schemaNodes: limits.schema_nodes,
+      schemaDepth: limits.schema_depth,
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,

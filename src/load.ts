@@ -7,16 +7,19 @@ import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
 import { laneWeights } from './guides/lane_weights.ts';
-import type { Config } from './ops/config.ts';
+import type { Config, RemoteEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
+import { httpReward } from './rewards/http.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
+import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
+import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
@@ -75,7 +78,7 @@ export function loadRewards(config: Config, ort: Ort): Loaded {
   const { reward_tokens: runTokens, reward_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
-  for (const [name, { path, role, reads }] of Object.entries(config.models)) {
+  for (const [name, { path, role, reads, timeout_ms }] of Object.entries(config.models)) {
     if (role !== 'reward') continue;
     const manifest = readManifest(path);
     verifyFiles(manifest);
@@ -86,7 +89,34 @@ export function loadRewards(config: Config, ort: Ort): Loaded {
       runTokens,
       turns,
     });
-    models.set(name, cached(batched(head), cache));
+    models.set(name, timed(cached(batched(head), cache), timeout_ms));
   }
-  return { models };
+  const remotes = new Map(
+    Object.entries(config.rewards).map(([name, entry]) => {
+      const reward = timed(remote(name, entry), entry.timeout_ms);
+      return [name, reward];
+    }),
+  );
+  return { models, remotes, now: () => performance.now() / 1000 };
 }
+
+/** Its scores are not remembered: what it judges by may change. */
+const remote = (name: string, entry: RemoteEntry): Reward =>
+  httpReward({
+    name,
+    reads: entry.reads,
+    post: postTo({
+      url: entry.url,
+      headers: entry.headers,
+      timeoutMs: entry.attempt_ms,
+      responseBytes: entry.response_bytes,
+    }),
+    passing: (error) => error instanceof PostFailure && error.passing,
+    retries: entry.retries,
+    batch: entry.batch,
+    requestBytes: entry.request_bytes,
+    inFlight: entry.in_flight,
+    queue: entry.queue,
+    failures: entry.failures,
+    halfOpenMs: entry.half_open_ms,
+  });

@@ -15,6 +15,8 @@ import { generate } from './generate.ts';
 import { listModels, oneModel } from './models.ts';
 import { health, metricsPage, ready } from './probes.ts';
 import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { judge } from './judge.ts';
+import { reranks } from './rerank.ts';
 import { score } from './score.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
@@ -75,7 +77,8 @@ function application(context: Context): Express {
     app.route(path).post(handler).all(otherMethod('POST'));
   };
   for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
-  post('/v1/score', score(context));
+  post(score.endpoint, judge(score, context));
+  for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context));
   post(
     '/tokenize',
     json(context, (raw) => tokenize(context.catalog, raw)),

@@ -1,6 +1,7 @@
 /** What leaves the inference process. `commit` is append-only and never taken back; `draft` is a guess and may be. */
 
 import type { Failure } from './errors.ts';
+import type { Evaluation } from './reward.ts';
 import type { Draw, Finish } from './tree.ts';
 
 /** A hypothesis as the client sees it once its tree has ended. */
@@ -29,6 +30,10 @@ export interface ChoiceReport {
   /** Sum over tokens of log pi - log p of the returned answer. */
   readonly kl: number;
   readonly candidates: readonly CandidateReport[];
+  /** Calls of rewards: all that failed in a way of their own, and of the others some hundred. */
+  readonly evaluations: readonly Evaluation[];
+  /** Its ensemble was asked to abstain where its members disagree too much, and they do. */
+  readonly abstained: boolean;
 }
 
 export type StreamEvent =

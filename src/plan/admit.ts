@@ -50,7 +50,7 @@ export function admit(received: Received, asked: Asked): Admitted {
 function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const { catalog, wire, preset, ambient } = received;
   const { limits, maxLength } = catalog;
-  const n = wire.n ?? 1;
+  const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
   const stream = ambient.socket || (wire.stream ?? false);
   const sampling = samplingOf(wire, catalog);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
@@ -74,6 +74,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     reward: alignment.rewards?.plan ?? null,
     prompts,
     n,
+    answers,
     opening: {
       guidance: alignment.guidance,
       sampling,
@@ -107,7 +108,7 @@ function answerOf(
     logprobs,
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
-    n: plan.n,
+    n: plan.n * plan.answers,
     seed: wire.seed ?? ambient.seed,
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
@@ -146,6 +147,7 @@ function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalo
       prompt: render(card, source, own, at),
     })),
     text,
+    messages: source.kind === 'chat' ? source.messages : null,
     readings: readingsOf(source, text, rewards),
   };
 }

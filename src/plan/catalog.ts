@@ -24,6 +24,12 @@ export interface RewardStats {
   readonly quantiles: readonly (readonly [share: number, score: number])[];
 }
 
+/** A reward that another server computes; where it is, clients neither say nor learn. */
+export interface RemoteCard {
+  readonly name: string;
+  readonly reads: 'prefix' | 'complete';
+}
+
 /** A model name that clients can pick, standing for a policy and a default `alignment`. */
 export interface Preset {
   readonly name: string;
@@ -42,6 +48,11 @@ export interface Limits {
   readonly tokens: number;
   readonly guides: number;
   readonly rewards: number;
+  /** Steps that one text may be cut into. */
+  readonly steps: number;
+  /** Keywords and values of a JSON schema, and how deep it may nest. */
+  readonly schemaNodes: number;
+  readonly schemaDepth: number;
   /** Texts that one request may have judged. */
   readonly documents: number;
   readonly stops: number;
@@ -56,6 +67,7 @@ export interface Catalog {
   readonly policy: string;
   readonly models: ReadonlyMap<string, ModelCard>;
   readonly presets: ReadonlyMap<string, Preset>;
+  readonly remotes: ReadonlyMap<string, RemoteCard>;
   readonly limits: Limits;
   /** Longest sequence the engine has rows for, in tokens. */
   readonly maxLength: number;

@@ -28,11 +28,19 @@ export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: numbe
 
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */
 export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
-  const { uses, length, constraints } = plan;
+  const { uses, lagrange, length, constraints } = plan;
   const [use] = uses;
   return (share) => {
-    const alone = uses.length === 1 && length === null && constraints.length === 0;
-    if (!alone || use === undefined || use.transform !== null || use.scale === 'pool') return null;
+    const alone =
+      uses.length === 1 && lagrange === null && length === null && constraints.length === 0;
+    if (
+      !alone ||
+      use === undefined ||
+      use.transform !== null ||
+      use.steps !== null ||
+      use.scale === 'pool'
+    )
+      return null;
     const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
     if (score === null) return null;
     const { mean, std } = use.scale ?? { mean: 0, std: 1 };
@@ -44,14 +52,14 @@ export function planQuantile({ plan, specs }: Rewards): (share: number) => numbe
 /** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */
 export function scaleOf(
   transform: MemberWire['transform'],
-  ensemble: NonNullable<AlignmentWire['ensemble']> | null,
+  ensemble: AlignmentWire['ensemble'],
   spec: Stored,
   at: string,
 ): Scale | 'pool' | null {
   if (transform?.type === 'zscore') {
     return transform.of === 'stored' ? storedScale(spec, `${at}.transform.of`) : 'pool';
   }
-  if (transform || ensemble === null || ensemble.normalize === 'none') return null;
+  if (transform || !ensemble || ensemble.normalize === 'none') return null;
   if (ensemble.normalize === 'pool') return 'pool';
   return storedScale(spec, 'alignment.ensemble.normalize');
 }

@@ -52,12 +52,12 @@ export class Judge {
     return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
   }
 
-  /** What became of every candidate, by id. @param ranked those that were left, the answer first */
-  report(ranked: readonly Branch[]): CandidateReport[] {
+  /** What became of every candidate, by id. @param ranked those that were left, the answers first */
+  report(ranked: readonly Branch[], answers: number): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
     const gone = [...this.#judged.values()].filter(({ branch }) => !left.has(branch.id));
     return [
-      ...ranked.map((branch, rank) => this.#reportOf(branch, rank === 0 ? 'selected' : null)),
+      ...ranked.map((branch, rank) => this.#reportOf(branch, rank < answers ? 'selected' : null)),
       ...gone.slice(0, MOST_REPORTED).map(({ branch }) => this.#reportOf(branch, 'pruned')),
     ].toSorted((a, b) => a.index - b.index);
   }
@@ -77,9 +77,10 @@ export class Judge {
   }
 
   #candidate(branch: Branch): Candidate {
-    const { text: prompt, readings } = this.#options.prompt;
+    const { text: prompt, messages, readings } = this.#options.prompt;
     const { id, text, tokens, finish } = branch;
-    return { prompt, readings, text, tokens: [...tokens], branch: id, complete: finish === 'stop' };
+    const complete = finish === 'stop';
+    return { prompt, messages, readings, text, tokens: [...tokens], branch: id, complete };
   }
 
   async #ask(batch: readonly Candidate[]): Promise<readonly Score[]> {

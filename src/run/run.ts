@@ -4,10 +4,12 @@ import { setMaxListeners } from 'node:events';
 import type { Engine, Session } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
-import type { Reward, RewardPlan } from '../core/reward.ts';
-import type { Branch, Finish } from '../core/tree.ts';
+import { abstains } from '../core/reward.ts';
+import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
+import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
+import { Calls } from './calls.ts';
 import { Commit } from './commit.ts';
 import type { Gate } from './gate.ts';
 import { Judge } from './judge.ts';
@@ -15,7 +17,7 @@ import { Judge } from './judge.ts';
 export interface Running {
   readonly engine: Engine;
   /** Composes what the plan asks for from the rewards that are loaded. */
-  readonly rewardOf: (plan: RewardPlan) => Reward;
+  readonly rewardOf: (plan: RewardPlan, told: (call: Evaluation) => void) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;
@@ -64,8 +66,13 @@ async function runTree(
   const peak = strategy.peak(plan.params);
   const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
   await using session = await engine.open(opening, signal);
-  const commit = new Commit(index, opening.stops, plan.draws);
-  const reward = plan.reward === null ? null : rewardOf(plan.reward);
+  const first = index * plan.answers;
+  const commits = Array.from(
+    { length: plan.answers },
+    (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
+  );
+  const calls = new Calls();
+  const reward = plan.reward === null ? null : rewardOf(plan.reward, calls.told);
   const judge = new Judge({ reward, prompt, signal, onBug });
   const tree = Object.assign(session, { score: judge.score.bind(judge) });
   const search = strategy.search(tree, plan.params);
@@ -74,26 +81,40 @@ async function runTree(
     if (behind !== null) await behind;
     const { done, value } = await search.next();
     if (!done) session.keep(value);
-    const certain = commit.frontier(done ? value.slice(0, 1) : value);
-    if (certain !== null) emit(certain);
-    if (done)
-      return emit({ kind: 'finish', choice: index, ...finish(plan, value, session, judge) });
+    commits.forEach((commit, rank) => {
+      const certain = commit.frontier(done ? value.slice(rank, rank + 1) : value);
+      if (certain !== null) emit(certain);
+    });
+    if (done) {
+      const whole = reportOf(plan, value, { session, judge, calls });
+      return value.slice(0, plan.answers).forEach((branch, rank) => {
+        const report = rank === 0 ? whole : shareOf(whole, branch);
+        emit({ kind: 'finish', choice: first + rank, reason: branch.finish ?? 'length', report });
+      });
+    }
     if (plan.drafts && value.length > 1)
-      for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
+      for (const { id, text } of value) emit({ kind: 'draft', choice: first, branch: id, text });
   }
 }
 
-function finish(
+interface Search {
+  readonly session: Session;
+  readonly judge: Judge;
+  readonly calls: Calls;
+}
+
+/** What the tree cost, and its best answer. */
+function reportOf(
   plan: Plan,
   ranked: readonly Branch[],
-  session: Session,
-  judge: Judge,
-): { readonly reason: Finish; readonly report: ChoiceReport } {
+  { session, judge, calls }: Search,
+): ChoiceReport {
   const best = ranked[0]!;
   const { spent } = session;
-  const candidates = judge.report(ranked);
+  const candidates = judge.report(ranked, plan.answers);
   const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
-  const report: ChoiceReport = {
+  const left = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
+  return {
     ...spent,
     completionTokens: best.tokens.length,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
@@ -101,9 +122,24 @@ function finish(
     savedTokens: strategies[plan.strategy]!.prunes?.(plan.params) ? saved(ranked, candidates) : 0,
     kl: best.logprob - best.base,
     candidates,
+    evaluations: calls.kept,
+    abstained: plan.reward?.ensemble ? abstains(left, plan.reward.ensemble) : false,
   };
-  return { reason: best.finish ?? 'length', report };
 }
+
+/** Another answer of the same tree, whose cost is told with the first. */
+const shareOf = (whole: ChoiceReport, { tokens, logprob, base }: Branch): ChoiceReport => ({
+  ...whole,
+  completionTokens: tokens.length,
+  generatedTokens: 0,
+  prunedTokens: 0,
+  rewardTokens: 0,
+  savedTokens: 0,
+  guideTokens: 0,
+  kl: logprob - base,
+  candidates: [],
+  evaluations: [],
+});
 
 /** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
 function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {

@@ -51,7 +51,7 @@ test.each([
   await using server = await served();
   const began = performance.now();
   const response = await server.post('/v1/completions', raw);
-  expect(performance.now() - began).toBeLessThan(1000);
+  expect(performance.now() - began).toBeLessThan(10_000); // a machine may be busy; quadratic work takes minutes
   expect(response.status).toBe(status);
   expect((await refused(server, response)).code).toBe(code);
 });

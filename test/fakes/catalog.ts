@@ -24,6 +24,9 @@ export const limits: Limits = {
   tokens: 65_536,
   guides: 4,
   rewards: 8,
+  steps: 8,
+  schemaNodes: 100,
+  schemaDepth: 6,
   documents: 128,
   stops: 4,
   stopLength: 64,
@@ -57,6 +60,7 @@ export const catalog: Catalog = {
   presets: new Map([
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),
   ]),
+  remotes: new Map([['taste', { name: 'taste', reads: 'prefix' }]]),
   limits,
   maxLength: 384,
 };

@@ -3,11 +3,12 @@
 import { setMaxListeners } from 'node:events';
 import type { Engine } from '../../src/core/engine.ts';
 import type { ChoiceReport, StreamEvent } from '../../src/core/events.ts';
-import type { Reward, RewardPlan } from '../../src/core/reward.ts';
+import type { RewardPlan } from '../../src/core/reward.ts';
 import type { Draw, Finish } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { run } from '../../src/run/run.ts';
+import type { Running } from '../../src/run/run.ts';
 import { opening, type Ask } from './engine.ts';
 import { fakeRewardOf } from './reward.ts';
 
@@ -16,6 +17,7 @@ export interface PlanAsk extends Ask {
   readonly params?: unknown;
   readonly reward?: RewardPlan | null;
   readonly n?: number;
+  readonly answers?: number;
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
   readonly drafts?: boolean;
@@ -28,6 +30,7 @@ export function planOf({
   params = { chunk: 1 },
   reward = null,
   n = 1,
+  answers = 1,
   prompts,
   draws = true,
   drafts = false,
@@ -42,9 +45,11 @@ export function planOf({
     prompts: (prompts ?? [lanes[0]!.prompt]).map((prompt) => ({
       lanes: lanes.map(({ model }) => ({ model, prompt })),
       text: '',
+      messages: null,
       readings: {},
     })),
     n,
+    answers,
     opening: rest,
     stream: true,
     draws,
@@ -71,7 +76,7 @@ export interface RunAsk {
   readonly signal?: AbortSignal;
   readonly gate?: Gate;
   /** What `plan.reward` stands for. */
-  readonly rewardOf?: (plan: RewardPlan) => Reward;
+  readonly rewardOf?: Running['rewardOf'];
   /** Called with each event as it is emitted. */
   readonly onEvent?: (event: StreamEvent) => void;
 }
@@ -89,7 +94,7 @@ export async function ran(
   };
   const onBug = (error: unknown): void => void bugs.push(error);
   await run(plan, { engine, gate, signal, rewardOf, emit, onBug });
-  const choices = Array.from({ length: plan.prompts.length * plan.n }, (_, i) =>
+  const choices = Array.from({ length: plan.prompts.length * plan.n * plan.answers }, (_, i) =>
     choiceOf(events, i),
   );
   return { events, choices, bugs };

@@ -2,10 +2,19 @@
 
 import { wrong } from '../../core/fields.ts';
 import type { Catalog } from '../catalog.ts';
+import { check } from './check.ts';
+import { http } from './http.ts';
+import { length, repetition } from './length.ts';
 import { model } from './model.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
-const kinds: Readonly<Record<string, SourceKind>> = { model };
+const kinds: Readonly<Record<string, SourceKind>> = {
+  model,
+  check,
+  length,
+  repetition,
+  http,
+};
 
 /** One member of `alignment.rewards`, by its kind. */
 export function parseMember(raw: unknown, at: string, catalog: Catalog): ParsedMember {

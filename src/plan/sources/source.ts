@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
-import type { Catalog, ModelCard, RewardStats } from '../catalog.ts';
+import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
 import { memberParts } from '../schema.ts';
 import type { MemberWire, OwnPrompt } from '../schema.ts';
 
@@ -26,6 +26,8 @@ export interface SourceSpec {
   /** Figures of its scores over base samples, where they are stored. */
   readonly stats?: RewardStats;
   readonly readers: readonly Reader[];
+  /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
+  readonly stepwise?: true;
   /** Path of the field that names it. */
   readonly at: string;
 }
@@ -49,9 +51,15 @@ export function sourceKind<S extends z.core.$ZodLooseShape>(
   fields: S,
   specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
 ): SourceKind {
+  const built = new WeakMap<Limits, z.ZodType>(); // a schema takes longer to build than to use
+  const schemaOf = (limits: Limits): z.ZodType => {
+    const schema = built.get(limits) ?? strict({ ...fields, ...memberParts(limits) });
+    built.set(limits, schema);
+    return schema;
+  };
   return {
     parse(raw, at, catalog) {
-      const wire = check(strict({ ...fields, ...memberParts(catalog.limits) }), raw, at);
+      const wire = check(schemaOf(catalog.limits), raw, at);
       // The intersection of two shapes, which zod's types cannot spread.
       const [own, common] = [wire as z.output<z.ZodObject<S>>, wire as MemberWire];
       return { spec: specOf(own, at, catalog), wire: common };

@@ -3,10 +3,9 @@ import type { Candidate } from '../../../src/core/reward.ts';
 import type { Branch } from '../../../src/core/tree.ts';
 import { bestOfN, surviving } from '../../../src/strategies/best_of_n.ts';
 import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { fakeReward, composed, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const { engine } = fakeEngine({ endBias: 0.5 });
@@ -20,7 +19,7 @@ const judged = sumOf(use('r'));
 const bestOf = (params: Partial<typeof PARAMS> = {}, ask: PlanAsk = {}) =>
   planOf({ strategy: 'best_of_n', params: { ...PARAMS, ...params }, reward: judged, ...ask });
 const valued = (value: (candidate: Candidate) => number) => ({
-  rewardOf: () => rewardOf(judged, loaded(fakeReward('r', value))),
+  rewardOf: () => composed(judged, loaded(fakeReward('r', value))),
 });
 
 describe('a best-of-N', () => {
