@@ -50,6 +50,15 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,
       weight: limits.weight,
+      rules: {
+        bytes: limits.schema_bytes,
+        depth: limits.schema_depth,
+        schemas: limits.schemas,
+        values: limits.schema_values,
+        pattern: limits.schema_pattern,
+        states: limits.rule_states,
+        cacheBytes: config.engine.rule_bytes,
+      },
     },
   };
   tryPresets(catalog, config.file);
@@ -129,7 +138,8 @@ function loaded(folder: string, loadCodec: LoadCodec): Codec {
   }
 }
 
-function contextOf({ folder }: Manifest): number {
+function contextOf({ folder, shape }: Manifest): number {
+  if (shape !== undefined) return shape.context;
   const path = join(folder, 'config.json');
   try {
     const raw: unknown = JSON.parse(readFileSync(path, 'utf8'));

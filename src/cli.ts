@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `coxswain serve` and `coxswain import`. */
 
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
@@ -8,7 +9,7 @@ import { serve, version } from './main.ts';
 const HELP = `coxswain: a test-time alignment inference server
 
   coxswain serve [--config FILE] [--port N] [--host H]
-  coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward   (without arguments: all options)
+  coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
@@ -53,13 +54,33 @@ async function main(args: readonly string[]): Promise<number> {
   return serve({ config: values.config ?? null, host: values.host ?? null, port });
 }
 
-function importModel(args: readonly string[]): number {
+/** Between two pieces signals are heard: an interrupted import leaves nothing behind. */
+async function importModel(args: readonly string[]): Promise<number> {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  let stopped = false;
+  const stop = () => (stopped = true);
+  for (const signal of signals) process.once(signal, stop);
+  const steps = importCommand(args, Math.floor(Date.now() / 1000));
   try {
-    console.log(importCommand(args, Math.floor(Date.now() / 1000)));
-    return 0;
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) {
+        console.log(value);
+        return 0;
+      }
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${value}`);
+      await setImmediate();
+      if (stopped) {
+        console.error('\nstopped; nothing was written');
+        return 130;
+      }
+    }
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     return 1;
+  } finally {
+    steps.return('');
+    for (const signal of signals) process.off(signal, stop);
   }
 }
 

@@ -16,6 +16,7 @@ import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
+import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
@@ -60,6 +61,7 @@ export function loadEngine(config: Config, onTurn: () => void): { engine: Decode
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
+    ruleOf: knownRules(vocabulary, config.engine.rule_bytes),
     classes,
     iterationTokens: iteration_tokens,
     prefixBytes: prefix_bytes,

@@ -13,8 +13,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rewards: ['core'],
   runtime: ['core'],
   ops: ['core'],
+  rules: ['core'],
   importer: ['core', 'runtime'],
-  plan: ['core', 'strategies'],
+  plan: ['core', 'rules', 'strategies'],
   run: ['core', 'plan', 'strategies', 'guides'],
   api: ['core', 'plan', 'ops'],
 };
@@ -30,7 +31,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^(engine\/prefix_cache|rewards\/cached)\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');

@@ -1,6 +1,7 @@
 /** What decodes: an engine opens one session per tree, and a session is a tree that cannot judge. */
 
 import type { Guidance, Lane } from './guide.ts';
+import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
 
@@ -28,6 +29,8 @@ export interface Opening {
   /** [0] is the policy on the request's prompt. */
   readonly lanes: readonly Lane[];
   readonly guidance: Guidance;
+  /** What every answer must spell; null: anything. */
+  readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /** Texts that finish a branch; the text is cut before them. */

@@ -37,6 +37,29 @@ export interface ScoreModel {
   score(rows: readonly (readonly Token[])[]): Float32Array;
 }
 
+/** A decoder asked about texts that are written already (teacher forcing). It keeps nothing. */
+export interface TextModel {
+  readonly name: string;
+  /** Longest sequence it can read. */
+  readonly context: number;
+  /**
+   * One run over texts of 1 to `context` tokens each. Returns log p of each text's picks, in nats, over its own
+   * vocabulary; what it says of a text does not depend on the others.
+   */
+  logProbs(texts: readonly AskedText[]): readonly Float32Array[];
+}
+
+export interface AskedText {
+  readonly tokens: readonly Token[];
+  readonly picks: readonly Pick[];
+}
+
+/** A token that may follow position `after` of a text. */
+export interface Pick {
+  readonly after: number;
+  readonly token: Token;
+}
+
 /** A block of positions copied out of a row. */
 export interface KvBlock {
   readonly length: number;
@@ -95,5 +118,14 @@ export interface Tail {
   mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed;
 }
 
-/** Tails by the widths of their lanes' logits (the policy's first) and whether rows are tempered. */
-export type Tails = (widths: readonly number[], tempered: boolean) => Tail;
+/** What a tail is made for. */
+export interface TailShape {
+  /** Of its lanes' logits, the policy's first. */
+  readonly widths: readonly number[];
+  /** Rows have temperatures other than 0 and 1. */
+  readonly tempered: boolean;
+  /** How many of the likeliest tokens it lists; fewer where the vocabulary has fewer. */
+  readonly top: number;
+}
+
+export type Tails = (shape: TailShape) => Tail;

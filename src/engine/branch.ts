@@ -1,6 +1,7 @@
 /** A branch as the engine keeps it: its tokens and text, and one KV slot per lane that reads it. */
 
 import type { Vocabulary } from '../core/model.ts';
+import type { RuleState } from '../core/rule.ts';
 import type { Branch, Draw, Finish, Token } from '../core/tree.ts';
 import type { Slot } from './slots.ts';
 import { BranchText } from './text.ts';
@@ -18,10 +19,12 @@ export class Hypothesis implements Branch {
   dropped = false;
   /** Holds no slots: they were given back, and are only taken again if it goes on. */
   parked = false;
+  /** Where it stands in the request's rule; null: anything may follow. */
+  rule: RuleState | null;
   #text: BranchText;
 
-  constructor(id: number, lanes: number, vocabulary: Vocabulary) {
-    this.id = id;
+  constructor(id: number, lanes: number, vocabulary: Vocabulary, rule: RuleState | null = null) {
+    [this.id, this.rule] = [id, rule];
     this.slots = Array.from({ length: lanes }, () => null);
     this.#text = new BranchText(vocabulary);
   }
@@ -31,7 +34,7 @@ export class Hypothesis implements Branch {
   }
 
   twin(id: number, vocabulary: Vocabulary): Hypothesis {
-    const twin = new Hypothesis(id, this.slots.length, vocabulary);
+    const twin = new Hypothesis(id, this.slots.length, vocabulary, this.rule);
     twin.tokens.push(...this.tokens);
     twin.draws.push(...this.draws);
     [twin.logprob, twin.base, twin.logZ] = [this.logprob, this.base, this.logZ];
@@ -58,6 +61,7 @@ export class Hypothesis implements Branch {
     for (const slot of this.slots) if (slot !== null) slot.head = null;
     if (limit.ends.has(draw.token)) this.finish = 'stop';
     else {
+      this.rule = this.rule?.after(draw.token) ?? null;
       this.#text.append(draw.token);
       const stop = this.#text.find(limit.stops, before);
       if (stop >= 0) {

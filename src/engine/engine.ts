@@ -7,6 +7,7 @@ import type { Engine, Opening, Session } from '../core/engine.ts';
 import { ServeError } from '../core/errors.ts';
 import type { LaneWeights } from '../core/guide.ts';
 import type { LanguageModel, Tails, Vocabulary } from '../core/model.ts';
+import type { RuleNetwork, RuleState } from '../core/rule.ts';
 import { Admission } from './admission.ts';
 import { Iteration } from './iteration.ts';
 import { lawOf, type Job, type OpenTree } from './job.ts';
@@ -21,6 +22,8 @@ export interface EngineOptions {
   readonly tails: Tails;
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
+  /** Where an answer under a rule starts. */
+  readonly ruleOf: (network: RuleNetwork) => RuleState;
   /** Length classes, shortest first: a short request does not pay for a long row. */
   readonly classes: readonly { readonly length: number; readonly rows: number }[];
   /** Tokens that one iteration may read or step; more wait their turn. */
@@ -102,11 +105,12 @@ export class DecodeEngine implements Engine, Disposable {
     const openedAt = this.#options.now();
     const pools = this.#poolsFor(opening);
     const width = await this.#admission.enter(pools, opening.peak, signal);
-    const { vocabulary, laneWeights, now } = this.#options;
+    const { vocabulary, laneWeights, ruleOf, now } = this.#options;
     const spaces = opening.lanes.map(({ model }) => `${model}/${opening.salt}`);
     const tree: OpenTree = {
       opening,
       limit: { ends: vocabulary.ends, stops: opening.stops, maxTokens: opening.maxTokens },
+      rule: opening.rule === null ? null : ruleOf(opening.rule),
       pools,
       spaces,
       keys: opening.lanes.map(({ prompt }, lane) => wholeName(spaces[lane]!, prompt)),

@@ -3,6 +3,7 @@
 import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
 import type { Reals } from '../core/model.ts';
+import type { RuleState } from '../core/rule.ts';
 import type { Peeked, Reach, Sampling } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
@@ -11,6 +12,8 @@ import type { SlotPool } from './slots.ts';
 export interface OpenTree {
   readonly opening: Opening;
   readonly limit: Limit;
+  /** Where every answer starts; null: nothing rules. */
+  readonly rule: RuleState | null;
   /** By lane. */
   readonly pools: readonly SlotPool[];
   /** By lane: model and salt, the space its prompt is cached in. */

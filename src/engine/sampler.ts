@@ -1,6 +1,6 @@
 /**
  * Draws one token from a row of the tail: bias and penalties, temperature, top-k, top-p, min-p, then the inverse
- * CDF over tokens from the likeliest down. Exact over the whole vocabulary: the 64 likeliest usually decide;
+ * CDF over tokens from the likeliest down. Exact over the whole vocabulary: the likeliest, which the tail lists, usually decide;
  * where they cannot, the full row is sorted and the same rule applied, so both ways give the same token.
  */
 
@@ -82,7 +82,7 @@ export class Sampler {
     return this.#truncate(s)!;
   }
 
-  /** The 64 likeliest and every adjusted token; the rest as one mass. */
+  /** The likeliest and every adjusted token; the rest as one mass. */
   #loadTop(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
     const { k, topValues, topTokens, combined } = mixed;
     const inverse = s.temperature === 0 ? 1 : 1 / s.temperature;

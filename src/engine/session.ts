@@ -33,7 +33,7 @@ export class TreeSession implements Session {
 
   constructor(tree: OpenTree, width: number, decoding: Decoding) {
     [this.#tree, this.width, this.#decoding] = [tree, width, decoding];
-    const root = new Hypothesis(0, tree.pools.length, decoding.vocabulary);
+    const root = new Hypothesis(0, tree.pools.length, decoding.vocabulary, tree.rule);
     tree.branches.add(root);
     this.root = root;
   }

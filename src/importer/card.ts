@@ -1,11 +1,11 @@
 /** The README.md of a model folder: a model card for people. */
 
-import type { LlamaConfig } from './config.ts';
 import type { Manifest } from './pack.ts';
+import type { Spec } from './spec.ts';
 
 export interface CardFacts {
   readonly name: string;
-  readonly config: LlamaConfig;
+  readonly spec: Spec;
   readonly role: Manifest['role'];
   readonly reads: Manifest['reads'];
   readonly weights: Manifest['weights'];
@@ -22,17 +22,19 @@ const PURPOSE = {
     'A guide: a language model whose next-token log-probabilities are added to those of a policy with the same vocabulary (an autoregressive reward model).',
   reward:
     'A reward model: it reads a prompt and an answer and returns one number, higher is better.',
+  value:
+    'A value model: after every token it says in one number how well the answer is expected to end.',
 } as const;
 
 /** Markdown with the front matter that model hubs read. */
 export function modelCard(card: CardFacts): string {
-  const { config, facts, recipe, license } = card;
+  const { spec, facts, recipe, license } = card;
   return (
     [
       `---\nlicense: ${license === null ? 'other' : license.toLowerCase()}\nlibrary_name: coxswain\n---`,
       `# ${card.name}`,
       PURPOSE[card.role],
-      `## What it is\n\n${architecture(config)} ${precision(card)}`,
+      `## What it is\n\n${architecture(spec)} ${PRECISION[card.weights]}`,
       `## How it was made\n\n${
         recipe === null
           ? 'Converted from a checkpoint with `coxswain import`. For its training, see where the checkpoint came from.'
@@ -45,21 +47,25 @@ export function modelCard(card: CardFacts): string {
   );
 }
 
-const architecture = (c: LlamaConfig): string =>
-  `A Llama decoder: ${c.layers} layers of width ${c.hidden}, ${c.heads} attention heads over ${c.kvHeads} key-value heads of ${c.headDim}, ` +
-  `feed-forward width ${c.ffn}, ${c.vocab} tokens, a context of ${c.context} tokens, ` +
-  (c.kind === 'score'
+const architecture = (s: Spec): string =>
+  `A ${s.family} decoder: ${s.layers.length} layers of width ${s.hidden}, ${s.heads} attention heads over ${s.kvHeads} key-value heads of ${s.headDim}, ` +
+  `feed-forward width ${s.ffn.width}, ${s.vocab} tokens, a context of ${s.context} tokens, ` +
+  (s.head.kind === 'scalar'
     ? 'a scalar head on the last token.'
-    : `${c.tied ? 'tied' : 'separate'} embeddings.`);
+    : `${s.head.tensor === s.embedding.tensor ? 'tied' : 'separate'} embeddings.`);
 
-const precision = ({ weights }: CardFacts): string =>
-  weights === 'float32'
-    ? 'Weights are stored as float32.'
-    : 'Weights are stored with 8 bits in blocks of 32 (symmetric, one float32 scale a block); norms and a score head are float32.';
+const PRECISION: Readonly<Record<Manifest['weights'], string>> = {
+  float32: 'Weights are stored as float32.',
+  float16: 'Weights are stored as float16 and computed with as float32.',
+  'int8-block32':
+    'Weights are stored with 8 bits in blocks of 32 (symmetric, one float32 scale a block); norms and a score head are float32.',
+  'int4-block32':
+    'Weights are stored with 4 bits in blocks of 32 (one float32 scale a block), embeddings with 8; norms, biases and a score head are float32.',
+};
 
-function limits({ config, role, reads }: CardFacts): string {
+function limits({ spec, role, reads }: CardFacts): string {
   const shared = [
-    `Texts longer than ${config.context} tokens cannot be read.`,
+    `Texts longer than ${spec.context} tokens cannot be read.`,
     'It knows what its training data knew, biases included; its output is not checked for truth or harm.',
   ];
   const reward =

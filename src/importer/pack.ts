@@ -1,10 +1,20 @@
 /** Writes a model folder: all of it or nothing, with a manifest that names every file's size and SHA-256. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
-export type Role = 'policy' | 'guide' | 'reward';
+export type Role = 'policy' | 'guide' | 'reward' | 'value';
 
 /** What a server needs to know about a model and a request should not have to say. */
 export interface Manifest {
@@ -12,13 +22,23 @@ export interface Manifest {
   /** The folder's name. */
   readonly name: string;
   readonly role: Role;
-  /** A reward with a scalar head; other models have a vocabulary projection. */
+  /** A model that ends in one number; others have a vocabulary projection. */
   readonly head?: 'scalar';
   /** Rewards: whether scores of unfinished answers mean something. */
   readonly reads?: 'prefix' | 'complete';
-  readonly weights: 'float32' | 'int8-block32';
+  readonly weights: 'float32' | 'float16' | 'int8-block32' | 'int4-block32';
   /** Inputs and outputs of the graph, where they are not our own. */
   readonly layout?: 'genai';
+  /** Sizes of the graph. */
+  readonly shape: {
+    readonly layers: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    /** Logits per position. */
+    readonly vocab: number;
+    /** Longest sequence, in tokens. */
+    readonly context: number;
+  };
   /** Unix seconds. */
   readonly created: number;
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
@@ -26,46 +46,94 @@ export interface Manifest {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
+/** The bytes of a file, at hand or made as it is written. */
+export type Content = Uint8Array | Iterable<Uint8Array>;
+
 const MANIFEST = 'manifest.json';
 
 /**
- * Writes `files` and their manifest as the folder `to`. A model folder that stands there is replaced;
- * a folder without a manifest is not ours to replace: throws.
+ * Throws if `to` is taken: any folder without `force`, with it one that is no model folder and so not ours to replace.
  */
-export function writePack(
-  to: string,
-  files: Readonly<Record<string, Uint8Array>>,
-  described: Omit<Manifest, 'format' | 'name' | 'files'>,
-): Manifest {
+export function checkTarget(to: string, force: boolean): void {
   const target = resolve(to);
-  if (existsSync(target) && !existsSync(join(target, MANIFEST)))
+  if (!existsSync(target)) return;
+  if (!existsSync(join(target, MANIFEST)))
     throw new Error(`${to} exists and is no model folder; choose another --out`);
-  const { facts, ...rest } = described;
-  const listed = Object.entries(files).map(([name, bytes]) => [
-    name,
-    { bytes: bytes.length, sha256: sha256(bytes) },
-  ]);
-  const manifest: Manifest = {
-    format: 1,
-    name: basename(target),
-    ...rest,
-    files: Object.fromEntries(listed),
-    facts,
-  };
+  if (!force) throw new Error(`${to} exists; choose another --out, or replace it with --force`);
+}
+
+/**
+ * Writes `files` and their manifest as the folder `to`; see `checkTarget`. Yields the bytes written so far, now and
+ * then: whoever returns early leaves nothing behind.
+ */
+export function* writePack(
+  to: string,
+  files: Readonly<Record<string, Content>>,
+  described: Omit<Manifest, 'format' | 'name' | 'files'>,
+  force = false,
+): Generator<number, Manifest> {
+  const target = resolve(to);
+  checkTarget(to, force);
   mkdirSync(dirname(target), { recursive: true });
+  sweep(target);
   const fresh = `${target}.new-${process.pid}`;
   mkdirSync(fresh);
   try {
-    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(fresh, name), bytes);
+    const listed: Record<string, Manifest['files'][string]> = {};
+    let written = 0;
+    for (const [name, content] of Object.entries(files)) {
+      const entry = yield* writeContent(join(fresh, name), content, written);
+      listed[name] = entry;
+      written += entry.bytes;
+    }
+    const { facts, ...rest } = described;
+    const name = basename(target);
+    const manifest: Manifest = { format: 1, name, ...rest, files: listed, facts };
     writeFileSync(join(fresh, MANIFEST), JSON.stringify(manifest, null, 2) + '\n');
     replace(target, fresh);
+    return manifest;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
-  return manifest;
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+function* writeContent(
+  path: string,
+  content: Content,
+  before: number,
+): Generator<number, Manifest['files'][string]> {
+  const hash = createHash('sha256');
+  const file = openSync(path, 'wx');
+  let bytes = 0;
+  try {
+    for (const piece of content instanceof Uint8Array ? [content] : content) {
+      hash.update(piece);
+      for (let done = 0; done < piece.length;) done += writeSync(file, piece, done);
+      bytes += piece.length;
+      yield before + bytes;
+    }
+  } finally {
+    closeSync(file);
+  }
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+/** Removes what an import that was killed has left beside the target. */
+function sweep(target: string): void {
+  for (const name of readdirSync(dirname(target))) {
+    const [, pid] = /^\.new-(\d+)$/.exec(name.slice(basename(target).length)) ?? [];
+    if (pid !== undefined && name.startsWith(basename(target)) && !isRunning(Number(pid)))
+      rmSync(join(dirname(target), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
 
 function replace(target: string, fresh: string): void {
   if (!existsSync(target)) return renameSync(fresh, target);

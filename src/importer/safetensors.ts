@@ -1,35 +1,58 @@
 /**
  * Reads one safetensors file: 8 bytes of header length, a JSON header, then the tensors end to end.
- * A file is data from outside: all of its header is checked before anything is read. One tensor is held at a time.
+ * A file is data from outside: all of its header is checked before anything is read. Tensors are read by rows.
  */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { toFloat32, type Dtype } from './dtype.ts';
 
 /** Named tensors, as float32 whatever they are stored as. */
 export interface TensorSource {
   readonly names: readonly string[];
   /** Throws if there is no such tensor. */
   shape(name: string): readonly number[];
-  /** Values in row-major order. Throws if there is no such tensor, or the file has become shorter. */
-  read(name: string): Float32Array;
+  /**
+   * The rows `from` to `to` (all of them by default) along the first axis, in row-major order. Throws if there is
+   * no such tensor, it is not stored as floats, a value is not finite, or the file has become shorter.
+   */
+  read(name: string, from?: number, to?: number): Float32Array;
+}
+
+/** A source with open files behind it. */
+export interface TensorFile extends TensorSource, Disposable {
+  /** Size of the files. */
+  readonly bytes: number;
 }
 
 const MAX_HEADER_BYTES = 100_000_000;
-const BYTES_PER_VALUE = { F32: 4, F16: 2, BF16: 2 } as const;
+/** What a checkpoint may hold beside weights: masks and counters are in published ones. */
+const BYTES_PER_VALUE = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+} as const;
 
-type Dtype = keyof typeof BYTES_PER_VALUE;
+type Stored = keyof typeof BYTES_PER_VALUE;
+const WEIGHTS: readonly string[] = ['F32', 'F16', 'BF16'] satisfies Dtype[];
 
 interface Entry {
   readonly name: string;
-  readonly dtype: Dtype;
+  readonly dtype: Stored;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
 }
 
 /** Opens a file and checks its header. Throws an Error that names the file and the tensor at fault. */
-export function openSafetensors(path: string): TensorSource & Disposable {
+export function openSafetensors(path: string): TensorFile {
   const fd = openSync(path, 'r');
   const file = basename(path);
   try {
@@ -41,10 +64,20 @@ export function openSafetensors(path: string): TensorSource & Disposable {
     };
     return {
       names: [...entries.keys()],
+      bytes: fstatSync(fd).size,
       shape: (name) => find(name).shape,
-      read(name) {
-        const { dtype, begin, end } = find(name);
-        return toFloat32(dtype, readBytes(fd, dataStart + begin, end - begin, file));
+      read(name, from = 0, to) {
+        const { dtype, shape, begin, end } = find(name);
+        if (!isWeight(dtype))
+          throw new Error(
+            `${file}: tensor ${name} is stored as ${dtype}; weights are ${WEIGHTS.join(', ')}`,
+          );
+        const rows = shape[0] ?? 1;
+        const stride = rows === 0 ? 0 : (end - begin) / rows;
+        const [first, last] = [begin + from * stride, begin + (to ?? rows) * stride];
+        const values = toFloat32(dtype, readBytes(fd, dataStart + first, last - first, file));
+        checkFinite(values, `${file}: tensor ${name}`, (first - begin) / BYTES_PER_VALUE[dtype]);
+        return values;
       },
       [Symbol.dispose]: () => closeSync(fd),
     };
@@ -86,7 +119,8 @@ function parseEntry(name: string, raw: unknown, file: string): Entry {
     throw new Error(`${file}: tensor ${name} ${what}`);
   };
   const { dtype, shape, data_offsets } = (raw ?? {}) as Record<string, unknown>;
-  if (!isDtype(dtype)) return fail(`has dtype ${String(dtype)}; F32, F16 and BF16 are read`);
+  if (!isStored(dtype))
+    return fail(`has dtype ${String(dtype)}; ${Object.keys(BYTES_PER_VALUE).join(', ')} are known`);
   if (!isCounts(shape)) return fail('has a shape that is no list of whole numbers');
   if (!isCounts(data_offsets) || data_offsets.length !== 2)
     return fail('has no data_offsets [begin, end]');
@@ -98,8 +132,10 @@ function parseEntry(name: string, raw: unknown, file: string): Entry {
   return { name, dtype, shape, begin, end };
 }
 
-const isDtype = (raw: unknown): raw is Dtype =>
+const isStored = (raw: unknown): raw is Stored =>
   typeof raw === 'string' && Object.hasOwn(BYTES_PER_VALUE, raw);
+
+const isWeight = (dtype: Stored): dtype is Dtype => WEIGHTS.includes(dtype);
 
 const isCounts = (raw: unknown): raw is number[] =>
   Array.isArray(raw) && raw.every((item) => Number.isSafeInteger(item) && item >= 0);
@@ -131,26 +167,12 @@ function readBytes(fd: number, position: number, length: number, file: string): 
   return bytes.buffer;
 }
 
-function toFloat32(dtype: Dtype, bytes: ArrayBuffer): Float32Array {
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(bytes);
-    case 'BF16':
-      return new Float32Array(
-        Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer,
-      );
-    case 'F16': {
-      const table = Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
-      return Float32Array.from(new Uint16Array(bytes), (bits) => table[bits] ?? 0);
-    }
-  }
-}
-
-/** Value of an IEEE 754 binary16: 1 sign bit, 5 of exponent, 10 of fraction. */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+/** A weight that is no number would spread through every answer. */
+function checkFinite(values: Float32Array, tensor: string, first: number): void {
+  // Not a number if any value is infinite or not a number; one comparison less per value than a search.
+  let nothing = 0;
+  for (let i = 0; i < values.length; i++) nothing += values[i]! * 0;
+  if (nothing === 0) return;
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  throw new Error(`${tensor} holds ${values[at]} at value ${first + at}; weights must be finite`);
 }

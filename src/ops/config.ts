@@ -54,6 +54,8 @@ const engine = strict({
   queue: integer(1, 100_000).default(256),
   /** Tokens of one run of a reward model: decoding waits no longer than such a run. */
   reward_tokens: integer(8, 1_000_000).default(256),
+  /** Compiled rules that are remembered, in each process. */
+  rule_bytes: size.default(32 * 2 ** 20),
   /** Scores that are remembered. */
   reward_bytes: size.default(16 * 2 ** 20),
   /** 0: as many as there are cores. */
@@ -79,6 +81,14 @@ const limits = strict({
   top_logprobs: integer(0, 64).default(20),
   messages: integer(1, 10_000).default(256),
   weight: number(0, 1000).default(16),
+  /** A JSON schema: its size, how deep schemas nest, how many there are, values in all enums, characters of a pattern. */
+  schema_bytes: size.default(64 * 1024),
+  schema_depth: integer(1, 64).default(32),
+  schemas: integer(1, 100_000).default(2000),
+  schema_values: integer(1, 100_000).default(2000),
+  schema_pattern: integer(1, 100_000).default(1000),
+  /** States that a schema, pattern or grammar may compile to. */
+  rule_states: integer(16, 1_000_000).default(20_000),
 });
 
 const model = strict({

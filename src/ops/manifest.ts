@@ -16,6 +16,16 @@ const schema = strict({
   reads: oneOf(['prefix', 'complete']).optional(),
   /** How the weights are stored, such as q8-block32. */
   weights: text(64, 1),
+  /** Inputs and outputs of the graph, where they are not our own. */
+  layout: oneOf(['genai']).optional(),
+  /** Sizes of the graph; older folders leave them to config.json. */
+  shape: strict({
+    layers: integer(1, 100_000),
+    kvHeads: integer(1, 100_000),
+    headDim: integer(1, 100_000),
+    vocab: integer(1, 100_000_000),
+    context: integer(1, 100_000_000),
+  }).optional(),
   /** Seconds since the epoch. */
   created: integer(0, Number.MAX_SAFE_INTEGER),
   files: table(

@@ -5,6 +5,7 @@ import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
 import { ServeError } from '../core/errors.ts';
+import type { RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
@@ -17,6 +18,7 @@ import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
+import { formatRule, planRule, refuseTools } from './rule.ts';
 import { planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
 
@@ -27,6 +29,7 @@ export interface Received {
   /** As the client named it. */
   readonly model: string;
   readonly preset: Preset | null;
+  readonly rules: RuleCompiler;
   readonly ambient: Ambient;
 }
 
@@ -41,14 +44,14 @@ export interface Asked {
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
-  refuseUnserved(received.wire);
+  refuseTools(received.wire.tools);
   const alignment = parseAlignment(received.wire.alignment, received.catalog, received.preset);
   const plan = planOf(received, asked, alignment);
   return { plan, answer: answerOf(received, asked, alignment, plan) };
 }
 
 function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
-  const { catalog, wire, preset, ambient } = received;
+  const { catalog, wire, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
   const stream = ambient.socket || (wire.stream ?? false);
@@ -77,6 +80,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     answers,
     opening: {
       guidance: alignment.guidance,
+      rule: planRule([formatRule(wire.response_format), ...alignment.rules], rules),
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
       stops,
@@ -113,16 +117,6 @@ function answerOf(
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
   };
-}
-
-/** Fields of OpenAI's that change an answer and cannot be served are refused; the others are ignored. */
-function refuseUnserved({ tools, response_format: format }: CommonWire): void {
-  if (Array.isArray(tools) ? tools.length > 0 : tools)
-    throw wrong('tools', tools, 'left out: this version calls no tools');
-  const plain =
-    typeof format === 'object' && format !== null && 'type' in format && format.type === 'text';
-  if (format && !plain)
-    throw wrong('response_format', format, 'left out or {"type": "text"} in this version');
 }
 
 function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {

@@ -8,6 +8,8 @@ import { policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
+import { guideRule } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
 import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 
@@ -23,7 +25,9 @@ export interface Alignment {
   /** [0] is the policy. */
   readonly lanes: readonly LaneSpec[];
   readonly guidance: Guidance;
-  /** For each guide of the request its place among `guidance.uses`; null where its weight is zero. */
+  /** For each guide of the request what it rules; null where it is of another kind. */
+  readonly rules: readonly (PlacedRule | null)[];
+  /** For each guide of the request its place among `guidance.uses`; null where it has no weight. */
   readonly guideOrder: readonly (number | null)[];
   /** Null: no candidate is judged. */
   readonly rewards: Rewards | null;
@@ -41,8 +45,12 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
   for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
   const lanes = new Lanes(policyCard(catalog));
-  const parsed = (wire.guides ?? []).map((guide, i) =>
-    parseGuide(guide, `alignment.guides[${i}]`, catalog, lanes),
+  const guides = wire.guides ?? [];
+  const rules = guides.map((guide, i) =>
+    guideRule(guide, `alignment.guides[${i}]`, catalog.limits),
+  );
+  const parsed = guides.map((guide, i) =>
+    rules[i] === null ? parseGuide(guide, `alignment.guides[${i}]`, catalog, lanes) : null,
   );
   const uses = parsed.filter((use) => use !== null);
   const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
@@ -51,6 +59,7 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
   return {
     lanes: lanes.specs,
     guidance,
+    rules,
     guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
     rewards,
     asksForRewards: rewards !== null && has(raw, 'rewards'),

@@ -1,6 +1,7 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
 import type { Codec } from '../core/text.ts';
+import type { RuleLimits } from '../rules/compile.ts';
 
 export interface ModelCard {
   readonly name: string;
@@ -61,6 +62,7 @@ export interface Limits {
   readonly topLogprobs: number;
   readonly messages: number;
   readonly weight: number;
+  readonly rules: RuleLimits;
 }
 
 export interface Catalog {

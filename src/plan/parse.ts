@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
+import { RuleCompiler } from '../rules/compile.ts';
 import { admit } from './admit.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
@@ -19,6 +20,8 @@ export interface Planner {
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
+  const { codec } = policyCard(catalog);
+  const rules = new RuleCompiler(catalog.policy, codec.vocabulary, catalog.limits.rules);
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
@@ -26,7 +29,7 @@ export function planner(catalog: Catalog): Planner {
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, model, preset, rules, ambient },
         {
           sources: [chatSource(wire.messages)],
           maxTokens: { asked, at, fallback: Infinity },
@@ -42,7 +45,7 @@ export function planner(catalog: Catalog): Planner {
       refuseUnserved(wire);
       const { vocabulary } = policyCard(catalog).codec;
       return admit(
-        { catalog, wire, model, preset, ambient },
+        { catalog, wire, model, preset, rules, ambient },
         {
           sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },

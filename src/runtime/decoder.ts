@@ -4,51 +4,47 @@
  */
 
 import { join } from 'node:path';
-import type { KvBlock, KvRows, LanguageModel } from '../core/model.ts';
+import type { KvBlock, KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { readJson } from './json.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
+import { lastPlaces, paddedInputs } from './padded.ts';
+import { kvNames, shapeOf, type Shape } from './shape.ts';
+import { textModel } from './text_model.ts';
 
-interface Shape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly width: number;
-}
-
-/** The parts of config.json that are read here. */
-interface DecoderConfig {
-  readonly num_hidden_layers: number;
-  readonly num_attention_heads: number;
-  readonly num_key_value_heads: number;
-  readonly hidden_size: number;
-  readonly head_dim?: number;
-  readonly vocab_size: number;
-  readonly max_position_embeddings: number;
+export interface Decoder extends LanguageModel, Disposable {
+  /** The same weights, asked about texts that are written already. @param vocab length of the tokenizer */
+  texts(vocab: number): TextModel & Disposable;
 }
 
 /**
- * Loads `config.json` and `model.onnx` of a folder.
- * @throws Error that names the folder and carries ORT's message if the file is damaged
+ * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
+ * @throws Error that names the folder and carries ORT's message if the file is damaged or of another layout
  */
-export function loadDecoder(ort: Ort, folder: string, name: string): LanguageModel & Disposable {
-  const config = readJson<DecoderConfig>(join(folder, 'config.json'));
-  const shape: Shape = {
-    layers: config.num_hidden_layers,
-    kvHeads: config.num_key_value_heads,
-    headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
-    width: config.vocab_size,
-  };
+export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
+  const shape = shapeOf(folder);
   const session = ort.session(join(folder, 'model.onnx'));
+  try {
+    using rows = new OrtRows(ort, session, shape, 1, 2);
+    rows.prefill(0, [0, 0], 0);
+  } catch (error) {
+    session[Symbol.dispose]();
+    throw new Error(`${folder} is no decoder as the importer writes it: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
   return {
     name,
-    width: shape.width,
-    context: config.max_position_embeddings,
+    width: shape.vocab,
+    context: shape.context,
     kvBytes: 2 * shape.layers * shape.kvHeads * shape.headDim * Float32Array.BYTES_PER_ELEMENT,
     open: (rows, length) => new OrtRows(ort, session, shape, rows, length),
+    texts: (vocab) => textModel(ort, { name, session, shape, vocab }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
 }
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** KV positions copied out of a row: per buffer and head, `length` vectors. */
 class Block implements KvBlock {
@@ -82,7 +78,8 @@ class OrtRows implements KvRows {
   readonly #ids: BigInt64Array;
   readonly #past: Int32Array;
   readonly #total = new Int32Array(1);
-  readonly #last: BigInt64Array;
+  /** A step reads every row out: 0, 1, 2, ... */
+  readonly #places: BigInt64Array;
   readonly #logits: Float32Array;
   readonly #prefillLogits: Float32Array;
   readonly #steps: (Step | undefined)[] = [];
@@ -102,9 +99,9 @@ class OrtRows implements KvRows {
     );
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
-    this.#last = new BigInt64Array(rows);
-    this.#logits = new Float32Array(rows * shape.width);
-    this.#prefillLogits = new Float32Array(rows * shape.width);
+    this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
+    this.#logits = new Float32Array(rows * shape.vocab);
+    this.#prefillLogits = new Float32Array(rows * shape.vocab);
   }
 
   step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
@@ -186,16 +183,16 @@ class OrtRows implements KvRows {
   }
 
   #buildStep(n: number): Step {
-    const logits = this.#logits.subarray(0, n * this.#shape.width);
+    const logits = this.#logits.subarray(0, n * this.#shape.vocab);
     const kv = this.#kvTensors(0, n, true);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
     const inputs = {
       input_ids: own(this.#ort.tensor('int64', [n, 1], this.#ids.subarray(0, n))),
       seqlens_k: own(this.#ort.tensor('int32', [n], this.#past.subarray(0, n))),
       total_sequence_length: own(this.#ort.tensor('int32', [], this.#total)),
-      last_index: own(this.#ort.tensor('int64', [n], this.#last.subarray(0, n))),
+      read_index: own(this.#ort.tensor('int64', [n], this.#places.subarray(0, n))),
     };
-    const out = own(this.#ort.tensor('float32', [n, this.#shape.width], logits));
+    const out = own(this.#ort.tensor('float32', [n, this.#shape.vocab], logits));
     return { run: this.#bind(inputs, kv, out), logits };
   }
 
@@ -205,26 +202,9 @@ class OrtRows implements KvRows {
     prompts: readonly (readonly Token[])[],
     from: number,
   ): Float32Array {
-    const [rows, width] = [prompts.length, this.#shape.width];
-    const longest = Math.max(...prompts.map((p) => p.length));
-    const ids = new BigInt64Array(rows * longest);
-    prompts.forEach((prompt, r) => prompt.forEach((t, i) => (ids[r * longest + i] = BigInt(t))));
+    const [rows, width] = [prompts.length, this.#shape.vocab];
     const logits = this.#prefillLogits.subarray(0, rows * width);
-    const lengths = prompts.map((p) => p.length);
-    const inputs = {
-      input_ids: this.#ort.tensor('int64', [rows, longest], ids),
-      seqlens_k: this.#ort.tensor(
-        'int32',
-        [rows],
-        Int32Array.from(lengths, (n) => from + n - 1),
-      ),
-      total_sequence_length: this.#ort.tensor('int32', [], Int32Array.of(from + longest)),
-      last_index: this.#ort.tensor(
-        'int64',
-        [rows],
-        BigInt64Array.from(lengths, (n) => BigInt(n - 1)),
-      ),
-    };
+    const inputs = paddedInputs(this.#ort, prompts, lastPlaces(prompts), { from });
     const out = this.#ort.tensor('float32', [rows, width], logits);
     try {
       this.#bind(inputs, kv, out).run();
@@ -248,11 +228,12 @@ class OrtRows implements KvRows {
     const { kvHeads, headDim } = this.#shape;
     const dims = [n, kvHeads, this.length, headDim];
     const tensors: Record<string, Tensor> = {};
-    this.#kv.forEach((kv, i) => {
+    kvNames(this.#shape).forEach((name, i) => {
+      const kv = this.#kv[i]!;
       const part = kv.subarray(first * this.#rowSize, (first + n) * this.#rowSize);
       const tensor = this.#ort.tensor('float32', dims, part);
       if (keep) this.#owned.push(tensor);
-      tensors[`past_key_values.${i >> 1}.${i % 2 === 0 ? 'key' : 'value'}`] = tensor;
+      tensors[name] = tensor;
     });
     return tensors;
   }

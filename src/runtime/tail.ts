@@ -2,16 +2,15 @@
  * The tail: every lane's logits in, one law per row out (GenARM, METHODS.md 0 and 1), as a small ONNX graph.
  *   log p_k = log-softmax of lane k over the vocabulary, without the banned tokens for the policy
  *   combined = sum_k w_k * max(log p_k, FLOOR), and -inf wherever the policy has it
- * with its log-sum-exp, its top 64, KL(pi || p) and the entropy of p. Same arithmetic in JS is six times slower.
+ * with its log-sum-exp, its likeliest tokens, KL(pi || p) and the entropy of p. Same arithmetic in JS is six times slower.
  */
 
-import type { Mixed, Reals, Tail, Tails } from '../core/model.ts';
+import type { Mixed, Reals, Tail, Tails, TailShape } from '../core/model.ts';
 import { graph, type GraphBuilder, type Value } from './onnx.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 
 /** Keeps weight * log q finite: a negative weight on -inf must not become a certainty. */
 const FLOOR = -1e4;
-const TOP = 64;
 
 type Precision = 'float32' | 'float64';
 
@@ -25,13 +24,13 @@ export interface TailOptions {
   readonly precision?: Precision;
 }
 
-/** Builds tails on demand and keeps them until it is closed: one per widths and tempering. */
+/** Builds tails on demand and keeps them until it is closed: one per shape. */
 export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
   const built = new Map<string, OrtTail>();
-  const tails: Tails = (widths, tempered) => {
-    const key = `${widths.join()} ${tempered}`;
+  const tails: Tails = (shape) => {
+    const key = `${shape.widths.join()} ${shape.tempered} ${shape.top}`;
     let tail = built.get(key);
-    if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, widths, tempered)));
+    if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, shape)));
     return tail;
   };
   const close = (): void => {
@@ -44,11 +43,10 @@ export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
 /** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1]. */
 export function tailGraph(
   { vocab, banned, precision = 'float32' }: TailOptions,
-  widths: readonly number[],
-  tempered: boolean,
+  { widths, tempered, top }: TailShape,
 ): Uint8Array {
   const g = graph('tail');
-  const k = Math.min(TOP, vocab);
+  const k = Math.min(top, vocab);
   const emit = (name: string, value: Value, columns: number): Value =>
     g.output(name, value, precision, ['rows', columns]);
   const max = (x: Value): Value => g.node('ReduceMax', [x, g.ints(1)], { keepdims: 1 });
@@ -96,9 +94,9 @@ export function tailGraph(
     const inverse = g.input('inverse_temperature', precision, ['rows', 1]);
     emit('log_z_tempered', normalised(g.node('Mul', [combined, inverse]))[1], 1);
   }
-  const top = g.nodes('TopK', [combined, g.ints(k)], ['values', 'ids'], { axis: 1 });
-  emit('top_values', top[0], k);
-  g.output('top_tokens', top[1], 'int64', ['rows', k]);
+  const [values, ids] = g.nodes('TopK', [combined, g.ints(k)], ['values', 'ids'], { axis: 1 });
+  emit('top_values', values, k);
+  g.output('top_tokens', ids, 'int64', ['rows', k]);
   emit('combined', combined, vocab);
   return g.bytes();
 }
@@ -135,14 +133,15 @@ class OrtTail implements Tail, Disposable {
   readonly #inputs = new Map<Reals, Tensor>();
   readonly #owned: Tensor[] = [];
 
-  constructor(ort: Ort, options: TailOptions, widths: readonly number[], tempered: boolean) {
+  constructor(ort: Ort, options: TailOptions, shape: TailShape) {
     this.#ort = ort;
-    this.#session = ort.session(tailGraph(options, widths, tempered));
+    this.#session = ort.session(tailGraph(options, shape));
+    const { widths, tempered, top } = shape;
     const { rows, vocab, precision = 'float32' } = options;
     [this.#precision, this.#tempered, this.#widths] = [precision, tempered, widths];
     const reals = (n: number): Reals =>
       precision === 'float32' ? new Float32Array(n) : new Float64Array(n);
-    const k = Math.min(TOP, vocab);
+    const k = Math.min(top, vocab);
     const tokens64 = new BigInt64Array(rows * k);
     const logZ = reals(rows); // stays 0 when nothing guides
     this.#weights = reals(rows * widths.length);

@@ -2,6 +2,7 @@
 
 import type { Catalog, Limits, ModelCard, Preset } from '../../src/plan/catalog.ts';
 import { byteCodec } from './codec.ts';
+import { RULE_LIMITS } from './rule.ts';
 
 const card = (name: string, role: ModelCard['role'], context = 384): [string, ModelCard] => [
   name,
@@ -32,6 +33,7 @@ export const limits: Limits = {
   stopLength: 64,
   logitBias: 300,
   topLogprobs: 20,
+  rules: RULE_LIMITS,
   messages: 256,
   weight: 16,
 };

@@ -2,9 +2,11 @@
 
 import type { Opening } from '../../src/core/engine.ts';
 import type { GuideUse } from '../../src/core/guide.ts';
+import type { RuleNetwork } from '../../src/core/rule.ts';
 import type { Peeked, Sampling, Token } from '../../src/core/tree.ts';
 import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
 import { laneWeights } from '../../src/guides/lane_weights.ts';
+import { fakeRules } from './rule.ts';
 import { fakeModel, fakeVocabulary, type FakeModel } from './model.ts';
 import { fakeTails } from './tail.ts';
 
@@ -37,6 +39,7 @@ export function fakeEngine(options: Partial<EngineOptions> & { endBias?: number 
     tails: fakeTails({ vocab: VOCAB }),
     vocabulary: fakeVocabulary(VOCAB),
     laneWeights,
+    ruleOf: fakeRules(fakeVocabulary(VOCAB)),
     classes: [
       { length: 64, rows: 32 },
       { length: 256, rows: 8 },
@@ -55,6 +58,7 @@ export interface Ask {
   readonly guides?: readonly (readonly [model: string, weight: number])[];
   readonly uses?: readonly GuideUse[];
   readonly maxKl?: number;
+  readonly rule?: RuleNetwork | null;
   readonly sampling?: Partial<Sampling>;
   readonly maxTokens?: number;
   readonly stops?: readonly string[];
@@ -69,6 +73,7 @@ export function opening({
   guides = [],
   uses,
   maxKl,
+  rule = null,
   sampling = {},
   maxTokens = 20,
   stops = [],
@@ -86,6 +91,7 @@ export function opening({
       combine: 'sum',
       maxKl: maxKl ?? null,
     },
+    rule,
     sampling: { ...PLAIN, ...sampling },
     maxTokens,
     stops,

@@ -10,9 +10,10 @@ import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
 import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
-import { loadDecoder } from '../../src/runtime/decoder.ts';
+import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
 import { tailsOf } from '../../src/runtime/tail.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { fakeRules } from './rule.ts';
 import { closing, testOrt } from './ort.ts';
 
 export const TALES = new URL('../../models/tales', import.meta.url).pathname;
@@ -30,7 +31,7 @@ export function tinyFolder(
   return to;
 }
 
-export const decoder = (folder: string, name = 'policy'): LanguageModel =>
+export const decoder = (folder: string, name = 'policy'): Decoder =>
   closing(loadDecoder(testOrt(), folder, name));
 
 let models: Map<string, LanguageModel> | null = null;
@@ -53,6 +54,7 @@ export function talesEngine(options: Partial<EngineOptions> = {}): DecodeEngine 
     tails: closing(tailsOf(testOrt(), { vocab: vocabulary.size, banned: vocabulary.banned, rows })),
     vocabulary,
     laneWeights,
+    ruleOf: fakeRules(vocabulary),
     classes,
     iterationTokens: 512,
     prefixBytes: 1 << 24,

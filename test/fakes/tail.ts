@@ -1,6 +1,6 @@
 /** The tail's arithmetic written out in float64: what tests without ONNX Runtime decode with, and what the graph is checked against. */
 
-import type { Mixed, Reals, Tail, Tails } from '../../src/core/model.ts';
+import type { Mixed, Reals, Tail, Tails, TailShape } from '../../src/core/model.ts';
 
 const FLOOR = -1e4;
 
@@ -11,13 +11,12 @@ export interface FakeTailOptions {
 
 export const fakeTails =
   (options: FakeTailOptions): Tails =>
-  (widths, tempered) =>
-    fakeTail(options, widths, tempered);
+  (shape) =>
+    fakeTail(options, shape);
 
 export function fakeTail(
   { vocab, banned = [] }: FakeTailOptions,
-  widths: readonly number[],
-  tempered: boolean,
+  { widths, tempered, top }: TailShape,
 ): Tail {
   return {
     mix(rows, lanes, weights, inverseTemperature): Mixed {
@@ -33,7 +32,7 @@ export function fakeTail(
           tempered ? inverseTemperature[row]! : 1,
         );
       });
-      const k = Math.min(64, vocab);
+      const k = Math.min(top, vocab);
       const flat = (pick: (row: Row) => Iterable<number>): Float64Array =>
         Float64Array.from(all.flatMap((row) => [...pick(row)]));
       const order = all.map(({ combined }) =>

@@ -9,8 +9,14 @@ import { strategies } from '../../src/strategies/index.ts';
 import { turns } from '../fakes/drive.ts';
 import { fakeEngine } from '../fakes/engine.ts';
 import { planOf, ran, type PlanAsk, type Ran } from '../fakes/plan.ts';
+import { fakeVocabulary } from '../fakes/model.ts';
+import { ruleFor } from '../fakes/rule.ts';
 import { sumOf, use } from '../fakes/reward.ts';
 import { descends, rewarded } from '../fakes/rewarded.ts';
+
+/** Answers in the fakes' letters, of at least three tokens. */
+const WORDS = ruleFor(fakeVocabulary(27), { kind: 'regex', regex: '(ab|cd[e-h]|z)+f' });
+const ACCEPTED = /^(ab|cd[e-h]|z)+f$/;
 
 const ASKS: readonly PlanAsk[] = [
   { seed: 1 },
@@ -18,6 +24,7 @@ const ASKS: readonly PlanAsk[] = [
   { seed: 3, prompt: [5, 4, 3], stops: ['ab', 'ba', 'zz', 'c'] },
   { seed: 4, maxTokens: 1 },
   { seed: 5, sampling: { temperature: 0 }, n: 2 },
+  { seed: 6, guides: [['bold', 0.5]], maxTokens: 12, rule: WORDS },
 ];
 
 /** All but times and what the prefix cache happened to hold: those are traffic's. */
@@ -68,6 +75,23 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
           if (finish === 'length') expect(spelled.join('')).toBe(text);
         }
       }
+    });
+
+    test('under a rule every answer is whole, whatever the limit and the sampling', async () => {
+      for (const maxTokens of [3, 4, 9])
+        for (const sampling of [
+          {},
+          { temperature: 0 },
+          { temperature: 2, topP: 0.9, minP: 0.01 },
+        ]) {
+          const ask = { seed: maxTokens, maxTokens, sampling, rule: WORDS };
+          const { choices, bugs } = await ran(rewarded(engineOf()), planFor(ask));
+          expect(bugs).toEqual([]);
+          for (const { text, finish } of choices) {
+            expect(text).toMatch(ACCEPTED);
+            expect(finish).toBe('stop');
+          }
+        }
     });
 
     test('same seed, same events: again, in a crowd, in small pools', async () => {

@@ -14,7 +14,7 @@ interface Candidate {
 export function mixedOf(combined: readonly number[], temperature: number): Mixed {
   const vocab = combined.length;
   const tempered = temperature !== 0 && temperature !== 1;
-  const tail = fakeTail({ vocab }, [vocab, vocab], tempered);
+  const tail = fakeTail({ vocab }, { widths: [vocab, vocab], tempered, top: 64 });
   const lane = Float64Array.from(combined);
   // Twice the policy, minus half of itself: an unnormalised mixture whose law is p^1.5.
   const weights = Float64Array.of(2, -0.5);

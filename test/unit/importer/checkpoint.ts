@@ -5,14 +5,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { parseLlamaConfig, type LlamaConfig } from '../../../src/importer/config.ts';
-import { buildLlama, type LlamaOptions } from '../../../src/importer/llama.ts';
+import { openWeights } from '../../../src/importer/checkpoint.ts';
+import { buildDecoder, type GraphOptions } from '../../../src/importer/decoder.ts';
+import { describe } from '../../../src/importer/families/index.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../../../src/importer/random.ts';
-import { openSafetensors, type TensorSource } from '../../../src/importer/safetensors.ts';
+import type { TensorSource } from '../../../src/importer/safetensors.ts';
+import type { Spec } from '../../../src/importer/spec.ts';
 
 export interface Checkpoint {
   readonly folder: string;
-  readonly config: LlamaConfig;
+  readonly spec: Spec;
   readonly source: TensorSource;
 }
 
@@ -29,8 +31,13 @@ export function temporaryFolder(): string {
 export function randomCheckpoint(changes: Partial<RandomLlama> = {}): Checkpoint {
   const folder = temporaryFolder();
   writeRandomLlama(folder, { ...TINY, ...changes });
-  const config = parseLlamaConfig(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')));
-  return { folder, config, source: openSafetensors(join(folder, 'model.safetensors')) };
+  return openCheckpoint(folder);
+}
+
+export function openCheckpoint(folder: string, valueHead = false): Checkpoint {
+  const config: unknown = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  const spec = describe(config, { context: null, valueHead });
+  return { folder, spec, source: openWeights(folder) };
 }
 
 export const tokens = (length: number, seed = 1): number[] =>
@@ -49,83 +56,116 @@ function padded(rows: readonly (readonly number[])[], least = 1): ort.Tensor {
   return int64(ids, [rows.length, length]);
 }
 
-export async function session({ config, source }: Checkpoint, options: LlamaOptions) {
-  return ort.InferenceSession.create(buildLlama(config, source, options));
+export async function session({ spec, source }: Checkpoint, options: GraphOptions) {
+  return ort.InferenceSession.create(buildDecoder(spec, source, options).bytes());
 }
 
-function emptyCache({ layers, kvHeads, headDim }: LlamaConfig, rows: number) {
+function emptyCache({ layers, kvHeads, headDim }: Spec, rows: number) {
   const none = () => new ort.Tensor('float32', new Float32Array(0), [rows, kvHeads, 0, headDim]);
-  const names = Array.from({ length: layers }, (_, i) => [`${i}.key`, `${i}.value`]).flat();
+  const names = layers.flatMap((_, i) => [`${i}.key`, `${i}.value`]);
   return Object.fromEntries(names.map((name) => [`past_key_values.${name}`, none()]));
 }
 
 /** A growing KV cache over the cached layout. */
 export class Decoder {
   readonly #session: ort.InferenceSession;
-  readonly #config: LlamaConfig;
+  readonly #spec: Spec;
   #cache: Record<string, ort.Tensor> = {};
   #lengths: number[] = [];
 
-  private constructor(session: ort.InferenceSession, config: LlamaConfig) {
+  private constructor(session: ort.InferenceSession, spec: Spec) {
     this.#session = session;
-    this.#config = config;
+    this.#spec = spec;
   }
 
-  static async open(checkpoint: Checkpoint, weights: LlamaOptions['weights']): Promise<Decoder> {
-    return new Decoder(await session(checkpoint, { weights, layout: 'cached' }), checkpoint.config);
+  static async open(
+    checkpoint: Checkpoint,
+    weights: GraphOptions['weights'],
+    options: Partial<GraphOptions> = {},
+  ): Promise<Decoder> {
+    const model = await session(checkpoint, { weights, layout: 'cached', ...options });
+    return new Decoder(model, checkpoint.spec);
+  }
+
+  /** Starts over. */
+  reset(): void {
+    this.#lengths = [];
   }
 
   /** Logits of each row's last token. Rows of several tokens with a past need to be alone. */
   async feed(rows: readonly (readonly number[])[]): Promise<Float32Array[]> {
-    const { vocab } = this.#config;
+    return this.read('logits', rows);
+  }
+
+  /** An output at each row's last token. */
+  async read(
+    output: string,
+    rows: readonly (readonly number[])[],
+    more: Record<string, ort.Tensor> = {},
+  ): Promise<Float32Array[]> {
     if (this.#lengths.length === 0) {
       this.#lengths = rows.map(() => 0);
-      this.#cache = emptyCache(this.#config, rows.length);
+      this.#cache = emptyCache(this.#spec, rows.length);
     }
     this.#lengths = this.#lengths.map((length, i) => length + rows[i]!.length);
     const out = await this.#session.run({
       ...this.#cache,
+      ...more,
       input_ids: padded(rows),
       seqlens_k: int32(
         this.#lengths.map((length) => length - 1),
         [rows.length],
       ),
       total_sequence_length: int32([Math.max(...this.#lengths)], []),
-      last_index: int64(
-        rows.map((row) => row.length - 1),
-        [rows.length],
-      ),
+      read_index: lastOf(rows),
     });
     for (const [name, value] of Object.entries(out))
       if (name.startsWith('present'))
         this.#cache[name.replace('present', 'past_key_values')] = value;
-    const logits = out['logits']!.data as Float32Array;
-    return rows.map((_, i) => logits.slice(i * vocab, (i + 1) * vocab));
+    const values = out[output]!.data as Float32Array;
+    const width = values.length / rows.length;
+    return rows.map((_, i) => values.slice(i * width, (i + 1) * width));
   }
+}
+
+/** Where each row ends, in rows padded to the longest, or to `least`. */
+function lastOf(rows: readonly (readonly number[])[], least = 1): ort.Tensor {
+  const width = Math.max(least, ...rows.map((row) => row.length));
+  return int64(
+    rows.map((row, r) => r * width + row.length - 1),
+    [rows.length],
+  );
 }
 
 /** Scores of a batch, padded to the longest row, or to `least`. */
 export async function scores(
   model: ort.InferenceSession,
+  { spec }: Checkpoint,
   rows: readonly (readonly number[])[],
   least = 1,
 ): Promise<number[]> {
-  const last_index = int64(
-    rows.map((row) => row.length - 1),
-    [rows.length],
-  );
-  const out = await model.run({ input_ids: padded(rows, least), last_index });
+  const ids = padded(rows, least);
+  const out = await model.run({
+    ...emptyCache(spec, rows.length),
+    input_ids: ids,
+    seqlens_k: int32(
+      rows.map((row) => row.length - 1),
+      [rows.length],
+    ),
+    total_sequence_length: int32([ids.dims[1]!], []),
+    read_index: lastOf(rows, least),
+  });
   return [...(out['score']!.data as Float32Array)];
 }
 
 /** Logits at every position of one sequence in the genai layout, [tokens][vocab]. */
 export async function genaiLogits(
   model: ort.InferenceSession,
-  config: LlamaConfig,
+  spec: Spec,
   ids: readonly number[],
 ): Promise<Float32Array[]> {
   const feeds = {
-    ...emptyCache(config, 1),
+    ...emptyCache(spec, 1),
     input_ids: int64(ids, [1, ids.length]),
     attention_mask: int64(
       ids.map(() => 1),
@@ -133,7 +173,7 @@ export async function genaiLogits(
     ),
   };
   const logits = (await model.run(feeds))['logits']!.data as Float32Array;
-  return ids.map((_, i) => logits.slice(i * config.vocab, (i + 1) * config.vocab));
+  return ids.map((_, i) => logits.slice(i * spec.vocab, (i + 1) * spec.vocab));
 }
 
 export const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>

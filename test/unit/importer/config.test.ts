@@ -1,7 +1,7 @@
 /** config.json: what changes the computation and is not built is refused by name. */
 
 import { expect, test } from 'vitest';
-import { parseLlamaConfig } from '../../../src/importer/config.ts';
+import { describe } from '../../../src/importer/families/index.ts';
 
 const llama = {
   architectures: ['LlamaForCausalLM'],
@@ -18,35 +18,45 @@ const llama = {
   hidden_act: 'silu',
 };
 
+const read = (config: unknown, context: number | null = null) =>
+  describe(config, { context, valueHead: false });
+
 test('a Llama is read, with the defaults of the format', () => {
-  expect(parseLlamaConfig(llama)).toEqual({
-    kind: 'language',
+  const spec = read(llama);
+  expect(spec).toMatchObject({
+    family: 'Llama',
     vocab: 320,
     hidden: 64,
-    layers: 2,
     heads: 4,
     kvHeads: 2,
     headDim: 16,
-    ffn: 96,
+    ffn: { width: 96, activation: 'silu' },
     context: 128,
-    ropeTheta: 500000,
-    epsilon: 1e-5,
-    tied: false,
+    norm: { kind: 'rms', epsilon: 1e-5, offset: 0 },
+    head: { kind: 'language', tensor: 'lm_head.weight' },
   });
+  expect(spec.layers).toHaveLength(2);
+  expect(spec.ropes[0]!.frequencies[1]).toBeCloseTo(500000 ** (-1 / 8), 12);
   const { num_key_value_heads: _, rope_theta: __, rms_norm_eps: ___, ...bare } = llama;
-  expect(parseLlamaConfig(bare)).toMatchObject({ kvHeads: 4, ropeTheta: 10000, epsilon: 1e-6 });
+  const defaults = read(bare);
+  expect(defaults).toMatchObject({ kvHeads: 4, norm: { epsilon: 1e-6 } });
+  expect(defaults.ropes[0]!.frequencies[1]).toBeCloseTo(10000 ** (-1 / 8), 12);
   const newer = { ...bare, rope_parameters: { rope_type: 'default', rope_theta: 7 } };
-  expect(parseLlamaConfig(newer).ropeTheta).toBe(7);
+  expect(read(newer).ropes[0]!.frequencies[1]).toBeCloseTo(7 ** (-1 / 8), 12);
+});
+
+test('a shorter context can be asked for, a longer one cannot', () => {
+  expect(read(llama, 32).context).toBe(32);
+  expect(() => read(llama, 256)).toThrow('config.json: max_position_embeddings is 128');
 });
 
 test.each([
   ['architectures', ['MistralForCausalLM']],
-  ['model_type', 'mistral'],
+  ['architectures', undefined],
+  ['model_type', 'bloom'],
   ['hidden_act', 'gelu'],
-  ['attention_bias', true],
-  ['mlp_bias', true],
-  ['rope_scaling', { type: 'linear', factor: 2 }],
-  ['rope_parameters', { rope_type: 'llama3', rope_theta: 5e5, factor: 8 }],
+  ['attention_bias', 'yes'],
+  ['rope_scaling', 'twice'],
   ['pretraining_tp', 2],
   ['num_labels', 3],
   ['sliding_window', 4096],
@@ -57,5 +67,25 @@ test.each([
   ['num_hidden_layers', undefined],
   ['rms_norm_eps', '1e-5'],
 ])('%s %o is refused by its name', (name, value) => {
-  expect(() => parseLlamaConfig({ ...llama, [name]: value })).toThrow(`config.json: ${name} is`);
+  expect(() => read({ ...llama, [name]: value })).toThrow(`config.json: ${name} is`);
+});
+
+test.each([
+  [{ type: 'dynamic', factor: 2 }, 'rope_scaling: type is "dynamic"'],
+  [{ rope_type: 'linear' }, 'rope_scaling: factor is undefined'],
+  [{ rope_type: 'linear', factor: 2, truncate: false }, 'rope_scaling: truncate is false'],
+  [{ rope_type: 'llama3', factor: 8 }, 'rope_scaling: low_freq_factor is undefined'],
+  [{ rope_type: 'yarn', factor: 2, mscale: 1 }, 'rope_scaling: mscale is 1'],
+])('rope_scaling %o is refused by the name of its key', (rope_scaling, message) => {
+  expect(() => read({ ...llama, rope_scaling })).toThrow(message);
+});
+
+test.each([
+  ['qwen2', 'Qwen2ForCausalLM', { use_mrope: true }, 'use_mrope is true'],
+  ['qwen2', 'Qwen2ForCausalLM', { layer_types: ['full_attention'] }, 'layer_types is'],
+  ['qwen3', 'Qwen3ForCausalLM', { layer_types: ['full_attention', 'chunked'] }, 'layer_types is'],
+  ['mistral', 'MistralForCausalLM', { sliding_window: 'wide' }, 'sliding_window is "wide"'],
+])('%s: what it does not know is refused', (model_type, architecture, more, message) => {
+  const config = { ...llama, model_type, architectures: [architecture], ...more };
+  expect(() => read(config)).toThrow(`config.json: ${message}`);
 });

@@ -9,8 +9,8 @@ const rows = [tokens(11, 1), tokens(2, 2), tokens(30, 3), tokens(30, 4), tokens(
 
 test('scores are those of the definition, read at the last real token', async () => {
   const model = await session(checkpoint, { weights: 'float32', layout: 'cached' });
-  const reference = new Reference(checkpoint.config, checkpoint.source);
-  const found = await scores(model, rows);
+  const reference = new Reference(checkpoint.source);
+  const found = await scores(model, checkpoint, rows);
   rows.forEach((row, i) => expect(found[i]).toBeCloseTo(reference.score(row), 4));
 });
 
@@ -18,24 +18,24 @@ test.each(['float32', 'int8'] as const)(
   '%s: a batch changes no bit of a score',
   async (weights) => {
     const model = await session(checkpoint, { weights, layout: 'cached' });
-    const together = await scores(model, rows);
+    const together = await scores(model, checkpoint, rows);
     for (const [i, row] of rows.entries()) {
-      expect(await scores(model, [row])).toEqual([together[i]]);
-      expect(await scores(model, [row, row], 50)).toEqual([together[i], together[i]]);
+      expect(await scores(model, checkpoint, [row])).toEqual([together[i]]);
+      expect(await scores(model, checkpoint, [row, row], 50)).toEqual([together[i], together[i]]);
     }
   },
 );
 
 test('a single token keeps its bits if it is padded to two', async () => {
   const model = await session(checkpoint, { weights: 'int8', layout: 'cached' });
-  const [inBatch] = await scores(model, [[5], ...rows]);
-  expect(await scores(model, [[5]], 2)).toEqual([inBatch]);
+  const [inBatch] = await scores(model, checkpoint, [[5], ...rows]);
+  expect(await scores(model, checkpoint, [[5]], 2)).toEqual([inBatch]);
 });
 
 test('8-bit scores stay close to float32', async () => {
   const [exact, close] = await Promise.all(
     (['float32', 'int8'] as const).map(async (weights) =>
-      scores(await session(checkpoint, { weights, layout: 'cached' }), rows),
+      scores(await session(checkpoint, { weights, layout: 'cached' }), checkpoint, rows),
     ),
   );
   exact!.forEach((score, i) => expect(Math.abs(score - close![i]!)).toBeLessThan(0.1));

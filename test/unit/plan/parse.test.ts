@@ -52,6 +52,7 @@ describe('a completion', () => {
           repetitionPenalty: 1,
           logitBias: [],
         },
+        rule: null,
         maxTokens: 16,
         stops: [],
         seed: 7n,
@@ -236,7 +237,13 @@ const wrongFields: [fields: object, code: string, param: string | null][] = [
   [{ best_of: 4, alignment: { strategy: { type: 'sample' } } }, 'invalid_value', 'best_of'],
   [{ best_of: 1, n: 2 }, 'invalid_value', 'best_of'],
   [{ extra_body: 3 }, 'invalid_value', 'extra_body'],
-  [{ response_format: { type: 'json_object' } }, 'invalid_value', 'response_format'],
+  [{ response_format: { type: 'xml' } }, 'invalid_value', 'response_format.type'],
+  [{ response_format: 'json' }, 'invalid_value', 'response_format'],
+  [
+    { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'y' } } } },
+    'invalid_value',
+    'response_format.json_schema.schema.type',
+  ],
   [{ tools: [{ type: 'function' }] }, 'invalid_value', 'tools'],
   [{ alignment: 7 }, 'invalid_value', 'alignment'],
 ];

@@ -56,10 +56,7 @@ function run(
 ): Mixed {
   const tails = tailsOf(testOrt(), { vocab, banned: [], rows: 1, precision });
   const tempered = temperature !== 0 && temperature !== 1;
-  const tail = tails(
-    lanes.map((lane) => lane.length),
-    tempered,
-  );
+  const tail = tails({ widths: lanes.map((lane) => lane.length), tempered, top: 64 });
   return tail.mix(
     1,
     lanes.map((lane) => reals(precision, lane)),
@@ -175,10 +172,10 @@ describe('against the arithmetic written out', () => {
     [2, false],
     [3, true],
   ] as const)('a graph of %d lanes, tempered %s', (lanes, tempered) => {
-    const used = widths.slice(0, lanes);
-    const fake = fakeTail({ vocab, banned }, used, tempered);
+    const shape = { widths: widths.slice(0, lanes), tempered, top: 64 };
+    const fake = fakeTail({ vocab, banned }, shape);
     const tails = tailsOf(testOrt(), { vocab, banned, rows: 5, precision: 'float64' });
-    const real = tails(used, tempered);
+    const real = tails(shape);
     const property = fc.property(inputs, ([rows, a, b, c, weights, inverse]) => {
       const logits = [a, b, c].slice(0, lanes).map((l) => Float64Array.from(l as number[]));
       const w = Float64Array.from(weights as number[]).subarray(0, rows * lanes);
@@ -230,20 +227,19 @@ describe('a row is mixed alike bit for bit, alone or among up to 63 others', () 
     );
   const bits = (m: Mixed, i: number): unknown[] => [
     m.combined.slice(i * vocab, (i + 1) * vocab),
-    m.topValues.slice(i * 64, (i + 1) * 64),
-    m.topTokens.slice(i * 128, (i + 1) * 128),
+    m.topValues.slice(i * m.k, (i + 1) * m.k),
+    m.topTokens.slice(i * 2 * m.k, (i + 1) * 2 * m.k),
     [m.logZ[i], m.logZTempered[i], m.kl[i], m.entropy[i], ...m.norms.map((norm) => norm[i])],
   ];
 
   test.each([
-    [1, false],
-    [2, false],
-    [3, true],
-  ] as const)('with %d lanes, tempered %s', (lanes, tempered) => {
-    const tail: Tail = tails()(
-      Array.from({ length: lanes }, () => vocab),
-      tempered,
-    );
+    [1, false, 32],
+    [2, false, 64],
+    [2, false, 32],
+    [3, true, 64],
+  ] as const)('with %d lanes, tempered %s, the %d likeliest', (lanes, tempered, top) => {
+    const widths = Array.from({ length: lanes }, () => vocab);
+    const tail: Tail = tails()({ widths, tempered, top });
     const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
     const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
     const alone = bits(tail.mix(1, mine, weights, Float32Array.of(1.25)), 0);

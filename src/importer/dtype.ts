@@ -1,0 +1,49 @@
+/** Number formats of weights: what is stored to float32, and float32 to float16. */
+
+export type Dtype = 'F32' | 'F16' | 'BF16';
+
+/** Little-endian values as float32; float32 itself is not copied. */
+export function toFloat32(dtype: Dtype, bytes: ArrayBuffer): Float32Array {
+  if (dtype === 'F32') return new Float32Array(bytes);
+  const stored = new Uint16Array(bytes);
+  const bits = new Uint32Array(stored.length);
+  if (dtype === 'BF16') for (let i = 0; i < bits.length; i++) bits[i] = stored[i]! << 16;
+  else for (let i = 0; i < bits.length; i++) bits[i] = halfBits(stored[i]!);
+  return new Float32Array(bits.buffer);
+}
+
+/** The bits of the float32 with the value of a binary16: 1 sign bit, 5 of exponent, 10 of fraction. */
+function halfBits(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  const shift = Math.clz32(fraction) - 21; // until the leading one stands where it is implied
+  return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
+}
+
+/** The nearest binary16 of each value, as its bits; even on ties, infinite from 65520 on. */
+export function toHalves(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, nearestHalf);
+}
+
+function nearestHalf(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const size = bits & 0x7fffffff;
+  if (size > 0x7f800000) return sign | 0x7e00;
+  if (size >= 0x477ff000) return sign | 0x7c00;
+  if (size < 0x33000001) return sign; // below half of the smallest
+  const exponent = (size >> 23) - 112;
+  const fraction = (size & 0x7fffff) | 0x800000;
+  // Below the smallest normal the fraction keeps its leading one and loses bits instead.
+  const dropped = exponent > 0 ? 13 : 14 - exponent;
+  const kept = fraction >> dropped;
+  const rest = fraction & ((1 << dropped) - 1);
+  const half = 1 << (dropped - 1);
+  const up = rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0;
+  // The leading one of a normal adds one to the exponent, and so does a carry.
+  return sign | ((exponent > 0 ? (exponent - 1) << 10 : 0) + kept + up);
+}

@@ -1,0 +1,244 @@
+/**
+ * JSON Schema to a network that spells only what the schema accepts. Where it cannot spell all of that, it spells
+ * less; a keyword that it cannot keep is refused, never ignored. Properties come in the order of the schema.
+ */
+
+import { ServeError } from '../core/errors.ts';
+import { joinPath, show, wrong } from '../core/fields.ts';
+import { both, lengthDfa, regexDfa, type Dfa } from './dfa.ts';
+import { FORMATS } from './formats.ts';
+import { Json } from './json.ts';
+import { TooLarge, type Network, type State } from './network.ts';
+import { integers, numbers, type Bounds } from './numbers.ts';
+import { ObjectRule } from './object.ts';
+import { BadRegex } from './regex.ts';
+import { disjoint, kindsOf, merged, Refs, type Kind, type Schema } from './shape.ts';
+
+/** Bounds on one schema. */
+export interface SchemaLimits {
+  readonly depth: number;
+  /** Schemas within it, itself counted. */
+  readonly schemas: number;
+  /** Values in all `enum` and `const`. */
+  readonly values: number;
+  /** Characters of one pattern. */
+  readonly pattern: number;
+}
+
+/** Longer strings and lists are never spelled: a bound past these is read as these. */
+const LONGEST_STRING = 1024;
+const LONGEST_PATTERNED = 64;
+const LONGEST_LIST = 1024;
+
+export class SchemaCompiler {
+  readonly json: Json;
+  readonly refs: Refs;
+  readonly #limits: SchemaLimits;
+  #schemas = 0;
+  #values = 0;
+
+  /** @param root the whole schema, and the path of its field */
+  constructor(network: Network, root: { schema: unknown; at: string }, limits: SchemaLimits) {
+    this.json = new Json(network);
+    this.refs = new Refs(root.schema, root.at);
+    this.#limits = limits;
+  }
+
+  /** A value of `raw` from `from` to `to`. @throws ServeError with the path of the keyword at fault */
+  value(raw: unknown, from: State, to: State, at: string, depth = 0): void {
+    const { depth: deepest, schemas } = this.#limits;
+    if (depth > deepest) throw tooLarge(at, `nests deeper than ${deepest}`);
+    if (++this.#schemas > schemas) throw tooLarge(at, `holds more than ${schemas} schemas`);
+    if (raw === true) return this.json.any(from, to);
+    if (raw === false) return;
+    const schema = this.refs.checked(raw, at);
+    if (schema.$ref !== undefined) return this.#ref(schema.$ref, from, to, at, depth);
+    if (schema.allOf !== undefined)
+      return this.value(merged(schema, this.refs, at), from, to, at, depth + 1);
+    const alternatives = schema.anyOf ?? schema.oneOf;
+    if (alternatives !== undefined) return this.#union(schema, from, to, at, depth);
+    const values = schema.enum ?? (Object.hasOwn(schema, 'const') ? [schema.const] : undefined);
+    if (values !== undefined) return this.#constants(schema, values, from, to, at);
+    const kinds = kindsOf(schema, at);
+    if (kinds === null) return this.json.any(from, to);
+    for (const kind of kinds) this.#typed(kind, schema, from, to, at, depth);
+  }
+
+  /** A rule of its own, for what is read more than once. */
+  rule(raw: unknown, at: string, depth: number): State {
+    return this.json.rule(at, (from, to) => this.value(raw, from, to, at, depth));
+  }
+
+  #ref(ref: string, from: State, to: State, at: string, depth: number): void {
+    const target = this.refs.resolve(ref, at);
+    const start = this.json.rule(`$ref ${ref}`, (a, b) =>
+      this.value(target.schema, a, b, target.at, depth + 1),
+    );
+    this.json.network.call(from, start, to);
+  }
+
+  #union({ anyOf, oneOf }: Schema, from: State, to: State, at: string, depth: number): void {
+    const [key, parts] = anyOf === undefined ? ['oneOf', oneOf!] : ['anyOf', anyOf];
+    if (key === 'oneOf')
+      parts.forEach((part, i) => {
+        const clash = parts.findIndex((other, j) => j < i && !disjoint(part, other, this.refs, at));
+        if (clash >= 0)
+          throw new ServeError(
+            'invalid_value',
+            `${at}.oneOf[${clash}] and [${i}] may both accept one value; use anyOf, or give both a required property with different const values`,
+            `${at}.oneOf[${i}]`,
+          );
+      });
+    parts.forEach((part, i) => this.value(part, from, to, joinPath(at, [key, i]), depth + 1));
+  }
+
+  #constants(schema: Schema, values: readonly unknown[], from: State, to: State, at: string): void {
+    const most = this.#limits.values;
+    this.#values += values.length;
+    if (this.#values > most) throw tooLarge(at, `lists more than ${most} values`);
+    const kinds = schema.type === undefined ? null : kindsOf(schema, at);
+    const fitting = values.filter(
+      (value) => kinds === null || kinds.some((kind) => isA(kind, value)),
+    );
+    this.json.network.choice(
+      from,
+      fitting.map((value) => JSON.stringify(value)),
+      to,
+    );
+  }
+
+  #typed(kind: Kind, schema: Schema, from: State, to: State, at: string, depth: number): void {
+    const { json } = this;
+    switch (kind) {
+      case 'null':
+        return json.network.literal(from, 'null', to);
+      case 'boolean':
+        return json.network.choice(from, ['true', 'false'], to);
+      case 'string':
+        return this.#string(schema, from, to, at);
+      case 'number':
+        return this.#number(numbers(boundsOf(schema)), from, to);
+      case 'integer':
+        return this.#number(integers(boundsOf(schema)), from, to);
+      case 'array':
+        return this.#array(schema, from, to, at, depth);
+      case 'object':
+        return new ObjectRule(this, schema, at, depth).write(from, to);
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  #number(pattern: string | null, from: State, to: State): void {
+    if (pattern === null) return;
+    const { json } = this;
+    json.call(
+      `number ${pattern}`,
+      (a, b) => json.text(regexDfa(pattern, false), 'raw', a, b),
+      from,
+      to,
+    );
+  }
+
+  #string(schema: Schema, from: State, to: State, at: string): void {
+    const { minLength: least = 0, maxLength: most = Infinity } = schema;
+    if (least > LONGEST_STRING)
+      throw wrong(`${at}.minLength`, least, `at most ${LONGEST_STRING} on this server`);
+    const patterns = this.#patterns(schema, at);
+    if (patterns.length > 0)
+      return this.json.quoted(this.#narrowed(patterns, least, most, at), from, to);
+    if (least === 0 && most === Infinity) return this.json.string(from, to);
+    this.json.stringOf(least, Math.min(most, Math.max(least, LONGEST_STRING)), from, to);
+  }
+
+  #patterns({ pattern, format }: Schema, at: string): Dfa[] {
+    const dfas: Dfa[] = [];
+    if (pattern !== undefined) {
+      const most = this.#limits.pattern;
+      if (pattern.length > most)
+        throw tooLarge(`${at}.pattern`, `has more than ${most} characters`);
+      dfas.push(compiled(() => regexDfa(pattern, true), `${at}.pattern`, pattern));
+    }
+    const known = format === undefined || !Object.hasOwn(FORMATS, format) ? null : FORMATS[format]!;
+    if (known !== null) dfas.push(regexDfa(known, false));
+    return dfas;
+  }
+
+  #narrowed(patterns: readonly Dfa[], least: number, most: number, at: string): Dfa {
+    const long = most === Infinity ? most : Math.min(most, Math.max(least, LONGEST_PATTERNED));
+    const bounded =
+      least === 0 && most === Infinity ? patterns : [...patterns, lengthDfa(least, long)];
+    return compiled(() => bounded.reduce(both), at, 'its pattern and its lengths');
+  }
+
+  #array(schema: Schema, from: State, to: State, at: string, depth: number): void {
+    const { network } = this.json;
+    const [key, tuple] = Array.isArray(schema.items)
+      ? ['items', schema.items]
+      : ['prefixItems', schema.prefixItems ?? []];
+    const rest = Array.isArray(schema.items) ? schema.additionalItems : schema.items;
+    const limit = Math.min(schema.maxItems ?? Infinity, rest === false ? tuple.length : Infinity);
+    const least = Math.max(schema.minItems ?? 0, Math.min(tuple.length, limit));
+    if (least > LONGEST_LIST)
+      throw wrong(`${at}.minItems`, least, `at most ${LONGEST_LIST} on this server`);
+    const most = limit === Infinity ? limit : Math.min(limit, Math.max(least, LONGEST_LIST));
+    const open = network.state();
+    network.literal(from, '[', open);
+    let done = open;
+    const item = (entry: State, n: number, end: State): void => {
+      if (n < tuple.length) this.value(tuple[n], entry, end, joinPath(at, [key, n]), depth + 1);
+      else network.call(entry, this.rule(rest ?? true, `${at}.items`, depth + 1), end);
+    };
+    const steps = most === Infinity ? Math.max(least, tuple.length, 1) : most;
+    for (let n = 0; n < steps; n++) {
+      if (n >= least) network.literal(done, ']', to);
+      const end = network.state();
+      item(n === 0 ? done : this.json.after(done, ','), n, end);
+      done = end;
+    }
+    network.literal(done, ']', to);
+    if (most === Infinity) item(this.json.after(done, ','), Infinity, done);
+  }
+}
+
+const boundsOf = (schema: Schema): Bounds => {
+  const { minimum = -Infinity, maximum = Infinity } = schema;
+  const { exclusiveMinimum = -Infinity, exclusiveMaximum = Infinity } = schema;
+  return {
+    minimum: Math.max(minimum, exclusiveMinimum),
+    maximum: Math.min(maximum, exclusiveMaximum),
+    above: exclusiveMinimum >= minimum && exclusiveMinimum !== -Infinity,
+    below: exclusiveMaximum <= maximum && exclusiveMaximum !== Infinity,
+  };
+};
+
+function isA(kind: Kind, value: unknown): boolean {
+  switch (kind) {
+    case 'null':
+      return value === null;
+    case 'array':
+      return Array.isArray(value);
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    case 'boolean':
+    case 'number':
+    case 'string':
+      return typeof value === kind;
+    default:
+      return kind satisfies never;
+  }
+}
+
+const tooLarge = (at: string, how: string): ServeError =>
+  new ServeError('invalid_value', `${at} ${how}, which is all this server compiles`, at);
+
+function compiled(work: () => Dfa, at: string, given: string): Dfa {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof BadRegex) && !(error instanceof TooLarge)) throw error;
+    throw new ServeError('invalid_value', `${at} is ${show(given)}; it ${error.message}`, at);
+  }
+}

@@ -1,0 +1,54 @@
+/** What of a model's folder decides the tensors that are given to it. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readJson } from './json.ts';
+
+export interface Shape {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocab: number;
+  /** Longest sequence, in tokens. */
+  readonly context: number;
+}
+
+interface DecoderConfig {
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly hidden_size: number;
+  readonly head_dim?: number;
+  readonly vocab_size: number;
+  readonly max_position_embeddings: number;
+}
+
+/**
+ * What the importer wrote into the manifest; else, for other tools' exports, what a Llama-like config.json says.
+ * @throws Error that names the file, if it is no JSON
+ */
+export function shapeOf(folder: string): Shape {
+  const manifest = join(folder, 'manifest.json');
+  const shape = existsSync(manifest)
+    ? readJson<{ readonly shape?: Shape }>(manifest).shape
+    : undefined;
+  return shape ?? configShape(folder);
+}
+
+function configShape(folder: string): Shape {
+  const config = readJson<DecoderConfig>(join(folder, 'config.json'));
+  return {
+    layers: config.num_hidden_layers,
+    kvHeads: config.num_key_value_heads,
+    headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
+    vocab: config.vocab_size,
+    context: config.max_position_embeddings,
+  };
+}
+
+/** Names of a model's KV inputs: key and value of each layer in turn. */
+export const kvNames = ({ layers }: Shape): string[] =>
+  Array.from({ length: layers }, (_, i) => [
+    `past_key_values.${i}.key`,
+    `past_key_values.${i}.value`,
+  ]).flat();

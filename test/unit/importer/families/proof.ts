@@ -1,0 +1,95 @@
+/**
+ * What every family is held to: the graph gives the logits of the published definition at every position, at once,
+ * step by step over the cache and in ragged batches; greedy text is the same; a row's bits do not depend on its batch.
+ */
+
+import { expect, test } from 'vitest';
+import { Decoder, farthest, genaiLogits, openCheckpoint, session, tokens } from '../checkpoint.ts';
+import type { Published, Vector } from './published.ts';
+
+/** float32 against float64, logits of about one. */
+const CLOSE = 1e-4;
+
+/** @param forward logits after each token, [tokens][vocab], in float64 from the definition */
+export function provesFamily(
+  name: string,
+  published: Published,
+  forward: (tokens: readonly number[]) => Vector[],
+): void {
+  const checkpoint = openCheckpoint(published.folder);
+
+  test(`${name}: logits are those of the definition at every position`, async () => {
+    const ids = tokens(24);
+    const expected = forward(ids);
+    const model = await session(checkpoint, { weights: 'float32', layout: 'genai' });
+    const every = await genaiLogits(model, checkpoint.spec, ids);
+    every.forEach((row, i) => expect(farthest(row, expected[i]!)).toBeLessThan(CLOSE));
+  });
+
+  test(`${name}: steps over the cache, from one token and from several`, async () => {
+    const ids = tokens(20, 3);
+    const expected = forward(ids);
+    const decoder = await Decoder.open(checkpoint, 'float32');
+    for (const first of [1, 5]) {
+      decoder.reset();
+      const [prefilled] = await decoder.feed([ids.slice(0, first)]);
+      expect(farthest(prefilled!, expected[first - 1]!)).toBeLessThan(CLOSE);
+      for (let i = first; i < ids.length; i++) {
+        const [row] = await decoder.feed([[ids[i]!]]);
+        expect(farthest(row!, expected[i]!)).toBeLessThan(CLOSE);
+      }
+    }
+    decoder.reset();
+    await decoder.feed([ids.slice(0, 7)]);
+    const [chunk] = await decoder.feed([ids.slice(7)]);
+    expect(farthest(chunk!, expected.at(-1)!)).toBeLessThan(CLOSE);
+  });
+
+  test(`${name}: a ragged batch, prefilled and stepped`, async () => {
+    const prompts = [tokens(9, 1), tokens(3, 2), tokens(14, 5)];
+    const decoder = await Decoder.open(checkpoint, 'float32');
+    const prefilled = await decoder.feed(prompts);
+    prompts.forEach((prompt, i) =>
+      expect(farthest(prefilled[i]!, forward(prompt).at(-1)!)).toBeLessThan(CLOSE),
+    );
+    for (const next of [7, 21]) {
+      prompts.forEach((prompt) => prompt.push(next));
+      const stepped = await decoder.feed(prompts.map(() => [next]));
+      prompts.forEach((prompt, i) =>
+        expect(farthest(stepped[i]!, forward(prompt).at(-1)!)).toBeLessThan(CLOSE),
+      );
+    }
+  });
+
+  test(`${name}: greedy text is that of the definition`, async () => {
+    const written = tokens(6, 9);
+    const decoder = await Decoder.open(checkpoint, 'float32');
+    let [logits] = await decoder.feed([written]);
+    for (let step = 0; step < 12; step++) {
+      const token = argmax(forward(written).at(-1)!);
+      expect(argmax([...logits!])).toBe(token);
+      written.push(token);
+      [logits] = await decoder.feed([[token]]);
+    }
+  });
+
+  test.each(['int8', 'int4'] as const)(
+    `${name}, %s: a row has the same bits alone, in a batch, and prefilled in chunks`,
+    async (weights) => {
+      const prompts = [tokens(9, 1), tokens(3, 2), tokens(14, 5), tokens(14, 6)];
+      const decoder = await Decoder.open(checkpoint, weights);
+      const prefilled = await decoder.feed(prompts);
+      const stepped = await decoder.feed(prompts.map(() => [7]));
+      for (const [i, prompt] of prompts.entries()) {
+        decoder.reset();
+        expect(farthest((await decoder.feed([prompt]))[0]!, prefilled[i]!)).toBe(0);
+        expect(farthest((await decoder.feed([[7]]))[0]!, stepped[i]!)).toBe(0);
+      }
+      decoder.reset();
+      await decoder.feed([prompts[2]!.slice(0, 6)]);
+      expect(farthest((await decoder.feed([prompts[2]!.slice(6)]))[0]!, prefilled[2]!)).toBe(0);
+    },
+  );
+}
+
+const argmax = (values: readonly number[]): number => values.indexOf(Math.max(...values));

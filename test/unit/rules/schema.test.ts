@@ -1,0 +1,250 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ServeError } from '../../../src/core/errors.ts';
+import type { Vocabulary } from '../../../src/core/model.ts';
+import type { RuleState } from '../../../src/core/rule.ts';
+import { byteCodec } from '../../fakes/codec.ts';
+import { talesCodec } from '../../fakes/models.ts';
+import { ruleFor } from '../../fakes/rule.ts';
+import { Automaton } from '../../../src/rules/automaton.ts';
+import { spell } from '../../support/spell.ts';
+
+const TALES = talesCodec().vocabulary;
+const BYTES = byteCodec.vocabulary;
+
+const startOf = (vocabulary: Vocabulary, schema: unknown): RuleState =>
+  new Automaton(ruleFor(vocabulary, { kind: 'schema', schema }), vocabulary, 1 << 22).start;
+
+const names = fc.constantFrom('a', 'name', 'the "key"', 'ключ', '🙂', '', 'a\\b');
+const bounded = (a: number, b: number): [number, number] => [Math.min(a, b), Math.max(a, b)];
+
+const { schema: schemas } = fc.letrec<{ schema: object }>((tie) => ({
+  schema: fc.oneof(
+    { maxDepth: 4, depthIdentifier: 'schema' },
+    fc.constant({ type: 'boolean' }),
+    fc.constant({ type: 'null' }),
+    fc.constant({ type: 'string' }),
+    fc.constant({}),
+    fc.constant({ type: ['string', 'null', 'number'] }),
+    fc.tuple(fc.nat(6), fc.nat(6)).map(([a, b]) => {
+      const [minLength, maxLength] = bounded(a, b);
+      return { type: 'string', minLength, maxLength };
+    }),
+    fc
+      .constantFrom('^[a-c]{2,4}$', 'x', '^(ab|"q"|\\n)+$', '^\\w+ \\d*\\.?$', '[^a-z]$', '^é?$')
+      .map((pattern) => ({ type: 'string', pattern })),
+    fc.tuple(fc.integer({ min: -999, max: 999 }), fc.nat(500)).map(([minimum, more]) => ({
+      type: 'integer',
+      minimum,
+      maximum: minimum + more,
+    })),
+    fc.tuple(fc.integer({ min: -99, max: 99 }), fc.nat(40)).map(([minimum, more]) => ({
+      type: 'number',
+      minimum: minimum / 10,
+      exclusiveMaximum: (minimum + more + 1) / 10,
+    })),
+    fc.record({
+      enum: fc.array(fc.jsonValue({ maxDepth: 0 }), { minLength: 1, maxLength: 5 }),
+    }),
+    fc.tuple(tie('schema'), fc.nat(3), fc.nat(3)).map(([items, a, b]) => {
+      const [minItems, maxItems] = bounded(a, b);
+      return { type: 'array', items, minItems, maxItems };
+    }),
+    fc.tuple(tie('schema'), tie('schema')).map((prefixItems) => ({
+      type: 'array',
+      prefixItems,
+      items: false,
+    })),
+    fc
+      .tuple(
+        fc.dictionary(names, tie('schema'), { maxKeys: 4 }),
+        fc.array(names, { maxLength: 3 }),
+        fc.constantFrom(undefined, false, true, { type: 'integer' }),
+      )
+      .map(([properties, asked, others]) => ({
+        type: 'object',
+        properties,
+        required: asked.filter((name) => Object.hasOwn(properties, name)),
+        ...(others === undefined ? {} : { additionalProperties: others }),
+      })),
+    fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+  ),
+}));
+
+/** What zod, which reads schemas by itself, says of a value. */
+const accepts = (schema: object, value: unknown): boolean =>
+  z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).safeParse(value).success;
+
+describe.each([
+  ['2048 tokens', TALES],
+  ['bytes', BYTES],
+])('a rule from a schema, over %s', (_, vocabulary) => {
+  test('any text it lets be written is JSON that the schema accepts, and ends within the limit', () => {
+    fc.assert(
+      fc.property(schemas, fc.nat(60), fc.integer(), (schema, extra, seed) => {
+        const start = startOf(vocabulary, schema);
+        const room = start.distance + 1 + extra;
+        const { text, ended } = spell(start, vocabulary, { room, seed });
+        expect(ended, text).toBe(true);
+        const value: unknown = JSON.parse(text);
+        if (!accepts(schema, value))
+          throw new Error(`${text} does not fit ${JSON.stringify(schema)}`);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('json_object is an object, however deep', () => {
+    const network = ruleFor(vocabulary, { kind: 'object' });
+    const { start } = new Automaton(network, vocabulary, 1 << 22);
+    for (let seed = 0; seed < 40; seed++) {
+      const { text, ended } = spell(start, vocabulary, { room: 4 + 3 * seed, seed });
+      expect(ended).toBe(true);
+      expect(JSON.parse(text)).toBeTypeOf('object');
+    }
+  });
+
+  test('a reference to itself may nest, and always comes to an end', () => {
+    const node = {
+      type: 'object',
+      properties: { id: { type: 'integer' }, next: { anyOf: [{ $ref: '#' }, { type: 'null' }] } },
+      required: ['id', 'next'],
+      additionalProperties: false,
+    };
+    const start = startOf(vocabulary, node);
+    let deepest = 0;
+    for (let seed = 0; seed < 60; seed++) {
+      const { text, ended } = spell(start, vocabulary, { room: 200, seed });
+      expect(ended).toBe(true);
+      let depth = 0;
+      type Node = { next: Node } | null;
+      for (let at = JSON.parse(text) as Node; at !== null; at = at.next) depth++;
+      deepest = Math.max(deepest, depth);
+    }
+    expect(deepest).toBeGreaterThan(2);
+  });
+});
+
+test('too short a limit leaves a text that is cut, on the shortest way to its end', () => {
+  const schema = {
+    type: 'object',
+    properties: { a: { type: 'string' }, b: { type: 'integer' } },
+    required: ['a', 'b'],
+  };
+  const { text, ended } = spell(startOf(BYTES, schema), BYTES, { room: 9, seed: 1 });
+  expect(ended).toBe(false);
+  expect(text).toBe('{"a":"","');
+});
+
+const from = (schema: object, seeds = 60, room = 300): unknown[] => {
+  const start = startOf(TALES, schema);
+  return Array.from({ length: seeds }, (_, seed) => {
+    const { text, ended } = spell(start, TALES, { room, seed });
+    expect(ended).toBe(true);
+    return JSON.parse(text) as unknown;
+  });
+};
+
+test('zod schemas, as the SDK sends them, are spelled and parsed back', () => {
+  const schema = z.object({
+    title: z.string().min(3).max(20),
+    kind: z.enum(['kite', 'boat']),
+    count: z.int().min(1).max(12),
+    share: z.number().min(0).max(1),
+    mail: z.email(),
+    day: z.iso.date(),
+    at: z.iso.datetime(),
+    id: z.uuid(),
+    note: z.string().nullable(),
+    pair: z.tuple([z.boolean(), z.string()]),
+    byName: z.record(z.string(), z.int()),
+    one: z.discriminatedUnion('type', [
+      z.object({ type: z.literal('a'), x: z.int() }),
+      z.object({ type: z.literal('b'), y: z.string() }),
+    ]),
+    maybe: z.boolean().optional(),
+  });
+  for (const value of from(z.toJSONSchema(schema), 30))
+    expect(() => schema.parse(value)).not.toThrow();
+});
+
+test('optional properties come and go, in the order of the schema', () => {
+  const schema = {
+    properties: { a: { const: 1 }, b: { const: 2 }, c: { const: 3 } },
+    required: ['b'],
+  };
+  const seen = new Set(from(schema).map((value) => JSON.stringify(value)));
+  expect([...seen].toSorted()).toEqual(
+    ['{"a":1,"b":2,"c":3}', '{"a":1,"b":2}', '{"b":2,"c":3}', '{"b":2}'].toSorted(),
+  );
+});
+
+test('allOf adds up; what nothing can satisfy is refused', () => {
+  const part = (name: string) => ({ properties: { [name]: { const: name } }, required: [name] });
+  expect(from({ allOf: [part('a'), part('b')] }, 1)).toEqual([{ a: 'a', b: 'b' }]);
+  const closed = { ...part('a'), additionalProperties: false };
+  expect(() => from({ allOf: [closed, part('b')] })).toThrow(/no value fits/);
+  expect(() => from({ type: 'object', required: ['x'], additionalProperties: false })).toThrow(
+    /accepts nothing/,
+  );
+});
+
+const deep = (n: number): object => (n === 0 ? {} : { type: 'array', items: deep(n - 1) });
+const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, {}]));
+
+const HOSTILE: readonly [schema: unknown, param: string][] = [
+  [5, 'rule'],
+  [[], 'rule'],
+  [{ type: 5 }, 'rule.type'],
+  [{ type: 'banana' }, 'rule.type'],
+  [{ type: [] }, 'rule.type'],
+  [{ properties: [] }, 'rule.properties'],
+  [{ properties: { a: { type: 'x' } } }, 'rule.properties.a.type'],
+  [{ required: 'a' }, 'rule.required'],
+  [{ items: { minLength: -1 } }, 'rule.items.minLength'],
+  [{ type: 'string', maxLength: 1.5 }, 'rule.maxLength'],
+  [{ type: 'string', minLength: 1e9 }, 'rule.minLength'],
+  [{ type: 'string', pattern: '((((' }, 'rule.pattern'],
+  [{ type: 'string', pattern: '(?<=a)b' }, 'rule.pattern'],
+  [{ type: 'string', pattern: '(a)\\1' }, 'rule.pattern'],
+  [{ type: 'string', pattern: '^(a|b)*a(a|b){24}$' }, 'rule.pattern'],
+  [{ type: 'string', pattern: 'a{1,4000}b{1,4000}' }, 'rule.pattern'],
+  [{ type: 'string', pattern: 'x'.repeat(1001) }, 'rule.pattern'],
+  [{ type: 'string', pattern: '('.repeat(500) + ')'.repeat(500) }, 'rule.pattern'],
+  [{ $ref: 'https://example.com/schema' }, 'rule.$ref'],
+  [{ $ref: '#/$defs/none' }, 'rule.$ref'],
+  [{ $ref: '#' }, 'rule'],
+  [{ allOf: [{ $ref: '#' }] }, 'rule.allOf'],
+  [{ properties: { a: { $ref: '#' } }, required: ['a'] }, 'rule'],
+  [{ anyOf: [] }, 'rule.anyOf'],
+  [{ anyOf: [{}], type: 'string' }, 'rule.type'],
+  [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'rule.oneOf[1]'],
+  [{ enum: [] }, 'rule.enum'],
+  [{ enum: Array.from({ length: 5000 }, (_, i) => i) }, 'rule'],
+  [{ not: {} }, 'rule.not'],
+  [{ type: 'integer', multipleOf: 3 }, 'rule.multipleOf'],
+  [{ type: 'integer', minimum: 2, maximum: 1 }, 'rule'],
+  [{ type: 'array', items: {}, uniqueItems: true }, 'rule.uniqueItems'],
+  [{ type: 'array', minItems: 5000 }, 'rule.minItems'],
+  [deep(40), 'rule' + '.items'.repeat(33)],
+  [deep(150), 'rule'],
+  [{ properties: wide }, 'rule'],
+  [{ properties: Object.fromEntries(Object.entries(wide).slice(0, 3000)) }, 'rule'],
+  [{ const: 'x'.repeat(70_000) }, 'rule'],
+  [{ const: 'x'.repeat(30_000) }, 'rule'],
+];
+
+test.each(HOSTILE.map(([schema, param], i) => [i, param, schema] as const))(
+  'hostile schema %i is refused by the field %s',
+  (_, param, schema) => {
+    let refusal: unknown = null;
+    try {
+      ruleFor(TALES, { kind: 'schema', schema });
+    } catch (error) {
+      refusal = error;
+    }
+    expect(refusal).toBeInstanceOf(ServeError);
+    expect(refusal).toMatchObject({ code: 'invalid_value', param });
+  },
+);
