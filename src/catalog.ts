@@ -41,8 +41,6 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       guides: limits.guides,
       rewards: limits.rewards,
       steps: limits.steps,
-      schemaNodes: limits.schema_nodes,
-      schemaDepth: limits.schema_depth,
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,

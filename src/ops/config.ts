@@ -71,9 +71,6 @@ const limits = strict({
   rewards: integer(0, 64).default(8),
   /** Steps that one text may be judged in. */
   steps: integer(1, 4096).default(64),
-  /** Keywords and values of a JSON schema, and how deep it may nest. */
-  schema_nodes: integer(1, 100_000).default(1000),
-  schema_depth: integer(1, 128).default(16),
   documents: integer(1, 65_536).default(128),
   stops: integer(0, 1024).default(4),
   stop_length: integer(1, 4096).default(64),

@@ -51,9 +51,6 @@ export interface Limits {
   readonly rewards: number;
   /** Steps that one text may be cut into. */
   readonly steps: number;
-  /** Keywords and values of a JSON schema, and how deep it may nest. */
-  readonly schemaNodes: number;
-  readonly schemaDepth: number;
   /** Texts that one request may have judged. */
   readonly documents: number;
   readonly stops: number;

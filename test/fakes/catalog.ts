@@ -26,8 +26,6 @@ export const limits: Limits = {
   guides: 4,
   rewards: 8,
   steps: 8,
-  schemaNodes: 100,
-  schemaDepth: 6,
   documents: 128,
   stops: 4,
   stopLength: 64,

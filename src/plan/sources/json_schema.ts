@@ -60,10 +60,10 @@ const keywords = strict({
 export function boundedSchema(
   raw: unknown,
   at: string,
-  { schemaNodes, schemaDepth }: Pick<Limits, 'schemaNodes' | 'schemaDepth'>,
+  { rules: { values: most, depth } }: Limits,
 ): JsonSchema {
-  if (!fits(raw, schemaNodes, schemaDepth))
-    throw wrong(at, raw, `of at most ${schemaNodes} values, nested at most ${schemaDepth} deep`);
+  if (!fits(raw, most, depth))
+    throw wrong(at, raw, `a schema of at most ${most} values, nested at most ${depth} deep`);
   check(schema, raw, at);
   return raw as JsonSchema; // as it came: what has just been checked
 }
