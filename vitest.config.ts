@@ -6,7 +6,8 @@ export default defineConfig({
   oxc: { target: 'es2022' },
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
+    testTimeout: 120_000, // of a hung test: a busy machine is slow, and that is no failure,
+    expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
   },
 });

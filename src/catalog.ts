@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { sharedCodecs } from './codecs.ts';
+import type { LoadCodec } from './codecs.ts';
 import { ServeError } from './core/errors.ts';
 import { check, integer, number, table, tolerant } from './core/fields.ts';
 import type { Codec } from './core/text.ts';
@@ -12,24 +14,20 @@ import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import type { Catalog, ModelCard, Preset, RewardStats } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
-
-/** Reads a model folder's tokenizer. */
-export type LoadCodec = (folder: string) => Codec;
+import { groupByVocabulary } from './vocabularies.ts';
 
 /** @throws ConfigError that names what does not fit */
 export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
-  const codecs = new Map<string, Codec>();
-  const models = Object.entries(config.models).map(([name, entry]): [string, ModelCard] => [
-    name,
-    cardOf(name, entry, sharing(codecs, loadCodec)),
-  ]);
-  refuseOtherPolicies(config);
-  for (const [, card] of models)
-    if (card.role === 'policy' || card.role === 'guide') void card.codec;
+  refuseNoPolicy(config, 'policy', config.policy);
+  const codecOf = sharedCodecs(loadCodec);
+  const cards = Object.entries(config.models).map(([name, entry]) => cardOf(name, entry, codecOf));
+  const models = new Map(cards.map((card) => [card.name, card]));
+  for (const { name, models: members } of groupByVocabulary(config, (of) => models.get(of)!.codec))
+    for (const member of members) models.set(member, speaking(models.get(member)!, name));
   const { limits } = config;
   const catalog: Catalog = {
     policy: config.policy,
-    models: new Map(models),
+    models,
     presets: new Map(Object.entries(config.presets).map(presetOf(config))),
     remotes: new Map(
       Object.entries(config.rewards).map(([name, { reads }]) => [name, { name, reads }]),
@@ -44,6 +42,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
+      budgetMs: limits.budget_ms,
       logitBias: limits.logit_bias,
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,
@@ -83,8 +82,10 @@ function cardOf(
     name,
     role: entry.role,
     context: contextOf(manifest),
+    vocabulary: null,
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...statsOf(manifest, path),
+    ...partialOf(manifest, path),
     created: manifest.created,
     get codec() {
       return codecOf(manifest);
@@ -117,22 +118,22 @@ function statsOf({ role, facts }: Manifest, path: string): { stats?: RewardStats
   }
 }
 
-/** Models with the same tokenizer files share one codec. */
-const sharing =
-  (known: Map<string, Codec>, loadCodec: LoadCodec) =>
-  (manifest: Manifest): Codec => {
-    const files = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
-    const key = JSON.stringify(files.map((file) => manifest.files[file]?.sha256 ?? null));
-    const codec = known.get(key) ?? loaded(manifest.folder, loadCodec);
-    known.set(key, codec);
-    return codec;
-  };
+const partialFacts = tolerant({
+  partial: table(
+    z.string().regex(/^[1-9]\d{0,6}$/, 'keyed by a number of tokens'),
+    tolerant({ correlation: number(-1, 1), samples: integer(0, 2 ** 31) }),
+    'an object of {correlation, samples} by number of tokens',
+  ).optional(),
+});
 
-function loaded(folder: string, loadCodec: LoadCodec): Codec {
+/** @throws ConfigError that names the figure at fault */
+function partialOf({ role, facts }: Manifest, path: string): Pick<ModelCard, 'partial'> {
+  if (role !== 'reward') return {};
   try {
-    return loadCodec(folder);
+    const figures = Object.entries(check(partialFacts, facts, 'facts').partial ?? {});
+    return { partial: figures.map(([tokens, figure]) => ({ tokens: Number(tokens), ...figure })) };
   } catch (error) {
-    throw new ConfigError(`${folder}: ${reason(error)}`);
+    throw new ConfigError(`${path}: ${reason(error)}`);
   }
 }
 
@@ -147,16 +148,14 @@ function contextOf({ folder, shape }: Manifest): number {
   }
 }
 
-function refuseOtherPolicies({ file, policy, models }: Config): void {
-  if (models[policy]?.role !== 'policy')
-    throw new ConfigError(`${file}: policy is ${policy}, whose role is ${models[policy]?.role}`);
-  const other = Object.entries(models).find(
-    ([name, { role }]) => role === 'policy' && name !== policy,
-  );
-  if (other)
-    throw new ConfigError(
-      `${file}: models.${other[0]} is a second policy; this version serves one`,
-    );
+/** Its codec is read by now. */
+const speaking = (card: ModelCard, vocabulary: string): ModelCard => ({ ...card, vocabulary });
+
+function refuseNoPolicy({ file, models }: Config, at: string, name: string): void {
+  const role = models[name]?.role;
+  if (role === 'policy') return;
+  const what = role === undefined ? 'which is not among models' : `whose role is ${role}`;
+  throw new ConfigError(`${file}: ${at} is ${name}, ${what}`);
 }
 
 const presetOf =
@@ -164,7 +163,9 @@ const presetOf =
   ([name, preset]: [string, Config['presets'][string]]): [string, Preset] => {
     if (Object.hasOwn(config.models, name))
       throw new ConfigError(`${config.file}: presets.${name} has the name of a model`);
-    return [name, { name, policy: config.policy, ...preset }];
+    const policy = preset.policy ?? config.policy;
+    refuseNoPolicy(config, `presets.${name}.policy`, policy);
+    return [name, { ...preset, name, policy }];
   };
 
 /** A preset must be a request's `alignment` that works: each is tried once. */

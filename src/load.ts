@@ -2,13 +2,16 @@
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import { sharedCodecs } from './codecs.ts';
 import type { LanguageModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
+import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import type { Config, RemoteEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
+import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
 import { httpReward } from './rewards/http.ts';
@@ -24,52 +27,64 @@ import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
-import { assertSameVocabulary } from './runtime/vocabulary.ts';
+import { groupByVocabulary } from './vocabularies.ts';
+import type { VocabularyGroup } from './vocabularies.ts';
 
 /**
- * Verifies and loads the policy and the guides of a config.
- * @param onTurn called once a loop turn, before the batch forms
+ * Verifies and loads the policies and guides of a config: an engine for each vocabulary.
+ * @param onTurn called once a loop turn of any engine, before its batch forms
  * @throws Error that names the file, the model or the setting at fault
  */
-export function loadEngine(config: Config, onTurn: () => void): { engine: DecodeEngine; ort: Ort } {
-  const { threads, spin, max_seq, kv_slots, kv_bytes, iteration_tokens, prefix_bytes, queue } =
-    config.engine;
+export function loadEngines(config: Config, onTurn: () => void): { engine: Engines; ort: Ort } {
+  const { threads, spin } = config.engine;
   const ort = new Ort({
     threads: threads === 0 ? availableParallelism() : threads,
     spin,
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
-  const codec = loadCodec(config.models[config.policy]!.path);
-  const models = new Map<string, LanguageModel>();
-  for (const [name, { path, role }] of Object.entries(config.models)) {
-    if (role !== 'policy' && role !== 'guide') continue;
-    verifyFiles(readManifest(path));
-    assertSameVocabulary([config.policy, codec.vocabulary], [name, loadCodec(path).vocabulary]);
-    models.set(name, loadDecoder(ort, path, name));
-  }
+  const manifestOf = (name: string): Manifest => readManifest(config.models[name]!.path);
+  const codecOf = sharedCodecs(loadCodec);
+  const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
+    (group) => {
+      const models = group.models.map((name): [string, LanguageModel] => {
+        verifyFiles(manifestOf(name));
+        return [name, loadDecoder(ort, config.models[name]!.path, name)];
+      });
+      const engine = engineOf(config, ort, group, new Map(models), onTurn);
+      return models.map(([name]): [string, DecodeEngine] => [name, engine]);
+    },
+  );
+  return { engine: new Engines(new Map(engines)), ort };
+}
+
+function engineOf(
+  { engine: settings }: Config,
+  ort: Ort,
+  { vocabulary, share }: VocabularyGroup,
+  models: ReadonlyMap<string, LanguageModel>,
+  onTurn: () => void,
+): DecodeEngine {
   const all = [...models.values()];
   const classes = lengthClasses(
-    Math.min(max_seq, Math.max(...all.map((m) => m.context))),
-    kv_slots,
-    kv_bytes,
+    Math.min(settings.max_seq, Math.max(...all.map((m) => m.context))),
+    settings.kv_slots,
+    settings.kv_bytes * share,
     all.reduce((sum, m) => sum + m.kvBytes, 0),
   );
   const rows = classes.reduce((sum, c) => sum + c.rows, 0);
-  const { vocabulary } = codec;
-  const engine = new DecodeEngine({
+  return new DecodeEngine({
     models,
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
-    ruleOf: knownRules(vocabulary, config.engine.rule_bytes),
+    ruleOf: knownRules(vocabulary, Math.floor(settings.rule_bytes * share)),
     classes,
-    iterationTokens: iteration_tokens,
-    prefixBytes: prefix_bytes,
-    queue,
+    iterationTokens: settings.iteration_tokens,
+    prefixBytes: Math.floor(settings.prefix_bytes * share),
+    queue: settings.queue,
     now: () => performance.now(),
     onTurn,
   });
-  return { engine, ort };
 }
 
 /**

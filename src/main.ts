@@ -13,6 +13,7 @@ import type { Config } from './ops/config.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
+import { policiesOf } from './plan/catalog.ts';
 import type { Catalog } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
@@ -90,16 +91,17 @@ function listen({ http }: ApiServer, host: string, port: number): Promise<void> 
   });
 }
 
-function announce(
-  { http }: ApiServer,
-  { policy, models, presets }: Catalog,
-  inference: InferenceProcess<Plan>,
-): void {
+function announce({ http }: ApiServer, catalog: Catalog, inference: InferenceProcess<Plan>): void {
   const { address, family, port } = http.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
+  const { models, presets } = catalog;
   const guides = [...models.values()].filter(({ role }) => role === 'guide');
   console.log(`coxswain ${version()}`);
-  console.log(`  policy   ${policy}`);
+  console.log(
+    `  policies ${policiesOf(catalog)
+      .map(({ name }) => name)
+      .join(', ')}`,
+  );
   console.log(`  guides   ${guides.map(({ name }) => name).join(', ') || 'none'}`);
   console.log(`  presets  ${[...presets.keys()].join(', ') || 'none'}`);
   console.log(`  listening on http://${host}:${port}, loading models`);

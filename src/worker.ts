@@ -6,8 +6,8 @@ import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
 import type { Evaluation, Judging } from './core/reward.ts';
-import type { DecodeEngine } from './engine/engine.ts';
-import { loadEngine, loadRewards } from './load.ts';
+import type { Engines } from './engine/engines.ts';
+import { loadEngines, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import type { Plan } from './plan/plan.ts';
 import { rewardOf } from './rewards/compose.ts';
@@ -44,7 +44,7 @@ interface Request {
   readonly gate: Gate;
 }
 
-function serve(engine: DecodeEngine, loaded: Loaded, outbox: Outbox): void {
+function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
   const requests = new Map<string, Request>();
 
   function start(plan: Plan): void {
@@ -56,6 +56,10 @@ function serve(engine: DecodeEngine, loaded: Loaded, outbox: Outbox): void {
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
+      after: (ms, call) => {
+        const timer = setTimeout(call, ms);
+        return () => clearTimeout(timer);
+      },
       onBug: (error) => console.error(error),
     });
     void running.finally(() => requests.delete(plan.id)); // run does not reject
@@ -97,7 +101,7 @@ async function judge({ id, reward, candidates }: Judging, loaded: Loaded): Promi
   }
 }
 
-function snapshotOf(engine: DecodeEngine): EngineSnapshot {
+function snapshotOf(engine: Engines): EngineSnapshot {
   const { running, waiting, kvUsage } = engine.load;
   const { queries, hits, bytes } = engine.cache;
   return {
@@ -119,7 +123,7 @@ try {
   const started = performance.now();
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
-  const { engine, ort } = loadEngine(config, () => outbox.flush());
+  const { engine, ort } = loadEngines(config, () => outbox.flush());
   serve(engine, loadRewards(config, ort), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {

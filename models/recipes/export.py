@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import torch
 
-from common import CONTEXT, EOT, PAD, arguments, log, write_json
+from common import EOT, PAD, arguments, log, write_json
 from tokenizer import packaged_tokenizer
 
 CHAT_TEMPLATE = (
@@ -43,7 +43,7 @@ def read_safetensors(path):
             for name, h in header.items()}
 
 
-def hugging_face_config(c, scalar_head):
+def hugging_face_config(c, scalar_head, probability):
     config = dict(
         architectures=["LlamaForSequenceClassification" if scalar_head else "LlamaForCausalLM"],
         model_type="llama", vocab_size=c.vocab, hidden_size=c.hidden, intermediate_size=c.ffn,
@@ -54,24 +54,29 @@ def hugging_face_config(c, scalar_head):
         pad_token_id=PAD, torch_dtype="float32")
     if scalar_head:
         config.update(num_labels=1, id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0})
+    if probability:
+        config.update(problem_type="multi_label_classification")  # read through a sigmoid
     return config
 
 
-def export(model, name, work, data, facts):
-    """Write `.work/export/<name>` through a temporary folder, so that a reader sees all of it or nothing."""
+def export(model, name, work, tokenizer, facts, chat_template=CHAT_TEMPLATE, probability=False):
+    """Write `.work/export/<name>` through a temporary folder, so that a reader sees all of it or nothing.
+
+    `tokenizer`: what tokenizer.json holds. `probability`: a scalar head whose sigmoid is the score.
+    """
     target = os.path.join(work, "export", name)
     folder = target + ".tmp"
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     scalar_head = hasattr(model, "score")
     write_safetensors(os.path.join(folder, "model.safetensors"), model.state_dict())
-    write_json(os.path.join(folder, "config.json"), hugging_face_config(model.config, scalar_head))
+    write_json(os.path.join(folder, "config.json"), hugging_face_config(model.config, scalar_head, probability))
     with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf8") as file:
-        json.dump(packaged_tokenizer(data), file, ensure_ascii=False)
+        json.dump(tokenizer, file, ensure_ascii=False)
     write_json(os.path.join(folder, "tokenizer_config.json"), dict(
         tokenizer_class="PreTrainedTokenizerFast", bos_token="<|endoftext|>", eos_token="<|endoftext|>",
         pad_token="<|pad|>", add_bos_token=True, add_eos_token=False, clean_up_tokenization_spaces=False,
-        model_max_length=CONTEXT, chat_template=CHAT_TEMPLATE))
+        model_max_length=model.config.context, chat_template=chat_template))
     write_json(os.path.join(folder, "facts.json"), dict(params=model.parameter_count(), **facts))
     old = target + ".old"
     shutil.rmtree(old, ignore_errors=True)
@@ -91,7 +96,7 @@ def main():
     path = os.path.join(args.work, args.checkpoint)
     stored = torch.load(path)
     facts = dict(train_seconds=round(stored.get("spent", 0)), metrics=dict(early=True, history=stored.get("history")))
-    export(load(path), args.name, args.work, args.data, facts)
+    export(load(path), args.name, args.work, packaged_tokenizer(args.data), facts)
 
 
 if __name__ == "__main__":

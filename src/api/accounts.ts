@@ -53,11 +53,12 @@ export function failedRewards(evaluations: readonly Evaluation[]) {
   return [...worst].map(([id, outcome]) => ({ id, outcome }));
 }
 
-export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
+export function alignmentOf({ strategy, seed, remarks }: Answer, reports: Reports) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
     strategy,
     seed,
+    ...remarks,
     candidates: inOrder.flatMap(([choice, report]) =>
       report.candidates.map(({ prunedAt, ...candidate }) => ({
         choice,
@@ -69,6 +70,9 @@ export function alignmentOf({ strategy, seed }: Answer, reports: Reports) {
       value: total(reports, (report) => report.kl) / Math.max(1, reports.size),
       estimator: 'sum over tokens of log pi - log p, mean over choices',
     },
+    /** The budget that ended the search with the best so far. */
+    budget_exhausted:
+      inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
     tokens_saved: total(reports, (report) => report.savedTokens),
     ...verdicts(inOrder.map(([, report]) => report)),
   };

@@ -1,9 +1,9 @@
 /** POST /v1/chat/completions, in OpenAI's words. */
 
+import { inChoices } from './choices.ts';
 import { chatLogprobs } from './logprobs.ts';
-import type { Surface } from './surface.ts';
 
-export const chat: Surface = {
+export const chat = inChoices({
   endpoint: '/v1/chat/completions',
   idPrefix: 'chatcmpl-',
   wholeObject: 'chat.completion',
@@ -16,6 +16,6 @@ export const chat: Surface = {
   closing: '"delta":{}',
   message: (text) => ({ message: { role: 'assistant', content: text, refusal: null } }),
   speller:
-    ({ codec }) =>
-    (draws) => ({ content: chatLogprobs(draws, codec), refusal: null }),
-};
+    ({ codec, logprobs }) =>
+    (draws) => ({ content: chatLogprobs(draws, codec, logprobs ?? 0), refusal: null }),
+});

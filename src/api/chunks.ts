@@ -1,43 +1,50 @@
 /** Events to the JSON of OpenAI's chunks. What all chunks of a request share is put together once: thousands leave per second. */
 
+import type { Failure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { Draw } from '../core/tree.ts';
 import type { Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
+import type { ChoiceWords } from './choices.ts';
 import { explained } from './logprobs.ts';
-import type { Surface } from './surface.ts';
+import { errorBody } from './reply.ts';
+import type { Writer } from './surface.ts';
 
 type Commit = Extract<StreamEvent, { kind: 'commit' }>;
 type End = Extract<StreamEvent, { kind: 'finish' }>;
 
-export class ChunkWriter {
-  readonly #surface: Surface;
+export class ChunkWriter implements Writer {
+  readonly #words: ChoiceWords;
   readonly #answer: Answer;
   readonly #head: string;
   readonly #tail: string;
   readonly #spellers = new Map<number, (draws: readonly Draw[]) => unknown>();
   readonly #opened = new Set<number>();
 
-  constructor(surface: Surface, answer: Answer, created: number) {
-    this.#surface = surface;
+  constructor(words: ChoiceWords, answer: Answer, created: number) {
+    this.#words = words;
     this.#answer = answer;
     const { id, model } = answer;
-    const members = JSON.stringify({ id, object: surface.chunkObject, created, model });
+    const members = JSON.stringify({ id, object: words.chunkObject, created, model });
     this.#head = `${members.slice(0, -1)},"choices":[`;
     this.#tail = answer.includeUsage ? '],"usage":null}' : ']}';
+  }
+
+  begin(): string[] {
+    return [];
   }
 
   commit({ choice, text, draws }: Commit): string[] {
     const opening = this.#opening(choice);
     if (text === '' && draws.length === 0) return opening;
-    opening.push(this.#chunk(choice, this.#surface.delta(text), draws, 'null'));
+    opening.push(this.#chunk(choice, this.#words.delta(text), draws, 'null'));
     return opening;
   }
 
   finish({ choice, reason }: End): string[] {
     const opening = this.#opening(choice);
-    opening.push(this.#chunk(choice, this.#surface.closing, [], `"${reason}"`));
+    opening.push(this.#chunk(choice, this.#words.closing, [], `"${reason}"`));
     return opening;
   }
 
@@ -52,10 +59,19 @@ export class ChunkWriter {
     return [`${this.#head}]${usage}${alignment}}`];
   }
 
+  failed(failure: Failure, request: string): string[] {
+    return [JSON.stringify(errorBody(failure, request))];
+  }
+
+  /** A socket says so by itself. */
+  cancelled(): string[] {
+    return [];
+  }
+
   #opening(choice: number): string[] {
     if (this.#opened.has(choice)) return [];
     this.#opened.add(choice);
-    const members = this.#surface.opening(this.#answer, choice);
+    const members = this.#words.opening(this.#answer, choice);
     return members === null ? [] : [this.#chunk(choice, members, [], 'null')];
   }
 
@@ -72,7 +88,7 @@ export class ChunkWriter {
   }
 
   #spell(choice: number, draws: readonly Draw[]): unknown {
-    const speller = this.#spellers.get(choice) ?? this.#surface.speller(this.#answer, choice);
+    const speller = this.#spellers.get(choice) ?? this.#words.speller(this.#answer, choice);
     this.#spellers.set(choice, speller);
     return speller(draws);
   }

@@ -1,14 +1,14 @@
 /** POST /v1/completions, in OpenAI's words. */
 
 import type { Answer } from '../plan/request.ts';
+import { inChoices } from './choices.ts';
 import { CompletionSpeller } from './logprobs.ts';
-import type { Surface } from './surface.ts';
 
 /** The prompt that an answer repeats, if it was asked to. */
 const echoOf = ({ echo, n }: Answer, choice: number): string =>
   echo?.[Math.floor(choice / n)] ?? '';
 
-export const completions: Surface = {
+export const completions = inChoices({
   endpoint: '/v1/completions',
   idPrefix: 'cmpl-',
   wholeObject: 'text_completion',
@@ -29,4 +29,4 @@ export const completions: Surface = {
     );
     return (draws) => speller.spell(draws);
   },
-};
+});

@@ -2,11 +2,10 @@
 
 import { Meter } from '../ops/meter.ts';
 import type { Outcome } from '../ops/meter.ts';
-import type { Admitted } from '../plan/request.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { draining, knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
+import type { Surface, Worded } from './surface.ts';
 
 /** A request in flight. */
 export interface Task {
@@ -15,7 +14,7 @@ export interface Task {
   /** The client has left, or has cancelled. */
   abort(): void;
   /** @throws ServeError if the request is not valid */
-  admit(body: unknown, transport: { readonly socket: boolean }): Admitted;
+  admit(body: unknown, transport: { readonly socket: boolean }): Worded;
 }
 
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
@@ -28,12 +27,18 @@ export async function conduct(
   const meter = new Meter(context.metrics, surface.endpoint);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
+  let over: () => void = () => undefined;
   try {
     const ending = await work({
       meter,
       signal: controller.signal,
       abort: () => controller.abort(),
-      admit: (body, { socket }) => admitted(context, surface, meter, body, socket),
+      admit: (body, { socket }) => {
+        const worded = admitted(context, surface, meter, body, socket);
+        const { id, stream } = worded.answer;
+        if (stream) over = context.work.name(controller, id, worded.plan.opening.salt);
+        return worded;
+      },
     });
     code = ending.kind === 'failed' ? ending.failure.code : ending.kind;
   } catch (error) {
@@ -42,6 +47,7 @@ export async function conduct(
   } finally {
     meter.end(code);
     context.log.info({ request, endpoint: surface.endpoint, code, ...meter.tally }, 'request');
+    over();
     context.work.end(controller);
   }
 }
@@ -52,7 +58,7 @@ function admitted(
   meter: Meter,
   body: unknown,
   socket: boolean,
-): Admitted {
+): Worded {
   if (work.draining) throw draining();
   const request = surface.admit(planner, body, {
     id: ambient.id(surface.idPrefix),
@@ -62,6 +68,7 @@ function admitted(
   });
   const { plan, answer } = request;
   meter.admitted({
+    model: plan.prompts[0]!.lanes[0]!.model,
     strategy: answer.strategy,
     guides: plan.opening.guidance.uses.length,
     promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),

@@ -21,12 +21,23 @@ export interface Context {
   readonly work: Work;
 }
 
+/** Why a request was aborted, where its owner asked for that: the reason in its signal. */
+export const CANCELLED = 'cancelled';
+
+/** A request that its owner may cancel by its id. */
+interface Named {
+  readonly controller: AbortController;
+  readonly owner: string;
+  readonly over: Promise<void>;
+}
+
 /** An abort takes effect by the next iteration. */
 const ABORT_MS = 1000;
 
 /** Requests in flight, over HTTP and WebSocket. */
 export class Work {
   readonly #running = new Set<AbortController>();
+  readonly #named = new Map<string, Named>();
   #onIdle: (() => void) | null = null;
   #draining = false;
 
@@ -44,6 +55,25 @@ export class Work {
   end(controller: AbortController): void {
     this.#running.delete(controller);
     if (this.#running.size === 0) this.#onIdle?.();
+  }
+
+  /** Makes a request known by its id, until the function given back is called. */
+  name(controller: AbortController, id: string, owner: string): () => void {
+    let end: () => void = () => undefined;
+    const over = new Promise<void>((resolve) => (end = resolve));
+    this.#named.set(id, { controller, owner, over });
+    return () => {
+      this.#named.delete(id);
+      end();
+    };
+  }
+
+  /** Aborts a request; resolves once it is over. Null: the owner has none of that id running. */
+  cancel(id: string, owner: string): Promise<void> | null {
+    const named = this.#named.get(id);
+    if (!named || named.owner !== owner) return null;
+    named.controller.abort(CANCELLED);
+    return named.over;
   }
 
   /** Resolves when nothing runs any more. What still does after `ms` is aborted, and given little time to notice. */

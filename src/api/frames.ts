@@ -3,12 +3,12 @@
 import type { WebSocket } from 'ws';
 import type { StreamEvent } from '../core/events.ts';
 import type { ServerSettings } from '../ops/config.ts';
+import type { Framer } from './dialect.ts';
 import type { Sink } from './relay.ts';
 
-export interface Frame {
-  readonly type: string;
-  /** The client's own. */
-  readonly id: string;
+/** A request's share of a socket. */
+export interface Share {
+  readonly framer: Framer;
   readonly signal: AbortSignal;
 }
 
@@ -21,27 +21,24 @@ export class FrameSink implements Sink {
   readonly #signal: AbortSignal;
   readonly #settings: ServerSettings;
   readonly #onSlow: () => void;
-  readonly #id: string;
-  readonly #head: string;
+  readonly #framer: Framer;
   /** Settles when the last frame has left the buffer, or never will. */
   #flushed: Promise<void> | null = null;
 
-  constructor(ws: WebSocket, frame: Frame, settings: ServerSettings, onSlow: () => void) {
+  constructor(ws: WebSocket, share: Share, settings: ServerSettings, onSlow: () => void) {
     this.#ws = ws;
-    this.#signal = frame.signal;
+    this.#signal = share.signal;
     this.#settings = settings;
     this.#onSlow = onSlow;
-    this.#id = JSON.stringify(frame.id);
-    this.#head = `{"type":${JSON.stringify(frame.type)},"id":${this.#id},"data":`;
+    this.#framer = share.framer;
   }
 
   write(chunks: readonly string[]): void {
-    for (const chunk of chunks) this.#send(`${this.#head}${chunk}}`);
+    for (const chunk of chunks) this.#send(this.#framer.chunk(chunk));
   }
 
   draft({ choice, branch, text }: Extract<StreamEvent, { kind: 'draft' }>): void {
-    const data = JSON.stringify({ choice, branch, text });
-    this.#send(`{"type":"alignment.draft","id":${this.#id},"data":${data}}`);
+    this.#send(this.#framer.aside('alignment.draft', JSON.stringify({ choice, branch, text })));
   }
 
   #send(frame: string): void {

@@ -4,16 +4,15 @@ import type { Request, Response } from 'express';
 import { toFailure } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
 import type { Meter } from '../ops/meter.ts';
-import type { Admitted } from '../plan/request.ts';
 import { jsonBody } from './body.ts';
-import { ChunkWriter } from './chunks.ts';
+import { CANCELLED } from './context.ts';
 import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import { CUT_OFF, relay } from './relay.ts';
 import type { Ending } from './relay.ts';
-import { cutShort, errorBody, requestId, sendFailure } from './reply.ts';
+import { cutShort, requestId, sendFailure } from './reply.ts';
 import { SseSink } from './sse.ts';
-import type { Surface } from './surface.ts';
+import type { Surface, Worded } from './surface.ts';
 import { Collector } from './whole.ts';
 
 /** A valid request, and where its answer goes. */
@@ -21,7 +20,7 @@ interface Exchange {
   readonly res: Response;
   readonly surface: Surface;
   readonly context: Context;
-  readonly admitted: Admitted;
+  readonly worded: Worded;
   readonly meter: Meter;
   readonly signal: AbortSignal;
 }
@@ -34,36 +33,39 @@ export const generate =
         if (!res.writableFinished) task.abort();
       });
       const body = await jsonBody(req, context.settings.body_bytes);
-      const admitted = task.admit(body, { socket: false });
-      const exchange = { res, surface, context, admitted, meter: task.meter, signal: task.signal };
-      return admitted.answer.stream ? streamed(exchange) : whole(exchange);
+      const worded = task.admit(body, { socket: false });
+      const exchange = { res, surface, context, worded, meter: task.meter, signal: task.signal };
+      return worded.answer.stream ? streamed(exchange) : whole(exchange);
     });
 
 async function streamed(exchange: Exchange): Promise<Ending> {
-  const { res, surface, context, admitted, meter, signal } = exchange;
+  const { res, surface, context, worded, meter, signal } = exchange;
   const { settings, metrics, ambient, inference } = context;
   const slow = (): void => metrics.count('ws_slow_closed_total');
-  const sink = new SseSink(res, settings.slow_reader_ms, slow);
-  const writer = new ChunkWriter(surface, admitted.answer, ambient.seconds());
-  const events = inference.submit(admitted.plan, signal);
-  const ending = toldTo(res, await relay(events, writer, meter, sink));
-  if (ending.kind === 'ok') sink.end();
-  else if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
-  else if (ending.kind === 'failed') sink.end(errorBody(ending.failure, requestId(res)));
+  const sink = new SseSink(res, surface.sse, settings.slow_reader_ms, slow);
+  const writer = worded.writer(ambient.seconds());
+  const events = inference.submit(worded.plan, signal);
+  const ending = toldTo(res, signal, await relay(events, writer, meter, sink));
+  if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
+  else {
+    if (ending.kind === 'failed') sink.write(writer.failed(ending.failure, requestId(res)));
+    if (ending.kind === 'cancelled') sink.write(writer.cancelled());
+    sink.end();
+  }
   return ending;
 }
 
-/** A client that is still there did not cancel: the server did, since it stops. */
-function toldTo(res: Response, ending: Ending): Ending {
-  if (ending.kind !== 'cancelled' || res.destroyed) return ending;
+/** A client that is still there, and has not cancelled on another connection, was cut short by the server, since it stops. */
+function toldTo(res: Response, { reason }: AbortSignal, ending: Ending): Ending {
+  if (ending.kind !== 'cancelled' || res.destroyed || reason === CANCELLED) return ending;
   return { kind: 'failed', failure: toFailure(cutShort()) };
 }
 
 async function whole(exchange: Exchange): Promise<Ending> {
-  const { res, surface, context, admitted, meter, signal } = exchange;
+  const { res, context, worded, meter, signal } = exchange;
   const collector = new Collector();
   const reports = new Map<number, ChoiceReport>();
-  for await (const event of context.inference.submit(admitted.plan, signal)) {
+  for await (const event of context.inference.submit(worded.plan, signal)) {
     if (event.kind === 'commit') {
       meter.grew(event.choice, event.tokens);
       collector.commit(event);
@@ -76,12 +78,12 @@ async function whole(exchange: Exchange): Promise<Ending> {
       return event;
     } else if (event.kind === 'end') {
       if (event.cancelled) {
-        const ending = toldTo(res, { kind: 'cancelled' });
+        const ending = toldTo(res, signal, { kind: 'cancelled' });
         if (ending.kind === 'failed') sendFailure(res, ending.failure);
         return ending;
       }
       const created = context.ambient.seconds();
-      res.json(collector.response(surface, admitted.answer, created, reports));
+      res.json(worded.whole(collector.choices, created, reports));
       return { kind: 'ok' };
     }
   }

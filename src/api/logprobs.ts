@@ -27,8 +27,8 @@ function spellExactly(token: Token, codec: Codec): string {
   }
 }
 
-/** choices[i].logprobs.content of chat. */
-export function chatLogprobs(draws: readonly Draw[], codec: Codec) {
+/** choices[i].logprobs.content of chat. @param top how many of the likeliest tokens to list: a strategy may have asked for more */
+export function chatLogprobs(draws: readonly Draw[], codec: Codec, top: number) {
   const entry = ({ token, logprob }: NextToken) => {
     const bytes = codec.vocabulary.bytes(token);
     return {
@@ -37,7 +37,7 @@ export function chatLogprobs(draws: readonly Draw[], codec: Codec) {
       bytes: bytes.length === 0 ? null : [...bytes],
     };
   };
-  return draws.map((draw) => ({ ...entry(draw), top_logprobs: draw.top.map(entry) }));
+  return draws.map((draw) => ({ ...entry(draw), top_logprobs: draw.top.slice(0, top).map(entry) }));
 }
 
 export interface CompletionLogprobs {
@@ -78,10 +78,9 @@ export class CompletionSpeller {
 
   /** The token drawn is always among them, as in OpenAI's answers. */
   #likeliest(draw: Draw): Record<string, number> {
-    const entries = [...draw.top, draw].map(({ token, logprob }): [string, number] => [
-      spellExactly(token, this.#codec),
-      finite(logprob),
-    ]);
+    const entries = [...draw.top.slice(0, this.#top), draw].map(
+      ({ token, logprob }): [string, number] => [spellExactly(token, this.#codec), finite(logprob)],
+    );
     return Object.fromEntries(entries);
   }
 }

@@ -1,13 +1,14 @@
-/** GET /v1/models and /v1/models/{id}. The list holds what answers: the policy and its presets, with what may guide or judge them. */
+/** GET /v1/models and /v1/models/{id}. The list holds what answers: the policies and presets, with what may guide or judge them. */
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
-import { policyCard } from '../plan/catalog.ts';
+import { guidesOf, policiesOf, policyCard } from '../plan/catalog.ts';
 import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
 
 export function listModels(catalog: Catalog): object {
   const presets = [...catalog.presets.values()].map((preset) => presetOf(preset, catalog));
-  return { object: 'list', data: [modelOf(policyCard(catalog), catalog), ...presets] };
+  const policies = policiesOf(catalog).map((card) => modelOf(card, catalog));
+  return { object: 'list', data: [...policies, ...presets] };
 }
 
 /**
@@ -34,19 +35,19 @@ const entry = (id: string, { created, context }: ModelCard, catalog: Catalog) =>
 function modelOf(card: ModelCard, catalog: Catalog): object {
   const { name, role, reads } = card;
   const known =
-    role === 'policy' ? { role, ...alignable(catalog) } : { role, reads: reads ?? null };
+    role === 'policy' ? { role, ...alignable(card, catalog) } : { role, reads: reads ?? null };
   return { ...entry(name, card, catalog), alignment: known };
 }
 
-function alignable({ models }: Catalog): object {
-  const named = (role: ModelCard['role']) =>
-    [...models.values()].filter((card) => card.role === role).map(({ name }) => name);
-  return { guides: named('guide'), rewards: named('reward') };
+function alignable(policy: ModelCard, catalog: Catalog): object {
+  const others = guidesOf(catalog, policy).filter((card) => card !== policy);
+  const rewards = [...catalog.models.values()].filter(({ role }) => role === 'reward');
+  return { guides: others.map(({ name }) => name), rewards: rewards.map(({ name }) => name) };
 }
 
 function presetOf({ name, policy, alignment, maxCost }: Preset, catalog: Catalog): object {
   return {
-    ...entry(name, policyCard(catalog), catalog),
+    ...entry(name, policyCard(catalog, policy), catalog),
     parent: policy,
     alignment: { role: 'preset', ...alignment, max_cost: maxCost },
   };

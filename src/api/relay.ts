@@ -3,7 +3,7 @@
 import type { Failure } from '../core/errors.ts';
 import type { ChoiceReport, StreamEvent } from '../core/events.ts';
 import type { Meter } from '../ops/meter.ts';
-import type { ChunkWriter } from './chunks.ts';
+import type { Writer } from './surface.ts';
 
 /** Where chunks go. */
 export interface Sink {
@@ -23,7 +23,7 @@ export type Ending =
 
 export async function relay(
   events: AsyncIterable<StreamEvent>,
-  writer: ChunkWriter,
+  writer: Writer,
   meter: Meter,
   sink: Sink,
 ): Promise<Ending> {

@@ -17,11 +17,14 @@ import { health, metricsPage, ready } from './probes.ts';
 import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { judge } from './judge.ts';
 import { reranks } from './rerank.ts';
+import { ResponseStore } from './response_store.ts';
+import { responses } from './responses.ts';
 import { score } from './score.ts';
+import { storedRoutes } from './stored.ts';
+import type { Surface } from './surface.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
 
-const SURFACES = [chat, completions];
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Longer than the clients' and proxies' own, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
@@ -34,6 +37,10 @@ export interface ApiServer {
 
 export function createApi(context: Context): ApiServer {
   const { settings } = context;
+  const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
+  const store = new ResponseStore({ entries, bytes });
+  const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
+  const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -42,10 +49,10 @@ export function createApi(context: Context): ApiServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    application(context),
+    application(context, surfaces, store),
   );
   http.maxConnections = settings.connections;
-  const sockets = new Sockets(context, SURFACES);
+  const sockets = new Sockets(context, surfaces);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -63,7 +70,11 @@ export function createApi(context: Context): ApiServer {
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 
-function application(context: Context): Express {
+function application(
+  context: Context,
+  surfaces: readonly Surface[],
+  store: ResponseStore,
+): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use((req: Request, res: Response, next: NextFunction) => {
@@ -76,7 +87,19 @@ function application(context: Context): Express {
   const post = (path: string, handler: Handler): void => {
     app.route(path).post(handler).all(otherMethod('POST'));
   };
-  for (const surface of SURFACES) post(surface.endpoint, generate(surface, context));
+  const told =
+    (about: (req: Request) => object | Promise<object>): Handler =>
+    async (req, res) =>
+      void res.json(await about(req));
+  for (const surface of surfaces) post(surface.endpoint, generate(surface, context));
+  const stored = storedRoutes(context, store);
+  app
+    .route('/v1/responses/:id')
+    .get(told(stored.read))
+    .delete(told(stored.forget))
+    .all(otherMethod('GET, HEAD, DELETE'));
+  get('/v1/responses/:id/input_items', told(stored.input));
+  post('/v1/responses/:id/cancel', told(stored.cancel));
   post(score.endpoint, judge(score, context));
   for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context));
   post(

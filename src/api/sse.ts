@@ -1,17 +1,19 @@
-/** Server-sent events as OpenAI sends them: `data: {chunk}`, a failure as `data: {"error": ...}`, `data: [DONE]` last. */
+/** Chunks as server-sent events, in the surface's words. */
 
 import type { ServerResponse } from 'node:http';
-import type { ErrorBody } from './reply.ts';
 import type { Sink } from './relay.ts';
+import type { SseWords } from './surface.ts';
 
 export class SseSink implements Sink {
   readonly #res: ServerResponse;
+  readonly #words: SseWords;
   readonly #slowMs: number;
   readonly #onSlow: () => void;
   #full = false;
 
-  constructor(res: ServerResponse, slowMs: number, onSlow: () => void) {
+  constructor(res: ServerResponse, words: SseWords, slowMs: number, onSlow: () => void) {
     this.#res = res;
+    this.#words = words;
     this.#slowMs = slowMs;
     this.#onSlow = onSlow;
   }
@@ -29,8 +31,8 @@ export class SseSink implements Sink {
         'cache-control': 'no-cache',
         'x-accel-buffering': 'no',
       });
-    const [only] = chunks;
-    const text = chunks.length === 1 ? `data: ${only}\n\n` : lines(chunks);
+    let text = '';
+    for (const chunk of chunks) text += this.#words.message(chunk);
     this.#full = !this.#res.write(text);
   }
 
@@ -58,11 +60,7 @@ export class SseSink implements Sink {
     });
   }
 
-  end(error?: ErrorBody): void {
-    this.write(error ? [JSON.stringify(error), '[DONE]'] : ['[DONE]']);
-    this.#res.end();
+  end(): void {
+    this.#res.end(this.#words.end);
   }
 }
-
-const lines = (chunks: readonly string[]): string =>
-  chunks.map((chunk) => `data: ${chunk}\n\n`).join('');

@@ -1,28 +1,54 @@
 /** What an endpoint that generates says in its own words; streaming, collecting, cancelling and counting are shared. */
 
-import type { Draw } from '../core/tree.ts';
+import type { Failure } from '../core/errors.ts';
+import type { StreamEvent } from '../core/events.ts';
 import type { Planner } from '../plan/parse.ts';
-import type { Admitted, Ambient, Answer } from '../plan/request.ts';
+import type { Admitted, Ambient } from '../plan/request.ts';
+import type { Reports } from './accounts.ts';
+import type { Dialect } from './dialect.ts';
+import type { Choices } from './whole.ts';
 
 export interface Surface {
   /** Its path, and its name in metrics. */
   readonly endpoint: string;
   readonly idPrefix: string;
-  /** Values of `object`. */
-  readonly wholeObject: string;
-  readonly chunkObject: string;
   /** WebSocket frames: what asks for an answer, and what carries a chunk of one. */
   readonly createFrame: string;
   readonly chunkFrame: string;
-  admit(planner: Planner, body: unknown, ambient: Ambient): Admitted;
-  /** Members of a choice in its first chunk, as JSON without braces; null: nothing comes before the text. */
-  opening(answer: Answer, choice: number): string | null;
-  /** Members of a choice in a chunk that carries text. */
-  delta(text: string): string;
-  /** Members of a choice in its last chunk. */
-  readonly closing: string;
-  /** Members of a choice in a whole response. */
-  message(text: string, answer: Answer, choice: number): object;
-  /** `logprobs` of one choice, draws by draws. */
-  speller(answer: Answer, choice: number): (draws: readonly Draw[]) => unknown;
+  /** Surfaces of one dialect are served on one socket. */
+  readonly dialect: Dialect;
+  readonly sse: SseWords;
+  /** @throws ServeError if the request is not valid */
+  admit(planner: Planner, body: unknown, ambient: Ambient): Worded;
+  /** Itself with a memory that one socket has to itself; left out: it needs none. */
+  forSocket?(): Surface;
+}
+
+/** How chunks stand in a stream of server-sent events. */
+export interface SseWords {
+  message(chunk: string): string;
+  /** After the last chunk. */
+  readonly end: string;
+}
+
+/** A valid request, and how its answer is worded; `created` is in seconds since the epoch. */
+export interface Worded extends Admitted {
+  /** For an answer that streams. */
+  writer(created: number): Writer;
+  /** An answer in one piece. */
+  whole(choices: Choices, created: number, reports: Reports): object;
+}
+
+/** Events of one request to the JSON of its chunks, in order. */
+export interface Writer {
+  /** What can be said before the first event, and is otherwise said with it. */
+  begin(): string[];
+  commit(event: Extract<StreamEvent, { kind: 'commit' }>): string[];
+  finish(event: Extract<StreamEvent, { kind: 'finish' }>): string[];
+  /** After the last choice. */
+  closing(reports: Reports): string[];
+  /** Instead of `closing`, where the request has failed after its first chunk. */
+  failed(failure: Failure, request: string): string[];
+  /** Instead of `closing`, where the client has cancelled. */
+  cancelled(): string[];
 }

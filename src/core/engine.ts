@@ -9,6 +9,10 @@ import type { Branch, Sampling, Tree } from './tree.ts';
 export interface Session extends Omit<Tree, 'score'>, AsyncDisposable {
   /** Frees every other branch of this session. Using one afterwards throws. */
   keep(branches: readonly Branch[]): void;
+  /** Those that were not freed, oldest first. */
+  readonly branches: readonly Branch[];
+  /** Finishes a branch where it stands, for want of `length`. */
+  end(branch: Branch): void;
   readonly spent: Spent;
 }
 
@@ -33,6 +37,8 @@ export interface Opening {
   readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** Tokens that all branches may draw together; one more is refused with BudgetSpent. Infinity: no bound. */
+  readonly budget: number;
   /** Texts that finish a branch; the text is cut before them. */
   readonly stops: readonly string[];
   readonly peak: Peak;

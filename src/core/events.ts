@@ -1,5 +1,6 @@
 /** What leaves the inference process. `commit` is append-only and never taken back; `draft` is a guess and may be. */
 
+import type { Budget } from './budget.ts';
 import type { Failure } from './errors.ts';
 import type { Evaluation } from './reward.ts';
 import type { Draw, Finish } from './tree.ts';
@@ -29,6 +30,8 @@ export interface ChoiceReport {
   readonly prefillMs: number;
   /** Sum over tokens of log pi - log p of the returned answer. */
   readonly kl: number;
+  /** The budget that ended the search with the best so far; null: it came to its own end. */
+  readonly exhausted: Budget | null;
   readonly candidates: readonly CandidateReport[];
   /** Calls of rewards: all that failed in a way of their own, and of the others some hundred. */
   readonly evaluations: readonly Evaluation[];

@@ -20,13 +20,28 @@ export interface Strategy<P> {
   peak(params: P): Peak;
   /** Whether branches that are given up would have been finished without pruning: their rest counts as saved. Left out: no. */
   prunes?(params: P): boolean;
+  /** How many of the likeliest tokens each draw must show; left out: as many as the request asks for. */
+  top?(params: P): number;
+  /** What the parameters came to that the request did not say: members of its response's `alignment`. */
+  remarks?(params: P): Readonly<Record<string, unknown>>;
   search(tree: Tree, params: P): Search;
+}
+
+/** Measured over base samples: the correlation of a reward's score after `tokens` with its final score. */
+export interface PartialFigure {
+  readonly tokens: number;
+  readonly correlation: number;
+  readonly samples: number;
 }
 
 /** What of the request a strategy may know while it parses. */
 export interface StrategyContext {
   readonly maxTokens: number;
   readonly stream: boolean;
+  /** The request, or its preset, names rewards. */
+  readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
+  /** How far the request's reward of unfinished answers goes with that of finished ones, by length; empty where nothing is stored. */
+  readonly partial?: () => readonly PartialFigure[];
 }

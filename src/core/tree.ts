@@ -33,6 +33,8 @@ export interface Peeked extends NextToken {
   readonly draw: Draw;
   /** log Z_t of the guided law; 0 when nothing guides. */
   readonly logZ: number;
+  /** What the request's bias and penalties add to its log-prob, in nats. */
+  readonly bias: number;
   /** Taking it ends the answer. */
   readonly ends: boolean;
 }
@@ -92,14 +94,16 @@ export interface Tree {
   fork(branch: Branch, n: number): Branch[];
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;
-  /** The k likeliest next tokens (k <= 64) under the guided law, without taking one. */
+  /** The k likeliest next tokens (k <= 64) that could be drawn, by log-prob and bias, without taking one. */
   peek(branch: Branch, k: number): Promise<readonly Peeked[]>;
   /** Appends a token the strategy has chosen. */
   push(branch: Branch, next: Peeked): void;
+  /** Forces tokens, which are read when the branch goes on: a finished one may, and none finishes by them. They cost log-prob 0. */
+  append(branch: Branch, tokens: readonly Token[]): void;
   /** Gives back their KV. What is extended or peeked again is rebuilt by prefill, always, so that traffic cannot show. */
   park(branches: readonly Branch[]): void;
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
   uniform(step: number): number;
-  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all. Batched with other requests. */
+  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all that were judged so far. Batched with other requests. */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
 }

@@ -72,6 +72,24 @@ export class Hypothesis implements Branch {
     if (this.finish !== null) this.#text.end();
   }
 
+  /** Takes tokens that nobody drew. What reads the branch next reads them first. */
+  force(tokens: readonly Token[]): void {
+    for (const token of tokens) {
+      this.tokens.push(token);
+      this.draws.push({ token, ...FORCED });
+      this.#text.append(token);
+    }
+    if (tokens.length === 0) return;
+    [this.finish, this.rule] = [null, null]; // what follows is no part of the answer
+    for (const slot of this.slots) if (slot !== null) slot.head = null;
+  }
+
+  /** No token follows. */
+  end(): void {
+    this.finish ??= 'length';
+    this.#text.end();
+  }
+
   /** Whether the text from `from` on contains one of `texts`. */
   contains(texts: readonly string[], from: number): boolean {
     return texts.some((text) => this.text.includes(text, from));
@@ -85,6 +103,9 @@ export class Hypothesis implements Branch {
     });
   }
 }
+
+/** It was certain. */
+const FORCED = { logprob: 0, base: 0, kl: 0, entropy: 0, guides: [], top: [] } as const;
 
 export interface Limit {
   readonly ends: ReadonlySet<Token>;

@@ -7,14 +7,13 @@ import type { LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import { groupsOf, type Group } from './groups.ts';
 import { isBoundary, isPaused, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
-import { adjustments, Sampler } from './sampler.ts';
+import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;
-/** Tokens that a tail lists. Finding 32 of 2048 takes a fifth of the time of 64, and 2 draws in 1000 fall past them (docs/log.md). */
-const [NARROW, WIDE] = [32, 64];
 
 export interface IterationOptions {
   readonly tails: Tails;
@@ -27,13 +26,6 @@ export interface IterationOptions {
 export interface IterationStats {
   rows: number;
   readonly forwards: Record<string, number>;
-}
-
-/** Rows that one run of a tail serves. */
-interface Group {
-  readonly jobs: Job[];
-  readonly tempered: boolean;
-  readonly top: number;
 }
 
 /** A row to be mixed again, and where it lies in its group. */
@@ -201,7 +193,15 @@ export class Iteration {
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
     job.left = 0;
-    job.done(topOf(mixed, i, job.peek).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+  }
+
+  /** What a peek shows: what could be drawn, as far as it was asked for. */
+  #nextOf({ branch, tree, sampling, peek }: Job, mixed: Mixed, i: number): Biased[] {
+    const changes = adjustments(sampling, branch.tokens, tree.opening.lanes[0]!.prompt);
+    if (changes === null && !truncates(sampling))
+      return topOf(mixed, i, peek).map((next) => ({ ...next, bias: 0 }));
+    return this.#sampler.top(i, mixed, sampling, changes, peek);
   }
 
   #take(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
@@ -235,7 +235,7 @@ export class Iteration {
     };
   }
 
-  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: NextToken): Peeked {
+  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: Biased): Peeked {
     return {
       ...next,
       draw: this.#drawOf(job, mixed, i, lanes, next.token),
@@ -254,28 +254,6 @@ const NO_TOKENS: readonly never[] = [];
 
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
-
-/** One tail run each: same lanes, tempering and list; freshly read rows apart, so that stepped rows stay in place. */
-function groupsOf(jobs: readonly Job[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const job of jobs) {
-    const { temperature } = job.sampling;
-    const tempered = temperature !== 0 && temperature !== 1;
-    const fresh = job.branch.slots[0]!.head !== null;
-    const top = listed(job);
-    const key = `${job.law.shape} ${top}${tempered ? ' tempered' : ''}${fresh ? ' fresh' : ''}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { jobs: [job], tempered, top });
-    else group.jobs.push(job);
-  }
-  for (const { jobs: rows } of groups.values())
-    rows.sort((a, b) => a.branch.slots[0]!.row - b.branch.slots[0]!.row);
-  return [...groups.values()];
-}
-
-/** How many of the likeliest tokens a job looks at: its own affair, so that traffic cannot show. */
-const listed = ({ peek, sampling, tree }: Job): number =>
-  Math.max(peek, sampling.topK, tree.opening.record.top) > NARROW ? WIDE : NARROW;
 
 /** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
 function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {

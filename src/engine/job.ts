@@ -40,6 +40,9 @@ export interface Counters {
   prefillMs: number;
 }
 
+/** A job before anybody waits for it. */
+export type Asked = Omit<Job, 'done' | 'fail'>;
+
 /** A guided law over the lanes that take part in it. */
 export interface Law {
   readonly guidance: Guidance;
@@ -93,6 +96,12 @@ export function lawOf(
   };
 }
 
+/** What a job still asks for that was granted fewer tokens than it asked for; null if it ended before, or in their place. */
+export function remainder(asked: Asked, granted: number, job: Asked): Asked | null {
+  const ended = job.drawn - asked.drawn < granted || job.branch.finish !== null || isPaused(job);
+  return ended || granted === asked.left ? null : { ...job, left: asked.left - granted };
+}
+
 /** Length of a lane's sequence: its prompt and the branch's tokens. */
 export const target = (job: Job, lane: number): number =>
   job.tree.opening.lanes[lane]!.prompt.length + job.branch.tokens.length;
@@ -109,5 +118,5 @@ export const isBoundary = (
   entropy >= until.entropy;
 
 /** A segment ends with a token that completes one of its texts. */
-export const isPaused = ({ until, branch, from }: Job): boolean =>
+export const isPaused = ({ until, branch, from }: Asked): boolean =>
   until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);

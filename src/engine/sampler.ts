@@ -5,12 +5,16 @@
  */
 
 import type { Mixed } from '../core/model.ts';
-import type { Sampling, Token } from '../core/tree.ts';
+import type { NextToken, Sampling, Token } from '../core/tree.ts';
 
 /** Log-probs to add per token: what bias and penalties make of a row. `scale` multiplies (repetition). */
 export interface Adjustment {
   readonly add: number;
   readonly scale: number;
+}
+/** A token, its log-prob in the guided law, and what adjustments add to that. */
+export interface Biased extends NextToken {
+  readonly bias: number;
 }
 export type Adjustments = ReadonlyMap<Token, Adjustment>;
 
@@ -39,7 +43,7 @@ export class Sampler {
    * @param adjustments null when there are none
    */
   draw(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null, u: number): Token {
-    if (adjustments === null && s.topK === 0 && s.topP === 1 && s.minP === 0) {
+    if (adjustments === null && !truncates(s)) {
       const token = plain(row, mixed, s.temperature, u);
       if (token !== null) return token;
     }
@@ -58,6 +62,29 @@ export class Sampler {
       if (u < 0) return this.#tokens[i]!;
     }
     return this.#lastPossible();
+  }
+
+  /** The `n` likeliest tokens that `draw` could give, best first. */
+  top(
+    row: number,
+    mixed: Mixed,
+    s: Sampling,
+    adjustments: Adjustments | null,
+    n: number,
+  ): Biased[] {
+    this.#prepare(row, mixed, s, adjustments);
+    if (this.#rest > 0 && !(this.#values[n - 1]! > this.#bound && this.#count >= n))
+      this.#loadAll(row, mixed, s, adjustments);
+    const norm = mixed.logZ[row]!;
+    const top: Biased[] = [];
+    for (let i = 0; i < this.#count && top.length < n && this.#values[i]! > -Infinity; i++) {
+      const token = this.#tokens[i]!;
+      const value = mixed.combined[row * this.#vocab + token]!;
+      const adjustment = adjustments?.get(token);
+      const bias = adjustment === undefined ? 0 : adjusted(value, norm, adjustment) - value;
+      top.push({ token, logprob: value - norm, bias });
+    }
+    return top;
   }
 
   /** The probabilities `draw` uses, by token id; [vocab]. */
@@ -201,6 +228,9 @@ export class Sampler {
     return this.#tokens[i]!;
   }
 }
+
+/** Whether tokens are left out of the law. */
+export const truncates = (s: Sampling): boolean => s.topK !== 0 || s.topP !== 1 || s.minP !== 0;
 
 /** The draw of an untouched law, whose mass is 1; null if it falls past the likeliest tokens. */
 function plain(row: number, mixed: Mixed, temperature: number, u: number): Token | null {

@@ -1,12 +1,13 @@
 /** One tree, as its strategy sees it. Everything here is bookkeeping: the engine's iterations do the work. */
 
+import { BudgetSpent } from '../core/budget.ts';
 import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Branch, Peeked, Reach, Sampling } from '../core/tree.ts';
+import type { Branch, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
-import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
+import { lawOf, remainder, type Asked, type Job, type Law, type OpenTree } from './job.ts';
 
 /** What a session asks of the engine. */
 export interface Decoding {
@@ -62,16 +63,25 @@ export class TreeSession implements Session {
     return [parent, ...twins];
   }
 
-  extend(branches: readonly Branch[], reach: Reach): Promise<void> {
+  /** With fewer tokens left than asked for, each branch gets an equal share: what it gets must not depend on whose row steps first. */
+  async extend(branches: readonly Branch[], reach: Reach): Promise<void> {
     const alive: Hypothesis[] = [];
     for (const branch of branches) {
       const own = this.#own(branch);
       if (reach.tokens > 0 && own.finish === null && !alive.includes(own)) alive.push(own);
     }
     this.#unpark(alive);
-    return this.#decoding.wait(this.#tree, (waiter) =>
-      alive.map((branch) => this.#job(branch, reach, 0, waiter)),
-    );
+    let asked: readonly Asked[] = alive.map((branch) => this.#job(branch, reach, 0));
+    while (asked.length > 0) {
+      const left = this.#left();
+      const [share, odd] = [Math.floor(left / asked.length), left % asked.length];
+      const granted = asked.map((job, i) => Math.min(job.left, share + Number(i < odd)));
+      const jobs = asked.map((job, i) => ({ ...job, left: granted[i]! }));
+      await this.#decoding.wait(this.#tree, (waiter) =>
+        jobs.filter((job) => job.left > 0).map((job) => Object.assign(job, waiter)),
+      );
+      asked = asked.flatMap((job, i) => remainder(job, granted[i]!, jobs[i]!) ?? []);
+    }
   }
 
   async peek(branch: Branch, k: number): Promise<readonly Peeked[]> {
@@ -80,11 +90,11 @@ export class TreeSession implements Session {
     if (k === 0) return top;
     this.#unpark([own]);
     const known = (own.slots[0]?.head ?? null) !== null;
+    if (!known && this.#left() > 0) this.#tree.spent.generatedTokens++; // the pass that whichever token is pushed costs
     await this.#decoding.wait(this.#tree, ({ done, fail }) => {
       const seen = (next: readonly Peeked[]): void => ((top = next), done());
-      return [this.#job(own, { tokens: 0 }, k, { done: seen, fail })];
+      return [{ ...this.#job(own, { tokens: 0 }, k), done: seen, fail }];
     });
-    if (!known) this.#tree.spent.generatedTokens++; // the pass that whichever token is pushed has cost
     return top;
   }
 
@@ -94,6 +104,10 @@ export class TreeSession implements Session {
     own.append(next.draw, next.logZ, this.#tree.limit);
   }
 
+  append(branch: Branch, tokens: readonly Token[]): void {
+    this.#own(branch).force(tokens);
+  }
+
   park(branches: readonly Branch[]): void {
     for (const branch of branches) this.#own(branch).release();
   }
@@ -101,6 +115,14 @@ export class TreeSession implements Session {
   uniform(step: number): number {
     const { seed, choice } = this.#tree.opening;
     return uniform(seed, step, 0, choice, STREAM.strategy);
+  }
+
+  get branches(): readonly Branch[] {
+    return [...this.#tree.branches];
+  }
+
+  end(branch: Branch): void {
+    this.#own(branch).end();
   }
 
   keep(branches: readonly Branch[]): void {
@@ -120,6 +142,14 @@ export class TreeSession implements Session {
       this.#drop(branch);
     }
     this.#decoding.close(this.#tree);
+  }
+
+  /** Tokens that may still be drawn; throws if none may. */
+  #left(): number {
+    const { opening, spent } = this.#tree;
+    const left = opening.budget - spent.generatedTokens;
+    if (left <= 0) throw new BudgetSpent('tokens');
+    return left;
   }
 
   /** Branches that hold KV, or will when they are extended. */
@@ -152,7 +182,7 @@ export class TreeSession implements Session {
     return own;
   }
 
-  #job(branch: Hypothesis, reach: Reach, peek: number, waiter: Pick<Job, 'done' | 'fail'>): Job {
+  #job(branch: Hypothesis, reach: Reach, peek: number): Asked {
     const { opening } = this.#tree;
     const sampling: Sampling =
       reach.sampling === undefined ? opening.sampling : { ...opening.sampling, ...reach.sampling };
@@ -166,7 +196,6 @@ export class TreeSession implements Session {
       left: reach.tokens,
       drawn: 0,
       peek,
-      ...waiter,
     };
   }
 

@@ -10,6 +10,8 @@ export interface CardFacts {
   readonly reads: Manifest['reads'];
   readonly weights: Manifest['weights'];
   readonly facts: Manifest['facts'];
+  /** How many LoRA adapters were merged. */
+  readonly adapters: number;
   /** SPDX identifier; null: the checkpoint's own licence holds. */
   readonly license: string | null;
   /** Where the training is described, relative to the model folder; null: not by us. */
@@ -28,7 +30,7 @@ const PURPOSE = {
 
 /** Markdown with the front matter that model hubs read. */
 export function modelCard(card: CardFacts): string {
-  const { spec, facts, recipe, license } = card;
+  const { spec, facts, recipe, license, adapters } = card;
   return (
     [
       `---\nlicense: ${license === null ? 'other' : license.toLowerCase()}\nlibrary_name: coxswain\n---`,
@@ -37,7 +39,7 @@ export function modelCard(card: CardFacts): string {
       `## What it is\n\n${architecture(spec)} ${PRECISION[card.weights]}`,
       `## How it was made\n\n${
         recipe === null
-          ? 'Converted from a checkpoint with `coxswain import`. For its training, see where the checkpoint came from.'
+          ? `Converted from a checkpoint${adapters === 0 ? '' : ', with LoRA adapters merged,'} with \`coxswain import\`. For its training, see where the checkpoint came from.`
           : `Trained with the scripts in [${recipe}](${recipe}) and converted with \`coxswain import\`.`
       }`,
       `## Metrics\n\n${metricsTable(facts)}`,

@@ -115,3 +115,19 @@ function checkIndex(
         throw new Error(`${INDEX} says that tensor ${name} is in ${shard}; it is not`);
   }
 }
+
+/** Heads, which stand beside the body of a model. */
+const HEADS = /^(lm_head|embed_out|score|v_head)\./;
+
+/** The names of a whole model for files that were saved without its head, and leave the body's `prefix` out. */
+export function withPrefix(source: TensorSource, prefix: string): TensorSource {
+  if (source.names.some((name) => name.startsWith(prefix))) return source;
+  const names = source.names.map((name) => (HEADS.test(name) ? name : prefix + name));
+  const storedAs = new Map(names.map((name, i) => [name, source.names[i] ?? name]));
+  const stored = (name: string): string => storedAs.get(name) ?? name;
+  return {
+    names,
+    shape: (name) => source.shape(stored(name)),
+    read: (name, from, to) => source.read(stored(name), from, to),
+  };
+}

@@ -5,6 +5,7 @@ import { prepareImport, type ImportOptions, type Prepared } from './import.ts';
 
 const USAGE = `usage: import <checkpoint folder> --out <model folder> --role policy|guide|reward|value
   --quantize int8|int4|fp16|none   int8; blocks of 32 weights
+  --adapter FOLDER                 a LoRA adapter (PEFT) to merge; may be given several times
   --context N                      longest sequence; the checkpoint's
   --hidden-states                  an output with the last states
   --steering LAYER                 an input that is added to the states after this many layers
@@ -19,6 +20,7 @@ const OPTIONS = {
   out: { type: 'string' },
   role: { type: 'string' },
   quantize: { type: 'string', default: 'int8' },
+  adapter: { type: 'string', multiple: true, default: [] as string[] },
   context: { type: 'string' },
   'hidden-states': { type: 'boolean', default: false },
   steering: { type: 'string' },
@@ -74,6 +76,7 @@ function parse(
     role: oneOf('role', values.role, ['policy', 'guide', 'reward', 'value']),
     weights: WEIGHTS[oneOf('quantize', values.quantize, ['int8', 'int4', 'fp16', 'none'])],
     layout: oneOf('layout', values.layout, ['cached', 'genai']),
+    adapters: values.adapter,
     hiddenStates: values['hidden-states'],
     force: values.force,
     ...given('context', values.context, (text) => whole('context', text)),

@@ -27,7 +27,9 @@ function halfBits(half: number): number {
 /** The nearest binary16 of each value, as its bits; even on ties, infinite from 65520 on. */
 export function toHalves(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, nearestHalf);
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) halves[i] = nearestHalf(bits[i]!);
+  return halves;
 }
 
 function nearestHalf(bits: number): number {

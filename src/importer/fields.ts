@@ -87,6 +87,12 @@ export class Fields {
     return Number.isSafeInteger(value) ? value : this.refuse(name, 'a whole number');
   }
 
+  /** A positive number, or 0 where the field is null; a default where it is missing. */
+  optional(name: string, missing: number): number {
+    if (this.#raw[name] === undefined) return missing;
+    return this.has(name) ? this.positive(name) : (this.ignore(name), 0);
+  }
+
   flag(name: string, missing: boolean): boolean {
     const value = this.get(name) ?? missing;
     return typeof value === 'boolean' ? value : this.refuse(name, 'true or false');

@@ -4,28 +4,23 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { GraphBuilder } from '../runtime/onnx.ts';
 import { modelCard } from './card.ts';
-import { openWeights, readFileIn, readJsonIn } from './checkpoint.ts';
+import { readFileIn, readJsonIn } from './checkpoint.ts';
 import { buildDecoder } from './decoder.ts';
-import { describe } from './families/index.ts';
-import { checkTarget, writePack, type Content, type Manifest, type Role } from './pack.ts';
+import { checkTarget, writePack, type Content, type Manifest } from './pack.ts';
 import type { Layout } from './ports.ts';
-import type { TensorFile } from './safetensors.ts';
+import { openSources, type Asked } from './sources.ts';
 import type { Spec } from './spec.ts';
 import { checkTokenizer } from './tokenizer.ts';
 import type { Weights } from './weights.ts';
 
-export interface ImportOptions {
-  /** A folder with config.json, weights as safetensors, tokenizer.json, tokenizer_config.json and, if any, facts.json. */
-  readonly from: string;
+/** The checkpoint's folder also has tokenizer.json, tokenizer_config.json and, if any, facts.json. */
+export interface ImportOptions extends Asked {
   /** The model folder to write; its last part is the model's name. */
   readonly to: string;
-  readonly role: Role;
   /** Default: int8. */
   readonly weights?: Weights;
   /** Default: cached, the one this server runs. */
   readonly layout?: Layout;
-  /** Longest sequence. Default: the checkpoint's. */
-  readonly context?: number;
   /** Default: none. */
   readonly hiddenStates?: boolean;
   /** The layer after which `steering` is added. Default: no such input. */
@@ -72,51 +67,58 @@ export function importModel(options: ImportOptions): Manifest {
 
 /** Reads everything but the weights, and builds the graph. Throws as `importModel` does. */
 export function prepareImport(options: ImportOptions): Prepared {
-  const { from, to, role, weights = 'int8', layout = 'cached' } = options;
-  checkTarget(to, options.force ?? false);
-  const source = openWeights(from);
+  const { from, to, force = false, weights = 'int8', layout = 'cached' } = options;
+  checkTarget(to, force);
+  const sources = openSources(options);
   try {
-    const spec = specOf(options, source);
+    const { spec } = sources;
+    if (spec.head.kind === 'scalar' && layout !== 'cached')
+      throw new Error(`a model with a scalar head has no ${layout} layout`);
     checkTokenizer(readJsonIn(from, 'tokenizer.json'), from, spec.vocab);
-    const g = buildDecoder(spec, source, {
-      weights,
-      layout,
-      hiddenStates: options.hiddenStates ?? false,
-      steering: options.steering ?? null,
-    });
-    const facts = existsSync(join(from, 'facts.json')) ? readJsonIn(from, 'facts.json') : {};
-    const described = {
-      role,
-      ...(spec.head.kind === 'scalar' ? { head: 'scalar' as const } : {}),
-      ...(role === 'reward' ? { reads: options.reads ?? ('complete' as const) } : {}),
-      weights: STORED[weights],
-      ...(layout === 'genai' ? { layout } : {}),
-      shape: shapeOf(spec),
-      created: options.created,
-      facts,
-    };
-    const card = modelCard({
-      ...described,
-      name: basename(resolve(to)),
-      spec,
-      reads: described.reads,
-      license: options.license ?? null,
-      recipe: options.recipe ?? null,
-    });
-    const { files, sizes } = filesOf(from, g, card);
+    const { hiddenStates = false, steering = null } = options;
+    const g = buildDecoder(spec, sources.weights, { weights, layout, hiddenStates, steering });
+    const described = describedOf(options, spec);
+    const { files, sizes } = filesOf(from, g, cardOf(options, spec, described));
     return {
       spec,
       described,
       sizes,
-      sourceBytes: source.bytes,
-      write: () => writePack(to, files, described, options.force),
-      [Symbol.dispose]: () => source[Symbol.dispose](),
+      sourceBytes: sources.bytes,
+      write: () => writePack(to, files, described, force),
+      [Symbol.dispose]: () => sources[Symbol.dispose](),
     };
   } catch (error) {
-    source[Symbol.dispose]();
+    sources[Symbol.dispose]();
     throw error;
   }
 }
+
+type Described = Prepared['described'];
+
+function describedOf(options: ImportOptions, spec: Spec): Described {
+  const { from, role, weights = 'int8', layout, reads = 'complete', created } = options;
+  return {
+    role,
+    ...(spec.head.kind === 'scalar' ? { head: 'scalar' } : {}),
+    ...(role === 'reward' ? { reads } : {}),
+    weights: STORED[weights],
+    ...(layout === 'genai' ? { layout } : {}),
+    shape: shapeOf(spec),
+    created,
+    facts: existsSync(join(from, 'facts.json')) ? readJsonIn(from, 'facts.json') : {},
+  };
+}
+
+const cardOf = (options: ImportOptions, spec: Spec, described: Described): string =>
+  modelCard({
+    ...described,
+    name: basename(resolve(options.to)),
+    spec,
+    reads: described.reads,
+    adapters: options.adapters?.length ?? 0,
+    license: options.license ?? null,
+    recipe: options.recipe ?? null,
+  });
 
 const STORED: Readonly<Record<Weights, Manifest['weights']>> = {
   float32: 'float32',
@@ -132,24 +134,6 @@ const shapeOf = ({ layers, kvHeads, headDim, vocab, context }: Spec): Manifest['
   vocab,
   context,
 });
-
-function specOf(
-  { from, role, context, layout = 'cached' }: ImportOptions,
-  source: TensorFile,
-): Spec {
-  const hasValueHead = source.names.includes('v_head.summary.weight');
-  const spec = describe(readJsonIn(from, 'config.json'), {
-    context: context ?? null,
-    valueHead: hasValueHead && (role === 'reward' || role === 'value'),
-  });
-  if (spec.head.kind === 'scalar' && role !== 'reward' && role !== 'value')
-    throw new Error(`${from} has a scalar head: its role can be reward or value, given ${role}`);
-  if (spec.head.kind !== 'scalar' && role === 'value')
-    throw new Error(`${from} has no scalar head: its role cannot be value`);
-  if (spec.head.kind === 'scalar' && layout !== 'cached')
-    throw new Error(`a model with a scalar head has no ${layout} layout`);
-  return spec;
-}
 
 function filesOf(from: string, g: GraphBuilder, card: string) {
   const graph: Record<string, Content> = {};

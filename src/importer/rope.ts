@@ -15,6 +15,10 @@ export interface RopeSettings {
   readonly scaling: Fields | null;
   /** Longest sequence of the config. */
   readonly context: number;
+  /** Longest sequence of the training that the scaling started from, where the config says it beside the scaling. */
+  readonly original?: number | null;
+  /** Longest sequence of the import; default: the config's. */
+  readonly asked?: number;
 }
 
 type Scale = (plain: readonly number[], settings: RopeSettings & { scaling: Fields }) => Scaled;
@@ -44,6 +48,8 @@ const SCALES: Readonly<Record<string, Scale>> = {
   },
   llama3,
   yarn,
+  longrope,
+  su: longrope, // its first name
 };
 
 /** Llama 3.1: long waves are stretched by `factor`, short ones are not, those between by a share of it. */
@@ -79,4 +85,30 @@ function yarn(
     return f * (1 - stretched + stretched / factor);
   });
   return { frequencies, magnitude: factor > 1 ? magnitude : 1 };
+}
+
+/**
+ * LongRoPE (Ding et al. 2024): each frequency has a divisor of its own, and other ones for texts longer than the
+ * original context. A cache cannot change its divisors midway, so an import is for the shorter texts.
+ */
+function longrope(
+  plain: readonly number[],
+  { scaling, context, original, asked = context }: RopeSettings & { scaling: Fields },
+): Scaled {
+  const first = scaling.count('original_max_position_embeddings', original ?? context);
+  if (asked > first)
+    throw new Error(
+      `config.json: longrope has other factors for texts of more than ${first} tokens; the importer supports --context up to ${first}`,
+    );
+  const isNumber = (item: unknown): item is number => typeof item === 'number' && item > 0;
+  const divisors =
+    scaling.list('short_factor', plain.length, isNumber) ??
+    scaling.refuse('short_factor', `a list of ${plain.length}`);
+  scaling.ignore('long_factor', 'factor');
+  const growth = context / first;
+  const magnitude = growth > 1 ? Math.sqrt(1 + Math.log(growth) / Math.log(first)) : 1;
+  return {
+    frequencies: plain.map((f, i) => f / divisors[i]!),
+    magnitude: scaling.positive('attention_factor', magnitude),
+  };
 }

@@ -6,6 +6,8 @@
 export interface Spec {
   /** What people call it: Llama, Gemma 2. */
   readonly family: string;
+  /** The first part of the body's tensor names, which files saved without a head leave out. */
+  readonly prefix: string;
   readonly vocab: number;
   /** Width of the residual stream. */
   readonly hidden: number;

@@ -20,6 +20,8 @@ export interface WeightStore {
   readonly take: (name: string, ...shape: readonly number[]) => Matrix;
 }
 
+const INFINITE_HALF = 0x7c00;
+const SIGN_OF_HALF = 0x8000;
 const FLOAT32 = 1; // TensorProto.DataType, for Cast
 
 /** A stored weight [N, K] that is read by row, multiplied with, or both: tied embeddings are stored once. */
@@ -143,7 +145,7 @@ function storeFloats({ g, weights }: WeightStore, name: string, weight: Matrix):
 function* halves(name: string, weight: Matrix): Iterable<Uint16Array> {
   for (const piece of pieces(weight)) {
     const out = toHalves(piece);
-    if (out.some((bits) => (bits & 0x7fff) === 0x7c00))
+    if (out.includes(INFINITE_HALF) || out.includes(INFINITE_HALF | SIGN_OF_HALF))
       throw new Error(`${name} holds a weight beyond 65504, the largest of float16`);
     yield out;
   }

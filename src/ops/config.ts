@@ -43,6 +43,16 @@ const server = strict({
   socket_streams: integer(1, 1024).default(16),
   socket_buffer_bytes: size.default(256 * 1024),
   socket_ping_ms: integer(10, 3_600_000).default(30_000),
+  /** How long a WebSocket of /v1/responses may be used. */
+  socket_ms: integer(100, 86_400_000).default(3_600_000),
+  /** Answers of /v1/responses that are kept to be gone on from; the oldest make room. */
+  responses: strict({
+    entries: integer(1, 1_000_000).default(1000),
+    bytes: size.default(64 * 2 ** 20),
+    /** Those that are not to be stored may still be gone on from on their own socket. */
+    socket_entries: integer(1, 1024).default(16),
+    socket_bytes: size.default(2 ** 20),
+  }).prefault({}),
 });
 
 const engine = strict({
@@ -67,6 +77,7 @@ const engine = strict({
 const limits = strict({
   branches: integer(1, 65_536).default(64),
   tokens: integer(1, 2 ** 31).default(65_536),
+  budget_ms: integer(1, 2 ** 31 - 1).default(600_000),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
   /** Steps that one text may be judged in. */
@@ -95,6 +106,8 @@ const model = strict({
   reads: oneOf(['prefix', 'complete']).optional(),
   /** Rewards: how long a request waits for its scores before it goes on without them. */
   timeout_ms: integer(10, 3_600_000).default(30_000),
+  /** Policies: how much KV memory theirs is, against the others'; those of one vocabulary add up. */
+  kv_share: number(0.001, 1000).optional(),
 });
 
 /** A header's value, or the environment variable that holds it. */
@@ -128,9 +141,17 @@ const remote = strict({
   half_open_ms: integer(10, 3_600_000).default(10_000),
 });
 
+const presetFields = {
+  policy: text(256, 1).nullish(),
+  max_cost: integer(1, 2 ** 31).nullish(),
+};
 const preset = z
-  .looseObject({ max_cost: integer(1, 2 ** 31).nullish() }, 'an object as `alignment` in a request')
-  .transform(({ max_cost: maxCost, ...alignment }) => ({ alignment, maxCost: maxCost ?? null }));
+  .looseObject(presetFields, 'an object as `alignment` in a request')
+  .transform(({ policy, max_cost: maxCost, ...alignment }) => ({
+    policy: policy ?? null,
+    alignment,
+    maxCost: maxCost ?? null,
+  }));
 
 const schema = strict({
   server: server.prefault({}),

@@ -9,6 +9,8 @@ export type Outcome = 'ok' | 'cancelled' | ErrorCode;
 
 /** What a meter is told about a request once it is valid. */
 export interface Measured {
+  /** Its policy. */
+  readonly model: string;
   readonly strategy: string;
   readonly guides: number;
   readonly promptTokens: number;
@@ -29,7 +31,13 @@ export class Meter {
   readonly #began = performance.now();
   /** When each choice last grew. */
   readonly #last = new Map<number, number>();
-  #about: Measured = { strategy: 'none', guides: 0, promptTokens: 0, stream: false };
+  #about: Measured = {
+    model: 'none',
+    strategy: 'none',
+    guides: 0,
+    promptTokens: 0,
+    stream: false,
+  };
   #completionTokens = 0;
   #guideTokens = 0;
   #visible = false;
@@ -82,6 +90,8 @@ export class Meter {
     metrics.count('pruned_tokens_total', report.prunedTokens);
     this.#chosen(report);
     this.#called(report.evaluations, report.candidates);
+    if (report.exhausted !== null)
+      metrics.count('budget_exhausted_total', 1, { budget: report.exhausted });
     for (const { status } of report.candidates)
       metrics.count('candidates_total', 1, { outcome: status });
     metrics.observe('request_queue_time_seconds', queueMs / 1000);
@@ -139,8 +149,8 @@ export class Meter {
   end(code: Outcome): void {
     if (this.#ended) return;
     this.#ended = true;
-    const { strategy } = this.#about;
-    this.#metrics.count('requests_total', 1, { endpoint: this.#endpoint, strategy, code });
+    const { model, strategy } = this.#about;
+    this.#metrics.count('requests_total', 1, { endpoint: this.#endpoint, model, strategy, code });
     if (code === 'cancelled')
       this.#metrics.count('requests_cancelled_total', 1, {
         phase: this.#visible ? 'decode' : 'waiting',

@@ -12,8 +12,8 @@ const NATS = [0.001, 0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16];
 /** Observed as requests pass; names lack the prefix. */
 const REQUESTS = {
   requests_total: {
-    help: 'How many requests ended, and how? code is ok, cancelled or an error code.',
-    labels: ['endpoint', 'strategy', 'code'],
+    help: 'How many requests ended, and how? model is their policy; code is ok, cancelled or an error code.',
+    labels: ['endpoint', 'model', 'strategy', 'code'],
   },
   requests_cancelled_total: {
     help: 'When do clients leave: waiting for the first token, or while tokens come?',
@@ -34,6 +34,10 @@ const REQUESTS = {
   reward_failures_total: {
     help: 'How often was a reward left out? outcome is failed or slow.',
     labels: ['reward', 'outcome'],
+  },
+  budget_exhausted_total: {
+    help: 'How many answers were the best so far when this budget was spent?',
+    labels: ['budget'],
   },
   ws_slow_closed_total: {
     help: 'How many WebSocket and SSE readers were closed for not reading?',

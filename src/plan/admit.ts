@@ -9,17 +9,17 @@ import type { RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
-import { policyCard } from './catalog.ts';
-import type { Catalog, Preset } from './catalog.ts';
-import { capTokens, countBranches, fitContext } from './cost.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import { budgetOf, capTokens, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
-import { formatRule, planRule, refuseTools } from './rule.ts';
-import { planQuantile } from './scale.ts';
+import { planRule, refuseTools } from './rule.ts';
+import type { PlacedRule } from './rule.ts';
+import { planPartial, planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
 
 /** A request whose model is known. */
@@ -28,6 +28,7 @@ export interface Received {
   readonly wire: CommonWire;
   /** As the client named it. */
   readonly model: string;
+  readonly policy: ModelCard;
   readonly preset: Preset | null;
   readonly rules: RuleCompiler;
   readonly ambient: Ambient;
@@ -41,23 +42,25 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
+  /** What answers are to spell, where the endpoint's field for it says so. */
+  readonly format: PlacedRule | null;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
   refuseTools(received.wire.tools);
-  const alignment = parseAlignment(received.wire.alignment, received.catalog, received.preset);
+  const alignment = parseAlignment(received.wire.alignment, received);
   const plan = planOf(received, asked, alignment);
   return { plan, answer: answerOf(received, asked, alignment, plan) };
 }
 
 function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
-  const { catalog, wire, preset, rules, ambient } = received;
+  const { catalog, wire, policy, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
   const stream = ambient.socket || (wire.stream ?? false);
-  const sampling = samplingOf(wire, catalog);
+  const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
-  const prompts = asked.sources.map((source) => promptOf(source, alignment, catalog));
+  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy));
   const placed = prompts.map(({ lanes, readings }, i) => ({
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
@@ -66,8 +69,10 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
-  const context = { maxTokens: room, stream, rewardQuantile };
-  const { params, peak } = strategyOf(chosen, alignment, context);
+  const judged = alignment.rewards !== null;
+  const partial = () => (alignment.rewards ? planPartial(alignment.rewards) : []);
+  const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
+  const { params, peak, top } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
   return {
@@ -80,14 +85,16 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     answers,
     opening: {
       guidance: alignment.guidance,
-      rule: planRule([formatRule(wire.response_format), ...alignment.rules], rules),
+      rule: planRule([asked.format, ...alignment.rules], rules),
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
-      record: { top: asked.logprobs ?? 0, guides: alignment.explain },
+      record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
       salt: ambient.salt,
     },
+    budgetMs: alignment.budget.ms,
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
@@ -95,12 +102,11 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
 }
 
 function answerOf(
-  { catalog, wire, model, ambient }: Received,
+  { wire, model, policy, ambient }: Received,
   { sources, logprobs, echo }: Asked,
   alignment: Alignment,
   plan: Plan,
 ): Answer {
-  const policy = policyCard(catalog);
   return {
     id: ambient.id,
     model,
@@ -110,6 +116,7 @@ function answerOf(
     includeAlignment: wire.stream_options?.include_alignment ?? false,
     explain: alignment.explain,
     logprobs,
+    remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
     n: plan.n * plan.answers,
@@ -119,8 +126,8 @@ function answerOf(
   };
 }
 
-function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {
-  const { vocabulary } = policyCard(catalog).codec;
+function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sampling {
+  const { vocabulary } = policy.codec;
   return {
     temperature: wire.temperature ?? 1,
     topK: Math.min(Math.max(0, wire.top_k ?? 0), vocabulary.size),
@@ -129,12 +136,12 @@ function samplingOf(wire: CommonWire, catalog: Catalog): Sampling {
     presencePenalty: wire.presence_penalty ?? 0,
     frequencyPenalty: wire.frequency_penalty ?? 0,
     repetitionPenalty: wire.repetition_penalty ?? 1,
-    logitBias: logitBias(wire.logit_bias, catalog.limits.logitBias, vocabulary.size),
+    logitBias: logitBias(wire.logit_bias, mostBiases, vocabulary.size),
   };
 }
 
-function promptOf(source: Source, { lanes, rewards }: Alignment, catalog: Catalog): PlanPrompt {
-  const text = sourceText(source, policyCard(catalog));
+function promptOf(source: Source, { lanes, rewards }: Alignment, policy: ModelCard): PlanPrompt {
+  const text = sourceText(source, policy);
   return {
     lanes: lanes.map(({ card, own, at }) => ({
       model: card.name,
@@ -171,7 +178,7 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
   refuseMismatch(chosen.type, method.needs(params), alignment);
-  return { params, peak };
+  return { params, peak, top: method.top?.(params) ?? 0 };
 }
 
 function refuseMismatch(

@@ -4,7 +4,7 @@ import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
 import { strategies } from '../strategies/index.ts';
-import { policyCard } from './catalog.ts';
+import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
@@ -36,15 +36,20 @@ export interface Alignment {
   /** Null: left to what else the request says. */
   readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
+  /** What the search may spend; null: no bound of the request's own. */
+  readonly budget: { readonly tokens: number | null; readonly ms: number | null };
 }
 
-/** Known to DESIGN.md's wire, built by later versions. */
-const LATER_PARTS = ['budget'] as const;
+/** Whom the `alignment` is asked of. */
+export interface Addressed {
+  readonly catalog: Catalog;
+  readonly policy: ModelCard;
+  readonly preset: Preset | null;
+}
 
-export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | null): Alignment {
+export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addressed): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
-  for (const part of LATER_PARTS) if (asks(wire[part])) throw unavailable(part);
-  const lanes = new Lanes(policyCard(catalog));
+  const lanes = new Lanes(policy);
   const guides = wire.guides ?? [];
   const rules = guides.map((guide, i) =>
     guideRule(guide, `alignment.guides[${i}]`, catalog.limits),
@@ -65,6 +70,7 @@ export function parseAlignment(raw: unknown, catalog: Catalog, preset: Preset | 
     asksForRewards: rewards !== null && has(raw, 'rewards'),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
+    budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
 }
 
@@ -82,16 +88,6 @@ function strategyOf({ type, ...fields }: { type: string; [field: string]: unknow
   return { type: knownStrategy(type), fields: Object.fromEntries(given) };
 }
 
-const asks = (part: unknown): boolean =>
-  part !== undefined && !(Array.isArray(part) && part.length === 0);
-
-const unavailable = (part: string): ServeError =>
-  new ServeError(
-    'strategy_unavailable',
-    `alignment.${part} belongs to strategies that this version does not have; it has ${names()}`,
-    `alignment.${part}`,
-  );
-
 const names = (): string => Object.keys(strategies).join(', ');
 
 function knownStrategy(type: string): string {
@@ -103,8 +99,10 @@ function knownStrategy(type: string): string {
 class Lanes {
   readonly specs: LaneSpec[];
   readonly #keys: string[];
+  readonly policy: ModelCard;
 
   constructor(policy: ModelCard) {
+    this.policy = policy;
     this.specs = [{ card: policy, own: null, at: '' }];
     this.#keys = [laneKey(policy, null)];
   }
@@ -132,8 +130,8 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
     );
   if (has(raw, 'plus') || has(raw, 'minus')) {
     const wire = check(ratioGuideSchema(catalog.limits), raw, at);
-    const plus = guideCard(wire.plus, `${at}.plus`, catalog);
-    const minus = guideCard(wire.minus, `${at}.minus`, catalog);
+    const plus = guideCard(wire.plus, `${at}.plus`, catalog, lanes.policy);
+    const minus = guideCard(wire.minus, `${at}.minus`, catalog, lanes.policy);
     if (wire.weight === 0) return null;
     return {
       plus: lanes.take(plus, wire.plus_prompt, `${at}.plus_prompt`),
@@ -143,7 +141,7 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
     };
   }
   const wire = check(modelGuideSchema(catalog.limits), raw, at);
-  const card = guideCard(wire.model, `${at}.model`, catalog);
+  const card = guideCard(wire.model, `${at}.model`, catalog, lanes.policy);
   if (wire.weight === 0) return null;
   const plus = lanes.take(card, wire.prompt, `${at}.prompt`);
   return { plus, minus: null, weight: wire.weight, entropyAbove: bound(wire.mask) };
@@ -155,16 +153,23 @@ const has = (raw: unknown, key: string): boolean =>
 const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
   mask && mask !== 'all' ? mask.entropy_above : null;
 
-/** Guides share the policy's vocabulary: guide models do, and the policy itself. */
-function guideCard(name: string, at: string, catalog: Catalog): ModelCard {
-  const card = catalog.models.get(name);
-  const able = (one: ModelCard): boolean => one.role === 'guide' || one.name === catalog.policy;
-  if (card && able(card)) return card;
-  const guides = [...catalog.models.values()].filter(able).map((one) => one.name);
-  const what = card ? `a ${card.role} model, which cannot guide` : 'not a model of this server';
+/** A guide shares the vocabulary of the request's policy: a guide model or a policy, that policy included. */
+function guideCard(name: string, at: string, catalog: Catalog, policy: ModelCard): ModelCard {
+  const able = guidesOf(catalog, policy);
+  const found = able.find((card) => card.name === name);
+  if (found) return found;
+  const other = catalog.models.get(name);
+  const guides = able.map((card) => card.name).join(', ');
+  if (other && other.vocabulary !== null)
+    throw new ServeError(
+      'invalid_value',
+      `${at} is ${show(name)}, whose vocabulary is not that of ${policy.name}; its guides here: ${guides}`,
+      at,
+    );
+  const what = other ? `a ${other.role} model, which cannot guide` : 'not a model of this server';
   throw new ServeError(
     'model_not_found',
-    `${at} is ${show(name)}, ${what}; guides here: ${guides.join(', ')}`,
+    `${at} is ${show(name)}, ${what}; guides here: ${guides}`,
     at,
   );
 }

@@ -1,5 +1,6 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
+import type { PartialFigure } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
 import type { RuleLimits } from '../rules/compile.ts';
 
@@ -10,10 +11,14 @@ export interface ModelCard {
   readonly context: number;
   /** Its own tokenizer and chat template; guides share the policy's ids, not its template. */
   readonly codec: Codec;
+  /** Policies and guides: the vocabulary they share, by the name of its first policy; null for the others. */
+  readonly vocabulary: string | null;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
   readonly stats?: RewardStats;
+  /** Rewards only, where the manifest has them: how far scores of unfinished answers can be trusted. */
+  readonly partial?: readonly PartialFigure[];
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
 }
@@ -45,8 +50,10 @@ export interface Preset {
 export interface Limits {
   /** n x prompts x branches. */
   readonly branches: number;
-  /** n x prompts x branches x max_tokens. */
+  /** n x prompts x branches x max_tokens; and what a search that grows as it goes may draw. */
   readonly tokens: number;
+  /** Most milliseconds that a budget may ask for. */
+  readonly budgetMs: number;
   readonly guides: number;
   readonly rewards: number;
   /** Steps that one text may be cut into. */
@@ -63,6 +70,7 @@ export interface Limits {
 }
 
 export interface Catalog {
+  /** The policy that answers where a request names none. */
   readonly policy: string;
   readonly models: ReadonlyMap<string, ModelCard>;
   readonly presets: ReadonlyMap<string, Preset>;
@@ -72,9 +80,19 @@ export interface Catalog {
   readonly maxLength: number;
 }
 
-/** The card of the policy that this server answers with. */
-export function policyCard(catalog: Catalog): ModelCard {
-  const card = catalog.models.get(catalog.policy);
-  if (!card) throw new Error(`the catalog lacks its policy ${catalog.policy}`);
+/** The card of a policy, by default of the one that answers where a request names none. */
+export function policyCard(catalog: Catalog, name = catalog.policy): ModelCard {
+  const card = catalog.models.get(name);
+  if (card?.role !== 'policy') throw new Error(`the catalog lacks the policy ${name}`);
   return card;
+}
+
+export function policiesOf({ models }: Catalog): ModelCard[] {
+  return [...models.values()].filter(({ role }) => role === 'policy');
+}
+
+/** What may guide a policy: its own vocabulary's guides and policies, itself included. */
+export function guidesOf({ models }: Catalog, { vocabulary }: ModelCard): ModelCard[] {
+  const able = ({ role }: ModelCard): boolean => role === 'guide' || role === 'policy';
+  return [...models.values()].filter((card) => able(card) && card.vocabulary === vocabulary);
 }

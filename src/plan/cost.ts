@@ -1,6 +1,7 @@
 /** What a request may cost: tokens that fit in the context, branches and tokens within the server's and the preset's bounds. */
 
 import { ServeError } from '../core/errors.ts';
+import { wrong } from '../core/fields.ts';
 import type { Lane } from '../core/guide.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
@@ -83,4 +84,16 @@ export function capTokens(
     `${branches} branches x ${limit.at} ${tokens} is ${branches * tokens} tokens; at most ${most} are allowed here, so ${each} each`,
     limit.at,
   );
+}
+
+/** Tokens that each of the request's trees may draw: an equal share, so that none of them takes what others would have had. */
+export function budgetOf(asked: number | null, most: number, trees: number): number {
+  if (asked === null) return Math.floor(most / trees);
+  if (asked < trees)
+    throw wrong(
+      'alignment.budget.tokens',
+      asked,
+      `at least one token for each of ${trees} answers`,
+    );
+  return Math.floor(Math.min(asked, most) / trees);
 }

@@ -4,10 +4,13 @@ import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import { RuleCompiler } from '../rules/compile.ts';
 import { admit } from './admit.ts';
-import { policyCard } from './catalog.ts';
-import type { Catalog } from './catalog.ts';
+import { policiesOf, policyCard } from './catalog.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
-import { chatSchema, completionSchema } from './schema.ts';
+import { admitResponse } from './responses.ts';
+import type { AdmittedResponse, Recall } from './responses.ts';
+import { formatRule } from './rule.ts';
+import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
 
@@ -15,47 +18,68 @@ import type { Admitted, Ambient } from './request.ts';
 export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
+  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
-  const { codec } = policyCard(catalog);
-  const rules = new RuleCompiler(catalog.policy, codec.vocabulary, catalog.limits.rules);
+  const response = responsesSchema(catalog.limits);
+  const rulesOf = ruleCompilers(catalog);
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
-      const { model, preset } = chosenModel(wire.model, catalog);
+      const chosen = chosenModel(wire.model, catalog);
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
       return admit(
-        { catalog, wire, model, preset, rules, ambient },
+        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
         {
           sources: [chatSource(wire.messages)],
           maxTokens: { asked, at, fallback: Infinity },
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
           bestOf: null,
+          format: formatRule(wire.response_format),
         },
       );
     },
     completion(body, ambient) {
       const wire = check(completion, unwrapped(body), '');
-      const { model, preset } = chosenModel(wire.model, catalog);
+      const chosen = chosenModel(wire.model, catalog);
       refuseUnserved(wire);
-      const { vocabulary } = policyCard(catalog).codec;
+      const { vocabulary } = chosen.policy.codec;
       return admit(
-        { catalog, wire, model, preset, rules, ambient },
+        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
         {
           sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
           maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
+          format: formatRule(wire.response_format),
         },
       );
     },
+    response(body, ambient, recall) {
+      const wire = check(response, unwrapped(body), '');
+      const chosen = chosenModel(wire.model, catalog);
+      const received = { catalog, ...chosen, rules: rulesOf(chosen.policy), ambient };
+      return admitResponse(received, wire, recall);
+    },
   };
+}
+
+/** One for each vocabulary: a rule is spelled in tokens. */
+function ruleCompilers(catalog: Catalog): (policy: ModelCard) => RuleCompiler {
+  const first = policiesOf(catalog).filter(({ name, vocabulary }) => name === vocabulary);
+  const compilers = new Map(
+    first.map(({ name, codec }) => [
+      name,
+      new RuleCompiler(name, codec.vocabulary, catalog.limits.rules),
+    ]),
+  );
+  return ({ vocabulary }) => compilers.get(vocabulary!)!; // every policy has one
 }
 
 /** `extra_body` is the Python SDK's way to add fields; written literally, it is read as if it had been used. */
@@ -68,16 +92,24 @@ function unwrapped(body: unknown): unknown {
   return { ...extra, ...rest };
 }
 
-function chosenModel(asked: string | null | undefined, catalog: Catalog) {
+interface Chosen {
+  /** As the client named it. */
+  readonly model: string;
+  readonly policy: ModelCard;
+  readonly preset: Preset | null;
+}
+
+function chosenModel(asked: string | null | undefined, catalog: Catalog): Chosen {
   const name = asked ?? catalog.policy;
   const preset = catalog.presets.get(name) ?? null;
-  if (name === catalog.policy || preset) return { model: name, preset };
-  const served = [catalog.policy, ...catalog.presets.keys()].join(', ');
-  const role = catalog.models.get(name)?.role;
-  const what = role ? `a ${role} model, which does not answer by itself` : 'not served here';
+  if (preset) return { model: name, policy: policyCard(catalog, preset.policy), preset };
+  const card = catalog.models.get(name);
+  if (card?.role === 'policy') return { model: name, policy: card, preset: null };
+  const policies = policiesOf(catalog).map((policy) => policy.name);
+  const what = card ? `a ${card.role} model, which does not answer by itself` : 'not served here';
   throw new ServeError(
     'model_not_found',
-    `model is ${show(name)}, ${what}; models here: ${served}`,
+    `model is ${show(name)}, ${what}; models here: ${[...policies, ...catalog.presets.keys()].join(', ')}`,
     'model',
   );
 }

@@ -20,6 +20,8 @@ export interface Plan {
   readonly answers: number;
   /** Shared by all trees; a tree's `choice` is its index under its prompt. */
   readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak'>;
+  /** Milliseconds after which the search ends with the best so far; null: no bound. `opening.budget` is that in tokens. */
+  readonly budgetMs: number | null;
   /** Yield text as it becomes certain, token by token; otherwise only at the end. */
   readonly stream: boolean;
   /** Send draws with the commits: log-probs or explain were asked for. */

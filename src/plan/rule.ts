@@ -47,6 +47,38 @@ export function formatRule(raw: unknown): PlacedRule | null {
   }
 }
 
+const textFormatSchema = z.discriminatedUnion(
+  'type',
+  [
+    tolerant({ type: z.literal('text') }),
+    tolerant({ type: z.literal('json_object') }),
+    tolerant({
+      type: z.literal('json_schema'),
+      name: text(64, 1),
+      schema: anything,
+      strict: flag.nullish(),
+    }),
+  ],
+  { error: 'an object whose type is text, json_object or json_schema' },
+);
+
+/** The Responses API's `text.format`: as `response_format`, a level flatter. */
+export function textFormatRule(raw: unknown): PlacedRule | null {
+  if (raw === undefined || raw === null) return null;
+  const at = 'text.format';
+  const format = check(textFormatSchema, raw, at);
+  switch (format.type) {
+    case 'text':
+      return null;
+    case 'json_object':
+      return { ask: { kind: 'object' }, at };
+    case 'json_schema':
+      return schemaRule(format.schema, `${at}.schema`);
+    default:
+      return format satisfies never;
+  }
+}
+
 /** A schema that is left out or empty accepts any value; OpenAI's answers are objects. */
 export function schemaRule(schema: unknown, at: string): PlacedRule {
   if (schema === undefined || schema === null) return { ask: { kind: 'object' }, at };

@@ -1,7 +1,8 @@
 /** What raw scores are measured by: figures that a manifest stores, those of the request's own candidates, or nothing. */
 
 import { wrong } from '../core/fields.ts';
-import type { Scale, Transform } from '../core/reward.ts';
+import type { RewardPlan, Scale, Transform } from '../core/reward.ts';
+import type { PartialFigure } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
 import type { AlignmentWire, MemberWire } from './schema.ts';
@@ -28,25 +29,26 @@ export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: numbe
 
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */
 export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
-  const { uses, lagrange, length, constraints } = plan;
-  const [use] = uses;
+  const [use] = plan.uses;
+  const known = use?.transform === null && use.steps === null && use.scale !== 'pool';
   return (share) => {
-    const alone =
-      uses.length === 1 && lagrange === null && length === null && constraints.length === 0;
-    if (
-      !alone ||
-      use === undefined ||
-      use.transform !== null ||
-      use.steps !== null ||
-      use.scale === 'pool'
-    )
-      return null;
+    if (!known || !decidesAlone(plan)) return null;
     const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
     if (score === null) return null;
     const { mean, std } = use.scale ?? { mean: 0, std: 1 };
     const value = (Math.min(score, use.cap ?? Infinity) - mean) / std;
     return plan.ensemble === null ? use.weight * value : value;
   };
+}
+
+/** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
+export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
+  const alone = decidesAlone(plan);
+  return alone && plan.uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
+}
+
+function decidesAlone({ uses, lagrange, length, constraints }: RewardPlan): boolean {
+  return uses.length === 1 && lagrange === null && length === null && constraints.length === 0;
 }
 
 /** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */

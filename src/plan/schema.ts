@@ -9,6 +9,7 @@ import {
   number,
   oneOf,
   strict,
+  table,
   text,
   tolerant,
 } from '../core/fields.ts';
@@ -72,6 +73,49 @@ export const completionSchema = (limits: Limits) =>
     logprobs: integer(0, limits.topLogprobs).nullish(),
   });
 
+/** Fields that would change an answer and are refused, with what to do instead. */
+export const UNSERVED_IN_RESPONSES = {
+  messages: 'left out: give `input` instead',
+  max_tokens: 'left out: give `max_output_tokens` instead',
+  max_completion_tokens: 'left out: give `max_output_tokens` instead',
+  response_format: 'left out: give `text.format` instead',
+  n: 'left out: a response holds one answer',
+  background: 'left out: answers are given on the connection that asked for them',
+  conversation: 'left out: give `previous_response_id` instead',
+  prompt: 'left out: this server keeps no prompt templates',
+} as const;
+const unservedInResponses = Object.fromEntries(
+  Object.keys(UNSERVED_IN_RESPONSES).map((key) => [key, anything]),
+) as Record<keyof typeof UNSERVED_IN_RESPONSES, typeof anything>;
+
+/** A response's input items and its text format have forms of their own, read by hand. */
+export const responsesSchema = (limits: Limits) => {
+  const { max_tokens: _tokens, response_format: _format, n: _n, ...shared } = common(limits);
+  return tolerant({
+    ...shared,
+    ...unservedInResponses,
+    input: anything,
+    instructions: z.string('a string').nullish(),
+    previous_response_id: text(128, 1).nullish(),
+    max_output_tokens: integer(1, 1_000_000_000).nullish(),
+    store: flag.nullish(),
+    truncation: oneOf(['auto', 'disabled']).nullish(),
+    metadata: metadata.nullish(),
+    text: tolerant({ format: anything }).nullish(),
+    include: list(z.string('a string'), 64).nullish(),
+    top_logprobs: integer(0, limits.topLogprobs).nullish(),
+    parallel_tool_calls: flag.nullish(),
+  });
+};
+
+/** OpenAI's bounds. */
+const METADATA = 'an object of at most 16 strings of up to 512 characters, keys of up to 64';
+const metadata = table(z.string().max(64, METADATA), text(512), METADATA).refine(
+  (pairs) => Object.keys(pairs).length <= 16,
+  METADATA,
+);
+
+export type ResponsesWire = z.output<ReturnType<typeof responsesSchema>>;
 export type ChatWire = z.output<ReturnType<typeof chatSchema>>;
 export type CompletionWire = z.output<ReturnType<typeof completionSchema>>;
 export type CommonWire = Omit<ChatWire, 'messages' | 'logprobs' | 'top_logprobs'>;
@@ -169,7 +213,10 @@ export const alignmentSchema = (limits: Limits) =>
     strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
     explain: flag.nullish(),
     ...rewardParts(limits),
-    budget: anything,
+    budget: strict({
+      tokens: integer(1, limits.tokens).nullish(),
+      ms: integer(1, limits.budgetMs).nullish(),
+    }).nullish(),
   });
 
 const ownPrompt = strict({

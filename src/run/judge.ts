@@ -28,6 +28,8 @@ export interface JudgeOptions {
 export class Judge {
   readonly #options: JudgeOptions;
   readonly #judged = new Map<number, Judged>();
+  /** Some candidate had a score: one that has none is disqualified, and the search goes on. */
+  #able = false;
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
@@ -38,13 +40,9 @@ export class Judge {
   /** @throws ServeError reward_failed if no branch could be judged; the signal's reason if it aborts first */
   async score(branches: readonly Branch[]): Promise<readonly Score[]> {
     if (branches.length === 0) return [];
-    const scores = await this.#ask(branches.map((branch) => this.#candidate(branch)));
-    branches.forEach((branch, i) => {
-      const score = scores[i]!;
-      this.tokens += score.tokens ?? 0;
-      this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
-    });
-    if (!scores.some(({ value }) => Number.isFinite(value)))
+    const scores = await this.#judge(branches);
+    this.#able ||= scores.some(({ value }) => Number.isFinite(value));
+    if (!this.#able)
       throw new ServeError(
         'reward_failed',
         `the reward has no score for any of ${scores.length} candidates`,
@@ -52,17 +50,35 @@ export class Judge {
     return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
   }
 
+  /** Judges those that the reward can read and that have grown since they were last judged. */
+  async update(branches: readonly Branch[]): Promise<void> {
+    const { reward } = this.#options;
+    const stale = branches.filter(
+      ({ id, tokens, finish }) =>
+        this.#judged.get(id)?.tokens !== tokens.length &&
+        (reward?.reads === 'prefix' || finish === 'stop'),
+    );
+    if (reward !== null && stale.length > 0) await this.#judge(stale);
+  }
+
+  /** What a branch scored when it was last judged; null if it was not, or could not be. */
+  scoreOf({ id }: Branch): number | null {
+    const value = this.#judged.get(id)?.score.value ?? NaN;
+    return Number.isFinite(value) ? value : null;
+  }
+
   /** What became of every candidate, by id. @param ranked those that were left, the answers first */
   report(ranked: readonly Branch[], answers: number): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
     const gone = [...this.#judged.values()].filter(({ branch }) => !left.has(branch.id));
+    const shown = ranked.slice(0, MOST_REPORTED);
     return [
-      ...ranked.map((branch, rank) => this.#reportOf(branch, rank < answers ? 'selected' : null)),
+      ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank, answers))),
       ...gone.slice(0, MOST_REPORTED).map(({ branch }) => this.#reportOf(branch, 'pruned')),
     ].toSorted((a, b) => a.index - b.index);
   }
 
-  #reportOf(branch: Branch, fate: 'selected' | 'pruned' | null): CandidateReport {
+  #reportOf(branch: Branch, fate: 'selected' | 'completed' | 'pruned'): CandidateReport {
     const judged = this.#judged.get(branch.id);
     const value = judged?.score.value ?? null;
     const failed = value !== null && !Number.isFinite(value);
@@ -71,9 +87,19 @@ export class Judge {
       score: failed ? null : value,
       parts: finite(judged?.score.parts ?? {}),
       tokens: branch.tokens.length,
-      status: failed ? 'failed' : (fate ?? 'completed'),
-      prunedAt: fate === 'pruned' ? (judged?.tokens ?? null) : null,
+      status: failed ? 'failed' : fate,
+      prunedAt: fate === 'pruned' ? (judged?.tokens ?? branch.tokens.length) : null,
     };
+  }
+
+  async #judge(branches: readonly Branch[]): Promise<readonly Score[]> {
+    const scores = await this.#ask(branches.map((branch) => this.#candidate(branch)));
+    branches.forEach((branch, i) => {
+      const score = scores[i]!;
+      this.tokens += score.tokens ?? 0;
+      this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
+    });
+    return scores;
   }
 
   #candidate(branch: Branch): Candidate {
@@ -95,6 +121,14 @@ export class Judge {
     }
   }
 }
+
+/** Of those left: an unfinished one was still growing when a budget ended the search. */
+const fateOf = (
+  { finish }: Branch,
+  rank: number,
+  answers: number,
+): 'selected' | 'completed' | 'pruned' =>
+  rank < answers ? 'selected' : finish === null ? 'pruned' : 'completed';
 
 /** JSON has no other numbers. */
 const finite = (parts: Score['parts']): Score['parts'] =>

@@ -1,18 +1,14 @@
-/** One request, start to end: plan to trees to strategy to events. Leaving a scope frees every branch. */
+/** One request, start to end: its choices run together, and end together. */
 
 import { setMaxListeners } from 'node:events';
-import type { Engine, Session } from '../core/engine.ts';
+import { BudgetSpent } from '../core/budget.ts';
+import type { Engine } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
-import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
-import { abstains } from '../core/reward.ts';
+import type { StreamEvent } from '../core/events.ts';
 import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
-import type { Branch } from '../core/tree.ts';
-import type { Plan, PlanPrompt } from '../plan/plan.ts';
-import { strategies } from '../strategies/index.ts';
-import { Calls } from './calls.ts';
-import { Commit } from './commit.ts';
+import type { Plan } from '../plan/plan.ts';
+import { runChoice } from './choice.ts';
 import type { Gate } from './gate.ts';
-import { Judge } from './judge.ts';
 
 export interface Running {
   readonly engine: Engine;
@@ -21,6 +17,8 @@ export interface Running {
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;
+  /** Calls back after so many milliseconds, unless it is called off before. */
+  readonly after: (ms: number, call: () => void) => () => void;
   /** Of a bug: clients see only an internal error. */
   readonly onBug: (error: unknown) => void;
 }
@@ -28,122 +26,32 @@ export interface Running {
 /** Runs all choices of a plan together; the last event is `end` or `failed`. Never rejects. */
 export async function run(plan: Plan, running: Running): Promise<void> {
   const choices = plan.prompts.flatMap((prompt) =>
-    Array.from({ length: plan.n }, (_, choice) => ({ prompt, choice })),
+    Array.from({ length: plan.n }, (_, tree) => ({ prompt, tree })),
   );
-  // One signal for all choices: the request's abort, or the first failure of one of them.
-  const failed = new AbortController();
-  const { signal } = failed;
+  // One signal for all choices: the request's abort, the end of its time, or the first failure of one of them.
+  const over = new AbortController();
+  const { signal } = over;
   setMaxListeners(0, signal); // each choice listens
-  const abort = (): void => failed.abort(running.signal.reason);
+  const abort = (): void => over.abort(running.signal.reason);
   if (running.signal.aborted) abort();
   running.signal.addEventListener('abort', abort);
-  const trees = choices.map(async ({ prompt, choice }, index) => {
+  const late = (): void => over.abort(new BudgetSpent('ms'));
+  const inTime = plan.budgetMs === null ? null : running.after(plan.budgetMs, late);
+  const failures: unknown[] = [];
+  const trees = choices.map(async (choice, index) => {
     try {
-      await runTree(plan, { prompt, choice }, index, { ...running, signal });
+      await runChoice(plan, { ...choice, index }, { ...running, signal });
     } catch (error) {
-      failed.abort(error);
-      throw error;
+      failures.push(error);
+      over.abort(error);
     }
   });
-  const results = await Promise.allSettled(trees);
+  await Promise.all(trees);
+  inTime?.();
   running.signal.removeEventListener('abort', abort);
   if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true });
-  if (results.every(({ status }) => status === 'fulfilled'))
-    return running.emit({ kind: 'end', cancelled: false });
-  const error: unknown = failed.signal.reason;
-  const failure = toFailure(error);
-  if (failure.code === 'internal_error') running.onBug(error);
+  if (failures.length === 0) return running.emit({ kind: 'end', cancelled: false });
+  const failure = toFailure(failures[0]);
+  if (failure.code === 'internal_error') running.onBug(failures[0]);
   running.emit({ kind: 'failed', failure });
-}
-
-async function runTree(
-  plan: Plan,
-  { prompt, choice }: { readonly prompt: PlanPrompt; readonly choice: number },
-  index: number,
-  { engine, gate, signal, emit, rewardOf, onBug }: Running,
-): Promise<void> {
-  const strategy = strategies[plan.strategy]!;
-  const peak = strategy.peak(plan.params);
-  const opening = { ...plan.opening, lanes: prompt.lanes, choice, peak };
-  await using session = await engine.open(opening, signal);
-  const first = index * plan.answers;
-  const commits = Array.from(
-    { length: plan.answers },
-    (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
-  );
-  const calls = new Calls();
-  const reward = plan.reward === null ? null : rewardOf(plan.reward, calls.told);
-  const judge = new Judge({ reward, prompt, signal, onBug });
-  const tree = Object.assign(session, { score: judge.score.bind(judge) });
-  const search = strategy.search(tree, plan.params);
-  for (;;) {
-    const behind = gate.pass(signal);
-    if (behind !== null) await behind;
-    const { done, value } = await search.next();
-    if (!done) session.keep(value);
-    commits.forEach((commit, rank) => {
-      const certain = commit.frontier(done ? value.slice(rank, rank + 1) : value);
-      if (certain !== null) emit(certain);
-    });
-    if (done) {
-      const whole = reportOf(plan, value, { session, judge, calls });
-      return value.slice(0, plan.answers).forEach((branch, rank) => {
-        const report = rank === 0 ? whole : shareOf(whole, branch);
-        emit({ kind: 'finish', choice: first + rank, reason: branch.finish ?? 'length', report });
-      });
-    }
-    if (plan.drafts && value.length > 1)
-      for (const { id, text } of value) emit({ kind: 'draft', choice: first, branch: id, text });
-  }
-}
-
-interface Search {
-  readonly session: Session;
-  readonly judge: Judge;
-  readonly calls: Calls;
-}
-
-/** What the tree cost, and its best answer. */
-function reportOf(
-  plan: Plan,
-  ranked: readonly Branch[],
-  { session, judge, calls }: Search,
-): ChoiceReport {
-  const best = ranked[0]!;
-  const { spent } = session;
-  const candidates = judge.report(ranked, plan.answers);
-  const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
-  const left = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
-  return {
-    ...spent,
-    completionTokens: best.tokens.length,
-    prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens,
-    savedTokens: strategies[plan.strategy]!.prunes?.(plan.params) ? saved(ranked, candidates) : 0,
-    kl: best.logprob - best.base,
-    candidates,
-    evaluations: calls.kept,
-    abstained: plan.reward?.ensemble ? abstains(left, plan.reward.ensemble) : false,
-  };
-}
-
-/** Another answer of the same tree, whose cost is told with the first. */
-const shareOf = (whole: ChoiceReport, { tokens, logprob, base }: Branch): ChoiceReport => ({
-  ...whole,
-  completionTokens: tokens.length,
-  generatedTokens: 0,
-  prunedTokens: 0,
-  rewardTokens: 0,
-  savedTokens: 0,
-  guideTokens: 0,
-  kl: logprob - base,
-  candidates: [],
-  evaluations: [],
-});
-
-/** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
-function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
-  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
-  const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
-  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
 }

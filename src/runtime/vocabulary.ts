@@ -57,24 +57,17 @@ export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vo
   };
 }
 
-/**
- * Guided models must mean the same by every id.
- * @throws Error with both sizes and the first token that differs
- */
-export function assertSameVocabulary(
-  [policy, a]: readonly [name: string, vocabulary: Vocabulary],
-  [guide, b]: readonly [name: string, vocabulary: Vocabulary],
-): void {
-  const longest = Math.max(a.size, b.size);
+/** The first token that two vocabularies do not share, in words; null where they mean the same by every id. */
+export function differenceOf(here: Vocabulary, there: Vocabulary): string | null {
+  if (here === there) return null;
+  const longest = Math.max(here.size, there.size);
   for (let id = 0; id < longest; id++) {
-    if (id < a.size && id < b.size && a.piece(id) === b.piece(id)) continue;
+    if (id < here.size && id < there.size && here.piece(id) === there.piece(id)) continue;
     const spell = (v: Vocabulary): string =>
       id < v.size ? JSON.stringify(v.piece(id)) : 'nothing';
-    throw new Error(
-      `the vocabulary of guide ${guide} (${b.size} tokens) is not that of policy ${policy} (${a.size} tokens): ` +
-        `token ${id} is ${spell(b)} there and ${spell(a)} here`,
-    );
+    return `token ${id} is ${spell(there)} there and ${spell(here)} here`;
   }
+  return null;
 }
 
 /** How a piece of the vocabulary spells bytes, by the kind of decoder. */

@@ -35,7 +35,7 @@ export const args: Strategy<Args> = {
       const pool = tree.fork(answer, next.length);
       pool.forEach((branch, i) => tree.push(branch, next[i]!));
       const rewards = await tree.score(pool);
-      const values = next.map(({ logprob }, i) => logprob + w * rewards[i]!.value);
+      const values = next.map(({ logprob, bias }, i) => logprob + bias + w * rewards[i]!.value);
       answer = pool[chosen(values, tau, () => tree.uniform(answer.tokens.length))]!;
       yield [answer];
     }

@@ -1,16 +1,17 @@
 /**
- * Likelihood beam search. Of all continuations of k live hypotheses the 2k likeliest are looked at: those that end
- * the answer join the finished ones if they rank below k, and the first k of the others live on.
- * Ranks by S = sum_t log p + sum_i w_i log q_i, unnormalised (METHODS.md 4); finished ones by S / length^penalty.
+ * Beam search. Of all continuations of k live hypotheses the 2k best are looked at: those that end the answer join the
+ * finished ones if they rank below k, and the first k of the others live on. Ranks by S + w R, where
+ *   S = sum_t log p + sum_i w_i log q_i, unnormalised (METHODS.md 4), bias and penalties added,
+ * and R is the request's reward of the text so far, where it names one; finished ones by S / length^penalty + w R.
  * Diverse groups (Vijayakumar et al. 2016): a group of k/G ranks a token by S - lambda * (earlier groups that took it).
- * Deterministic: temperature, truncation, bias and penalties take no part.
+ * Deterministic: of the sampling fields only what cuts tokens off takes part (top_k; top_p and min_p at the temperature).
  */
 
 import { z } from 'zod';
 import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Peeked, Token, Tree } from '../core/tree.ts';
-import { descending } from './select.ts';
+import { alive, descending, numberOr } from './select.ts';
 
 export interface Beam {
   readonly k: number;
@@ -22,6 +23,8 @@ export interface Beam {
   readonly basis: 'generated' | 'full';
   /** true: stop at k finished. false: when no live one wins at its length of now. never: nor at the longest it may reach. */
   readonly early: boolean | 'never';
+  /** 0: no reward is asked. */
+  readonly w: number;
 }
 
 const fields = strict({
@@ -34,47 +37,56 @@ const fields = strict({
     z.union([z.boolean(), z.literal('never')], 'true, false or "never"'),
     'never',
   ),
+  reward_weight: number(-1000, 1000).nullish(),
 }).refine(({ width, groups }) => width % groups === 0, {
   message: 'a divisor of width',
   path: ['groups'],
 });
 
 export const beam: Strategy<Beam> = {
-  parse(raw) {
+  parse(raw, { judged }) {
     const { width: k, groups: G, diversity: lambda, ...rest } = fields.parse(raw);
     const { length_penalty: penalty, length_basis: basis, early_stopping: early } = rest;
-    return { k, G, lambda, penalty, basis, early };
+    return { k, G, lambda, penalty, basis, early, w: rest.reward_weight ?? Number(judged) };
   },
-  needs: () => 'nothing',
-  peak: ({ k }) => ({ least: k + 1, most: k + 1 }), // one more while a hypothesis is ended
+  needs: ({ w }) => (w === 0 ? 'nothing' : 'prefix'),
+  peak: ({ k }) => ({ least: k + 1, most: k + 1 }), // one more while a hypothesis is tried or ended
 
   async *search(tree, params) {
     const { k, G, lambda } = params;
     const groups: Group[] = tree
       .fork(tree.root, G)
-      .map((branch) => ({ live: [branch], finished: [] }));
+      .map((branch) => ({ live: [{ branch, sum: 0, reward: 0 }], finished: [] }));
     while (groups.some(({ live }) => live.length > 0)) {
       const nexts = await peekAll(tree, groups, k + k / G); // 2k/G, and what other groups may take
       const taken = new Map<Token, number>();
-      groups.forEach((group, g) => {
-        const sums = group.live.map(sumOf);
-        const chosen = choose(sums, nexts[g]!, k / G, (token) => lambda * (taken.get(token) ?? 0));
+      for (const [g, group] of groups.entries()) {
+        const penalty = (token: Token): number => lambda * (taken.get(token) ?? 0);
+        const best = bestOf(group.live, nexts[g]!, (2 * k) / G, penalty);
+        const chosen = chosenOf(await rewarded(tree, group.live, best, params.w), k / G);
         for (const { next } of chosen.live) taken.set(next.token, (taken.get(next.token) ?? 0) + 1);
         grow(tree, group, chosen, params);
-      });
-      yield groups.flatMap(({ live, finished }) => [...live, ...finished.map((one) => one.branch)]);
+      }
+      yield groups.flatMap(({ live, finished }) => [...live, ...finished].map((one) => one.branch));
     }
-    return groups
-      .flatMap(({ finished }) => finished)
-      .toSorted((a, b) => descending(a.score, b.score))
-      .map(({ branch }) => branch);
+    const finished = groups.flatMap((group) => group.finished);
+    if (params.w !== 0) await tree.score(finished.map(({ branch }) => branch)); // for the report: they are known
+    return finished.toSorted((a, b) => descending(a.score, b.score)).map(({ branch }) => branch);
   },
 };
 
 interface Group {
-  live: Branch[];
+  live: Live[];
   /** Best first, k/G at most. */
   finished: Finished[];
+}
+
+interface Live {
+  readonly branch: Branch;
+  /** S. */
+  readonly sum: number;
+  /** w R; 0 without a reward. */
+  readonly reward: number;
 }
 
 interface Finished {
@@ -87,75 +99,111 @@ export interface Continuation {
   readonly parent: number;
   readonly next: Peeked;
   readonly sum: number;
+  /** Off its rank, at this step only. */
+  readonly penalty: number;
+  readonly reward: number;
 }
+
+const rankOf = ({ sum, penalty, reward }: Continuation): number => sum - penalty + reward;
+const byRank = (a: Continuation, b: Continuation): number => descending(rankOf(a), rankOf(b));
 
 export interface Chosen {
   readonly live: readonly Continuation[];
   readonly ended: readonly Continuation[];
 }
 
-const sumOf = ({ logprob, logZ }: Branch): number => logprob + logZ;
-
 const peekAll = (tree: Tree, groups: readonly Group[], n: number) =>
-  Promise.all(groups.map(({ live }) => Promise.all(live.map((branch) => tree.peek(branch, n)))));
+  Promise.all(
+    groups.map(({ live }) => Promise.all(live.map(({ branch }) => tree.peek(branch, n)))),
+  );
 
 /**
- * One step of a group: which continuations live on, and which end.
+ * The n best continuations of a group's hypotheses before their rewards are known: each stands with its parent's.
  * @param penalty subtracted where continuations of this step are ranked, and only there
  */
-export function choose(
-  sums: readonly number[],
+export function bestOf(
+  live: readonly Pick<Live, 'sum' | 'reward'>[],
   nexts: readonly (readonly Peeked[])[],
-  k: number,
+  n: number,
   penalty: (token: Token) => number,
-): Chosen {
+): Continuation[] {
   const all = nexts.flatMap((tokens, parent) =>
-    tokens.map((next): Continuation & { rank: number } => {
-      const sum = sums[parent]! + next.logprob + next.logZ;
-      return { parent, next, sum, rank: sum - penalty(next.token) };
+    tokens.map((next): Continuation => {
+      const { sum: before, reward } = live[parent]!;
+      const sum = before + next.logprob + next.logZ + next.bias;
+      return { parent, next, sum, reward, penalty: penalty(next.token) };
     }),
   );
-  const top = all.toSorted((a, b) => descending(a.rank, b.rank)).slice(0, 2 * k);
-  return {
-    live: top.filter(({ next }) => !next.ends).slice(0, k),
-    ended: top.slice(0, k).filter(({ next }) => next.ends),
-  };
+  return all.toSorted(byRank).slice(0, n);
+}
+
+/** The same with their own rewards, best first. They are tried on twins that hold no KV. One without a score ranks last. */
+async function rewarded(
+  tree: Tree,
+  live: readonly Live[],
+  best: readonly Continuation[],
+  w: number,
+): Promise<readonly Continuation[]> {
+  if (w === 0 || best.length === 0) return best;
+  const trials = best.map(({ parent, next }) => ended(tree, live[parent]!.branch, next));
+  const scores = await tree.score(trials);
+  return best
+    .map((one, i) => ({ ...one, reward: numberOr(w * scores[i]!.value, -Infinity) }))
+    .toSorted(byRank);
+}
+
+/** One step of a group of k: which of its 2k best continuations live on, and which end. */
+export const chosenOf = (best: readonly Continuation[], k: number): Chosen => ({
+  live: best.filter(({ next }) => !next.ends).slice(0, k),
+  ended: best.slice(0, k).filter(({ next }) => next.ends),
+});
+
+/** A twin with one more token that goes no further: it gives its KV back. */
+function ended(tree: Tree, branch: Branch, next: Peeked): Branch {
+  const twin = tree.fork(branch, 2)[1]!;
+  tree.push(twin, next);
+  tree.park([twin]);
+  return twin;
 }
 
 /** Makes the chosen continuations: KV moves by forks, and hypotheses that nobody continues give theirs back first. */
-function grow(tree: Tree, group: Group, { live, ended }: Chosen, params: Beam): void {
-  const old = group.live;
-  const ends = ended.map(({ parent, next }) => {
-    const twin = tree.fork(old[parent]!, 2)[1]!;
-    tree.push(twin, next);
-    tree.park([twin]);
-    return { branch: twin, score: scoreOf(tree, twin, true, params) };
+function grow(tree: Tree, group: Group, chosen: Chosen, params: Beam): void {
+  const old = group.live.map(({ branch }) => branch);
+  const ends = chosen.ended.map((one) => {
+    const branch = ended(tree, old[one.parent]!, one.next);
+    return { branch, score: scoreOf(tree, { ...one, branch }, true, params) };
   });
-  const children = old.map((_, i) => live.filter(({ parent }) => parent === i).length);
+  const children = old.map((_, i) => chosen.live.filter(({ parent }) => parent === i).length);
   tree.park(old.filter((_, i) => children[i] === 0));
   const twins = old.map((branch, i) => (children[i]! > 0 ? tree.fork(branch, children[i]!) : []));
-  const next = live.map(({ parent, next }) => {
+  const next = chosen.live.map(({ parent, next: token, sum, reward }): Live => {
     const branch = twins[parent]!.shift()!;
-    tree.push(branch, next);
-    return branch;
+    tree.push(branch, token);
+    return { branch, sum, reward };
   });
-  const cut = next.filter(({ finish }) => finish !== null); // by a stop string, or the limit
-  tree.park(cut);
-  const done = cut.map((branch) => ({ branch, score: scoreOf(tree, branch, false, params) }));
+  const cut = next.filter(({ branch }) => !alive(branch)); // by a stop string, or the limit
+  tree.park(cut.map(({ branch }) => branch));
+  const done = cut.map((one) => ({
+    branch: one.branch,
+    score: scoreOf(tree, one, false, params),
+  }));
   group.finished = [...group.finished, ...ends, ...done]
     .toSorted((a, b) => descending(a.score, b.score))
     .slice(0, params.k / params.G);
-  group.live = next.filter(({ finish }) => finish === null);
+  group.live = next.filter(({ branch }) => alive(branch));
   if (isDone(tree, group, params)) group.live = [];
 }
 
-/** @param ended the last token is an end token */
-const scoreOf = (tree: Tree, branch: Branch, ended: boolean, params: Beam): number =>
-  normalised(
-    sumOf(branch),
-    lengthOf(tree.promptTokens, branch.tokens.length, ended, params.basis),
-    params.penalty,
-  );
+/** @param endToken the last token is an end token */
+const scoreOf = (
+  tree: Tree,
+  { branch, sum, reward }: Live,
+  endToken: boolean,
+  { penalty, basis }: Beam,
+): number => {
+  const length = lengthOf(tree.promptTokens, branch.tokens.length, endToken, basis);
+  return normalised(sum, length, penalty) + reward;
+};
 
 /** S / length^penalty. */
 export const normalised = (sum: number, length: number, penalty: number): number =>
@@ -169,7 +217,7 @@ export const lengthOf = (
   basis: Beam['basis'],
 ): number => (basis === 'generated' ? tokens : promptTokens + tokens - Number(ended));
 
-/** Whether no live hypothesis may still enter the finished ones, as far as `early` asks. */
+/** Whether no live hypothesis may still enter the finished ones, as far as `early` asks and its reward stays. */
 function isDone(
   tree: Tree,
   { live, finished }: Group,
@@ -177,8 +225,10 @@ function isDone(
 ): boolean {
   if (finished.length < k / G) return false;
   if (early === true || live.length === 0) return true;
-  const longest = early === 'never' && penalty > 0 ? tree.maxTokens : live[0]!.tokens.length;
+  const longest = early === 'never' && penalty > 0 ? tree.maxTokens : live[0]!.branch.tokens.length;
   const length = lengthOf(tree.promptTokens, longest, false, basis);
-  const reach = Math.max(...live.map((branch) => normalised(sumOf(branch), length, penalty)));
+  const reach = Math.max(
+    ...live.map(({ sum, reward }) => normalised(sum, length, penalty) + reward),
+  );
   return finished.at(-1)!.score >= reach;
 }

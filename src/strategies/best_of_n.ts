@@ -1,14 +1,15 @@
 /**
  * Best-of-N: draw n answers, return argmax_i R_i, or answer i with probability softmax(R / lambda) (soft).
- * Speculative rejection (Sun et al. 2024) gives up the worst share alpha of the unfinished ones at each decision
- * point, by the reward of what is there; finished answers stay candidates, and one unfinished always stays.
+ * A pruning rule gives up answers while they grow (prune/); or answers are drawn one round after another, until one more
+ * is not worth it (adaptive.ts).
  */
 
-import { z } from 'zod';
-import { integer, list, number, oneOf, strict } from '../core/fields.ts';
+import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
-import type { Branch } from '../core/tree.ts';
+import type { Branch, Tree } from '../core/tree.ts';
+import { adaptiveField, worthOneMore, type Adaptive } from './adaptive.ts';
+import { pruneField, pruned, ruleOf, type Prune } from './prune/index.ts';
 import { alive, numberOr, pick, ranked, softmax } from './select.ts';
 
 export interface BestOfN {
@@ -17,57 +18,65 @@ export interface BestOfN {
   readonly by: 'reward' | 'likelihood';
   /** 0: argmax. */
   readonly lambda: number;
-  readonly alpha: number;
-  /** Decision points, in tokens. */
-  readonly at: readonly number[];
+  readonly prune: Prune | null;
+  readonly adaptive: Adaptive | null;
   /** Tokens between two yields. */
   readonly chunk: number;
+  readonly maxTokens: number;
 }
 
 const fields = strict({
-  n: integer(1, 65_536).default(16),
-  by: oneOf(['reward', 'likelihood']).default('reward'),
-  select: oneOf(['argmax', 'soft']).default('argmax'),
-  lambda: number(1e-6, 1e6).default(1),
-  prune: strict({
-    type: z.literal('speculative_rejection', 'speculative_rejection'),
-    alpha: number(0, 0.99).default(0.5),
-    at: list(integer(1, 1_000_000), 64, 1).default([16, 32, 64]),
-  }).nullish(),
+  n: either(integer(1, 65_536), 16),
+  by: either(oneOf(['reward', 'likelihood']), 'reward'),
+  select: either(oneOf(['argmax', 'soft']), 'argmax'),
+  lambda: either(number(1e-6, 1e6), 1),
+  prune: pruneField.nullish(),
+  adaptive: adaptiveField.nullish(),
+}).refine(({ prune, adaptive }) => !prune || !adaptive, {
+  message:
+    'left out beside prune: answers that come one after another are not compared as they grow',
+  path: ['adaptive'],
 });
 
 export const bestOfN: Strategy<BestOfN> = {
-  parse(raw, { stream }) {
-    const { n, by, select, lambda, prune } = fields.parse(raw);
-    const alpha = prune?.alpha ?? 0;
-    const at = [...new Set(prune?.at)].toSorted((a, b) => a - b);
-    const chunk = stream ? 4 : 16;
-    return { n, by, lambda: select === 'soft' ? lambda : 0, alpha, at: alpha > 0 ? at : [], chunk };
+  parse(raw, context) {
+    const { n, by, select, lambda, prune, adaptive } = fields.parse(raw);
+    const { stream, maxTokens } = context;
+    return {
+      n,
+      by,
+      lambda: select === 'soft' ? lambda : 0,
+      prune: prune ? pruned(prune, { ...context, n }) : null,
+      adaptive: adaptive ?? null,
+      chunk: stream ? 4 : 16,
+      maxTokens,
+    };
   },
-  needs: ({ by, at }) => (by === 'likelihood' ? 'nothing' : at.length > 0 ? 'prefix' : 'complete'),
-  /** Without decisions to take side by side, answers may be drawn in waves. */
-  peak: ({ n, at }) => ({ least: at.length > 0 ? n : Math.ceil(n / 4), most: n }),
-  prunes: ({ at }) => at.length > 0,
+  needs({ by, prune, maxTokens }) {
+    const rule = ruleOf(prune, maxTokens);
+    if (by === 'likelihood') return 'nothing';
+    return rule.needs === 'prefix' && rule.points.length > 0 ? 'prefix' : 'complete';
+  },
+  peak({ n, prune, adaptive, maxTokens }) {
+    if (adaptive !== null) return same(Math.min(n, adaptive.round));
+    const { together, points } = ruleOf(prune, maxTokens);
+    const least = Math.ceil(n / 4);
+    if (points.length === 0) return { least, most: n }; // without decisions to take, in waves
+    return same(together ? n : least); // who is the last one left must not depend on the width
+  },
+  prunes: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).points.length > 0,
+  top: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).top,
+  remarks: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).remarks,
 
-  async *search(tree, { n, by, lambda, alpha, at, chunk }) {
-    const scored = async (branches: readonly Branch[]): Promise<readonly Score[]> =>
-      by === 'reward' ? tree.score(branches) : branches.map(likelihood);
+  async *search(tree, params) {
+    const { by, lambda, adaptive } = params;
+    const score = by === 'reward' ? tree.score.bind(tree) : likelihood;
     tree.park([tree.root]); // an answer holds KV from its first token on
-    let pool = tree.fork(tree.root, n);
-    for (const point of at) {
-      const growing = pool.filter(alive);
-      const tokens = point - (growing[0]?.tokens.length ?? point);
-      await tree.extend(growing, { tokens });
-      const unfinished = growing.filter(alive);
-      const kept = new Set(surviving(unfinished, await scored(unfinished), alpha));
-      pool = pool.filter((branch) => !alive(branch) || kept.has(branch));
-      yield pool;
-    }
-    while (pool.some(alive)) {
-      await tree.extend(pool.filter(alive).slice(0, tree.width), { tokens: chunk });
-      yield pool; // answers not yet begun too: nothing is certain before they are
-    }
-    const scores = await scored(pool);
+    const all = tree.fork(tree.root, params.n);
+    const pool = yield* adaptive === null
+      ? drawn(tree, all, params, score)
+      : rounds(tree, all, adaptive, score);
+    const scores = await score(pool);
     const order = ranked(pool, scores);
     if (lambda === 0) return order;
     const tempered = scores.map(({ value }) => numberOr(value, -Infinity) / lambda);
@@ -76,22 +85,78 @@ export const bestOfN: Strategy<BestOfN> = {
   },
 };
 
-/** The best round((1 - alpha) * n), half to even, and at least one. */
-export function surviving(
-  branches: readonly Branch[],
-  scores: readonly Score[],
-  alpha: number,
-): readonly Branch[] {
-  return ranked(branches, scores).slice(0, Math.max(1, halfEven((1 - alpha) * branches.length)));
+const same = (rows: number) => ({ least: rows, most: rows });
+
+type Scoring = (branches: readonly Branch[]) => Promise<readonly Score[]>;
+type Drawing = AsyncGenerator<readonly Branch[], readonly Branch[], void>;
+
+/** All answers to their ends, but for those that the rule gives up at its decision points. */
+async function* drawn(
+  tree: Tree,
+  all: readonly Branch[],
+  { prune, chunk, maxTokens }: BestOfN,
+  score: Scoring,
+): Drawing {
+  const rule = ruleOf(prune, maxTokens);
+  const points = new Set(rule.points);
+  const first = new Set(all.slice(0, rule.first));
+  let pool = all;
+  while (pool.some(alive)) {
+    const done = pool.filter((branch) => !alive(branch));
+    if (rule.enough(done)) return done;
+    const early = pool.filter((branch) => alive(branch) && first.has(branch));
+    const batch = (early.length > 0 ? early : pool.filter(alive)).slice(0, tree.width);
+    const next = batch.map(({ tokens }) => nextPoint(rule.points, tokens.length));
+    await tree.extend(batch, { tokens: Math.min(chunk, ...next) });
+    const growing = batch.filter(
+      (branch) => alive(branch) && points.has(branch.tokens.length) && !first.has(branch),
+    );
+    if (growing.length > 0) {
+      const { ranked: order, keep } = await rule.decide({
+        tree,
+        growing,
+        done: wholeOf(pool),
+        score,
+      });
+      const spare = growing.length < pool.length ? 0 : 1; // one answer there must be
+      const gone = new Set(order.slice(Math.max(spare, keep)));
+      pool = pool.filter((branch) => !gone.has(branch));
+    }
+    yield pool; // answers not yet begun too: nothing is certain before they are
+  }
+  return pool;
 }
 
-const likelihood = ({ logprob, tokens }: Branch): Score => ({
-  value: logprob / Math.max(1, tokens.length),
-  parts: {},
-});
+const wholeOf = (pool: readonly Branch[]): Branch[] => pool.filter((branch) => !alive(branch));
 
-function halfEven(x: number): number {
-  const below = Math.floor(x);
-  const half = x - below === 0.5;
-  return half ? below + (below % 2) : Math.round(x);
+/** Tokens from here to the next decision. */
+const nextPoint = (points: readonly number[], length: number): number =>
+  (points.find((point) => point > length) ?? Infinity) - length;
+
+/** Round after round, until one more is not worth it. */
+async function* rounds(
+  tree: Tree,
+  all: readonly Branch[],
+  adaptive: Adaptive,
+  score: Scoring,
+): Drawing {
+  const scores: Score[] = [];
+  while (scores.length < all.length) {
+    const round = all.slice(scores.length, scores.length + adaptive.round);
+    const temperature =
+      adaptive.temperatures[scores.length / adaptive.round] ?? adaptive.temperatures.at(-1);
+    const sampling = temperature === undefined ? {} : { sampling: { temperature } };
+    await tree.extend(round, { tokens: tree.maxTokens, ...sampling });
+    scores.push(...(await score(round)));
+    const waiting = all.slice(scores.length);
+    if (!worthOneMore(adaptive, scores)) break;
+    yield [...all.slice(0, scores.length), ...waiting];
+  }
+  return all.slice(0, scores.length);
 }
+
+const likelihood: Scoring = async (branches) =>
+  branches.map(({ logprob, tokens }) => ({
+    value: logprob / Math.max(1, tokens.length),
+    parts: {},
+  }));

@@ -32,6 +32,7 @@ test('a whole answer has OpenAI’s shape, with usage and alignment', async () =
       strategy: 'sample',
       seed: 3,
       candidates: [],
+      budget_exhausted: null,
       kl: { value: 0, estimator: expect.stringContaining('log pi - log p') as string },
       tokens_saved: 0,
     },
@@ -136,7 +137,7 @@ test('a client that leaves before a whole answer frees its slots', async () => {
   await expect.poll(() => server.inference.running).toBe(0);
   const page = await (await fetch(`${server.base}/metrics`)).text();
   expect(page).toContain(
-    'coxswain_requests_total{endpoint="/v1/completions",strategy="sample",code="cancelled"} 1',
+    'coxswain_requests_total{endpoint="/v1/completions",model="tales",strategy="sample",code="cancelled"} 1',
   );
   expect(page).toContain('coxswain_requests_cancelled_total{phase="waiting"} 1');
 });

@@ -145,7 +145,7 @@ test('headers above 16 KB are refused', async () => {
   expect(response.status).toBe(431);
 });
 
-test('models lists what answers: the policy, with what may guide it, and the presets', async () => {
+test('models lists what answers: the policies, with what may guide them, and the presets', async () => {
   await using server = await served();
   const { object, data } = await jsonOf(await fetch(`${server.base}/v1/models`));
   expect(object).toBe('list');
@@ -159,10 +159,13 @@ test('models lists what answers: the policy, with what may guide it, and the pre
         rewards: ['rm-happy-a', 'rm-late'],
       },
     },
+    { id: 'sums', max_model_len: 128, alignment: { guides: ['sums-tuned'] } },
+    { id: 'sums-tuned', alignment: { guides: ['sums'] } },
     { id: 'tales:happy', parent: 'tales', alignment: { max_kl: 2, max_cost: 256 } },
+    { id: 'sums:n', parent: 'sums', max_model_len: 128 },
   ]);
   const preset = await jsonOf(await fetch(`${server.base}/v1/models/tales:happy`));
-  expect(preset).toEqual(data[1]);
+  expect(preset).toEqual(data[3]);
   const guide = await jsonOf(await fetch(`${server.base}/v1/models/arm-short`));
   expect(guide).toMatchObject({ max_model_len: 32, alignment: { role: 'guide' } });
   const missing = await fetch(`${server.base}/v1/models/org/nope`);
@@ -210,8 +213,8 @@ test('the metrics page is what Prometheus expects', async () => {
   await server.post('/v1/completions', { ...ok, temperature: 9 });
   const page = await (await fetch(`${server.base}/metrics`)).text();
   for (const line of [
-    'coxswain_requests_total{endpoint="/v1/completions",strategy="sample",code="ok"} 2',
-    'coxswain_requests_total{endpoint="/v1/completions",strategy="none",code="invalid_value"} 1',
+    'coxswain_requests_total{endpoint="/v1/completions",model="tales",strategy="sample",code="ok"} 2',
+    'coxswain_requests_total{endpoint="/v1/completions",model="none",strategy="none",code="invalid_value"} 1',
     'coxswain_requests_running 0',
     'coxswain_requests_waiting 3',
     'coxswain_kv_cache_usage_ratio 0.25',

@@ -1,7 +1,7 @@
 /** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
 
 import { buildCatalog } from '../../src/catalog.ts';
-import { loadEngine } from '../../src/load.ts';
+import { loadEngines } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { planner } from '../../src/plan/parse.ts';
 import type { Plan } from '../../src/plan/plan.ts';
@@ -27,7 +27,7 @@ const PLANS = 400;
 export function loadLocal(configFile: string | null) {
   const config = readConfig(configFile);
   const catalog = buildCatalog(config, loadCodec);
-  const { engine, ort } = loadEngine(config, () => undefined);
+  const { engine, ort } = loadEngines(config, () => undefined);
   const plans = planner(catalog);
   let id = 0;
 

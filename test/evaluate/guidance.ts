@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { buildCatalog } from '../../src/catalog.ts';
 import type { Draw } from '../../src/core/tree.ts';
-import { loadEngine } from '../../src/load.ts';
+import { loadEngines } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { planner } from '../../src/plan/parse.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
@@ -52,7 +52,7 @@ interface Answer {
 
 const config = readConfig(options.config ?? null);
 const catalog = buildCatalog(config, loadCodec);
-const { engine } = loadEngine(config, () => undefined);
+const { engine } = loadEngines(config, () => undefined);
 const plans = planner(catalog);
 const prompts = readFileSync(new URL('../data/prompts.jsonl', import.meta.url), 'utf8')
   .trim()

@@ -4,13 +4,18 @@ import type { Catalog, Limits, ModelCard, Preset } from '../../src/plan/catalog.
 import { byteCodec } from './codec.ts';
 import { RULE_LIMITS } from './rule.ts';
 
-const card = (name: string, role: ModelCard['role'], context = 384): [string, ModelCard] => [
+const card = (
+  name: string,
+  role: ModelCard['role'],
+  context = 384,
+  vocabulary: string | null = 'tales',
+): [string, ModelCard] => [
   name,
-  { name, role, context, codec: byteCodec, created: 1_700_000_000 },
+  { name, role, context, vocabulary, codec: byteCodec, created: 1_700_000_000 },
 ];
 
 const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
-  const [, plain] = card(name, 'reward');
+  const [, plain] = card(name, 'reward', 384, null);
   return [name, { ...plain, ...changes }];
 };
 
@@ -18,7 +23,8 @@ const preset = (
   name: string,
   alignment: Preset['alignment'],
   maxCost: number | null,
-): [string, Preset] => [name, { name, policy: 'tales', alignment, maxCost }];
+  policy = 'tales',
+): [string, Preset] => [name, { name, policy, alignment, maxCost }];
 
 export const limits: Limits = {
   branches: 64,
@@ -29,6 +35,7 @@ export const limits: Limits = {
   documents: 128,
   stops: 4,
   stopLength: 64,
+  budgetMs: 600_000,
   logitBias: 300,
   topLogprobs: 20,
   rules: RULE_LIMITS,
@@ -43,6 +50,8 @@ export const catalog: Catalog = {
     card('arm-happy', 'guide'),
     card('arm-kind', 'guide'),
     card('arm-short', 'guide', 32),
+    card('sums', 'policy', 128, 'sums'),
+    card('sums-tuned', 'policy', 128, 'sums'),
     reward('rm-happy-a', {
       reads: 'prefix',
       stats: {
@@ -59,6 +68,7 @@ export const catalog: Catalog = {
   ]),
   presets: new Map([
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),
+    preset('sums:n', { strategy: { type: 'best_of_n', n: 4, by: 'likelihood' } }, null, 'sums'),
   ]),
   remotes: new Map([['taste', { name: 'taste', reads: 'prefix' }]]),
   limits,

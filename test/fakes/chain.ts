@@ -98,6 +98,10 @@ export class ChainTree implements Tree {
     else if (link.tokens.length >= this.maxTokens) link.finish = 'length';
   }
 
+  append(): void {
+    throw new Error('a chain is not forced');
+  }
+
   park(): void {}
 
   uniform(step: number): number {
@@ -116,7 +120,7 @@ export class ChainTree implements Tree {
     return combined.map((value, token) => {
       const logprob = value - logZ;
       const draw = { token, logprob, base: base[token]!, kl: 0, entropy: 0, guides: [], top: [] };
-      return { token, logprob, logZ, ends: token === END, draw };
+      return { token, logprob, logZ, bias: 0, ends: token === END, draw };
     });
   }
 }

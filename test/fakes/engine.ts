@@ -65,6 +65,7 @@ export interface Ask {
   readonly seed?: number;
   readonly choice?: number;
   readonly peak?: number;
+  readonly budget?: number;
   readonly top?: number;
 }
 
@@ -80,6 +81,7 @@ export function opening({
   seed = 1,
   choice = 0,
   peak = 1,
+  budget = Infinity,
   top = 0,
 }: Ask = {}): Opening {
   return {
@@ -95,6 +97,7 @@ export function opening({
     sampling: { ...PLAIN, ...sampling },
     maxTokens,
     stops,
+    budget,
     peak: { least: peak, most: peak },
     seed: BigInt(seed),
     choice,
@@ -108,6 +111,7 @@ export const nextOf = (token: Token, logprob = 0, logZ = 0, ends = false): Peeke
   token,
   logprob,
   logZ,
+  bias: 0,
   ends,
   draw: { token, logprob, base: logprob, kl: 0, entropy: 0, guides: [], top: [] },
 });

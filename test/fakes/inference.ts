@@ -149,6 +149,7 @@ const report = ({ prompts, opening }: Plan, tokens: number): ChoiceReport => ({
   queueMs: 1,
   prefillMs: 2,
   kl: opening.guidance.uses.length * 0.5,
+  exhausted: null,
   candidates: [],
   evaluations: [],
   abstained: false,

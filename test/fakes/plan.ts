@@ -7,8 +7,7 @@ import type { RewardPlan } from '../../src/core/reward.ts';
 import type { Draw, Finish } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { Gate } from '../../src/run/gate.ts';
-import { run } from '../../src/run/run.ts';
-import type { Running } from '../../src/run/run.ts';
+import { run, type Running } from '../../src/run/run.ts';
 import { opening, type Ask } from './engine.ts';
 import { fakeRewardOf } from './reward.ts';
 
@@ -21,6 +20,7 @@ export interface PlanAsk extends Ask {
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
   readonly drafts?: boolean;
+  readonly budgetMs?: number | null;
 }
 
 let nextId = 0;
@@ -34,6 +34,7 @@ export function planOf({
   prompts,
   draws = true,
   drafts = false,
+  budgetMs = null,
   ...ask
 }: PlanAsk = {}): Plan {
   const { lanes, choice: _choice, peak: _peak, ...rest } = opening(ask);
@@ -51,6 +52,7 @@ export function planOf({
     n,
     answers,
     opening: rest,
+    budgetMs,
     stream: true,
     draws,
     drafts,
@@ -77,6 +79,8 @@ export interface RunAsk {
   readonly gate?: Gate;
   /** What `plan.reward` stands for. */
   readonly rewardOf?: Running['rewardOf'];
+  /** The clock of `budgetMs`; left out: time stands still. */
+  readonly after?: Running['after'];
   /** Called with each event as it is emitted. */
   readonly onEvent?: (event: StreamEvent) => void;
 }
@@ -84,7 +88,13 @@ export interface RunAsk {
 export async function ran(
   engine: Engine,
   plan: Plan,
-  { signal = neverAborted(), gate = new Gate(), rewardOf = fakeRewardOf, onEvent }: RunAsk = {},
+  {
+    signal = neverAborted(),
+    gate = new Gate(),
+    rewardOf = fakeRewardOf,
+    after = never,
+    onEvent,
+  }: RunAsk = {},
 ): Promise<Ran> {
   const events: StreamEvent[] = [];
   const bugs: unknown[] = [];
@@ -93,12 +103,14 @@ export async function ran(
     onEvent?.(event);
   };
   const onBug = (error: unknown): void => void bugs.push(error);
-  await run(plan, { engine, gate, signal, rewardOf, emit, onBug });
+  await run(plan, { engine, gate, signal, rewardOf, emit, after, onBug });
   const choices = Array.from({ length: plan.prompts.length * plan.n * plan.answers }, (_, i) =>
     choiceOf(events, i),
   );
   return { events, choices, bugs };
 }
+
+const never: Running['after'] = () => () => undefined;
 
 function choiceOf(events: readonly StreamEvent[], index: number): Choice {
   let [text, tokens] = ['', 0];

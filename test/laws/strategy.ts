@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from 'vitest';
 import type { StreamEvent } from '../../src/core/events.ts';
-import type { Branch, Token } from '../../src/core/tree.ts';
+import type { Branch, Draw, Token } from '../../src/core/tree.ts';
 import type { DecodeEngine } from '../../src/engine/engine.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { turns } from '../fakes/drive.ts';
 import { fakeEngine } from '../fakes/engine.ts';
-import { planOf, ran, type PlanAsk, type Ran } from '../fakes/plan.ts';
+import { planOf, ran, type Choice, type PlanAsk, type Ran } from '../fakes/plan.ts';
 import { fakeVocabulary } from '../fakes/model.ts';
 import { ruleFor } from '../fakes/rule.ts';
 import { sumOf, use } from '../fakes/reward.ts';
@@ -44,6 +44,9 @@ const byChoice = (ran: Ran): unknown[] => {
   return ran.choices.map((_, i) => events.filter((e) => 'choice' in e && e.choice === i));
 };
 
+const spelled = (draws: readonly Draw[]): string =>
+  draws.map(({ token }) => (token === 0 ? '' : String.fromCharCode(96 + token))).join('');
+
 /** What a run came to, however many branches moved at once. */
 const outcomes = ({ choices }: Ran): unknown[] =>
   choices.map((choice) => ({
@@ -67,12 +70,9 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
           expect(finish).not.toBeNull();
           expect(tokens).toBe(report!.completionTokens);
           expect(draws).toHaveLength(tokens);
-          const spelled = draws.map(({ token }) =>
-            token === 0 ? '' : String.fromCharCode(96 + token),
-          );
-          expect(spelled.join('').startsWith(text)).toBe(true);
+          expect(spelled(draws).startsWith(text)).toBe(true);
           for (const stop of ask.stops ?? []) expect(text).not.toContain(stop);
-          if (finish === 'length') expect(spelled.join('')).toBe(text);
+          if (finish === 'length') expect(spelled(draws)).toBe(text);
         }
       }
     });
@@ -157,6 +157,75 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
         expect(engine.load).toMatchObject({ running: 0, waiting: 0 });
         expect((await running).events.at(-1)).toEqual({ kind: 'end', cancelled: true });
       }
+    });
+
+    test('a budget of tokens is kept, and its end is the same in a crowd', async () => {
+      const [ask, other] = [{ ...ASKS[1]!, stops: ['ab', 'ba', 'c'] }, ASKS[0]!];
+      const peak = strategies[strategy]!.peak(params);
+      let ended = 0;
+      for (const budget of [1, 2, 5, 13, 34]) {
+        const plan = { ...ask, budget };
+        const alone = await ran(rewarded(engineOf()), planFor(plan));
+        const [{ text, tokens, draws, finish, report }] = alone.choices as [Choice];
+        expect(alone.bugs).toEqual([]);
+        expect(alone.events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+        expect(report!.generatedTokens).toBeLessThanOrEqual(budget);
+        expect([tokens, draws.length]).toEqual([report!.completionTokens, tokens]);
+        if (budget >= peak.least) expect(report!.completionTokens).toBeGreaterThan(0);
+        expect(spelled(draws).startsWith(text)).toBe(true);
+        if (finish === 'length') expect(spelled(draws)).toBe(text);
+        if (report!.exhausted !== null) {
+          expect(report!.exhausted).toBe('tokens');
+          ended++;
+        }
+        const engine = engineOf({ iterationTokens: 3, prefixBytes: 0 });
+        const [crowded] = await Promise.all(
+          [plan, other, other].map((one) => ran(rewarded(engine), planFor(one))),
+        );
+        expect(outcomes(crowded!)).toEqual(outcomes(alone));
+        engine.audit();
+        expect(engine.load).toMatchObject({ running: 0, waiting: 0, kvUsage: 0 });
+      }
+      expect(ended).toBeGreaterThan(0);
+    });
+
+    test('time that ends in any phase ends it with the best so far, and every slot comes back', async () => {
+      let ended = 0;
+      for (const n of [0, 1, 2, 3, 5, 8, 13, 21]) {
+        const engine = engineOf({ iterationTokens: 2, endBias: -100 });
+        let ring = (): void => undefined;
+        const after = (_: number, call: () => void) => ((ring = call), () => undefined);
+        const plan = planFor({ ...ASKS[1]!, budgetMs: 100 });
+        const running = ran(rewarded(engine), plan, { after });
+        await turns(n);
+        ring();
+        const { events, choices, bugs } = await running;
+        engine.audit();
+        expect(engine.load).toMatchObject({ running: 0, waiting: 0 });
+        expect(bugs).toEqual([]);
+        expect(events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+        const [{ text, draws, finish, report }] = choices as [Choice];
+        expect(finish).not.toBeNull();
+        expect(spelled(draws)).toBe(text);
+        expect(draws).toHaveLength(report!.completionTokens);
+        if (report!.exhausted !== null) {
+          expect([report!.exhausted, finish]).toEqual(['ms', 'length']);
+          ended++;
+        }
+      }
+      expect(ended).toBeGreaterThan(0);
+    });
+
+    test('time that ends in the queue answers with nothing, marked', async () => {
+      const { least: rows } = strategies[strategy]!.peak(params);
+      const engine = engineOf({ classes: [{ length: 256, rows }], endBias: -100 });
+      const first = ran(rewarded(engine), planFor(ASKS[0]!));
+      const after = (_: number, call: () => void) => (setImmediate(call), () => undefined);
+      const late = await ran(rewarded(engine), planFor({ ...ASKS[0]!, budgetMs: 1 }), { after });
+      expect(late.choices[0]).toMatchObject({ text: '', finish: 'length' });
+      expect(late.choices[0]!.report).toMatchObject({ exhausted: 'ms', generatedTokens: 0 });
+      await first;
+      engine.audit();
     });
 
     test('a reader who is behind pauses it; an abort ends it even so', async () => {

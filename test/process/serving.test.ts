@@ -24,7 +24,7 @@ async function gauge(base: string, name: string): Promise<number> {
   return Number(line?.split(' ').at(-1));
 }
 
-async function eventually(holds: () => Promise<boolean>, ms = 30_000): Promise<boolean> {
+async function eventually(holds: () => Promise<boolean>, ms = 15_000): Promise<boolean> {
   for (const end = Date.now() + ms; Date.now() < end;) {
     if (await holds()) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -43,7 +43,7 @@ test('on SIGTERM it is not ready, finishes what runs, and exits with 0', async (
   await reader.read();
   const exit = server.stop('SIGTERM');
   expect(
-    await eventually(async () => (await fetch(`${server.base}/ready`)).status === 503, 1000),
+    await eventually(async () => (await fetch(`${server.base}/ready`)).status === 503, 15_000),
   ).toBe(true);
   let text = '';
   for (let part = await reader.read(); !part.done; part = await reader.read())

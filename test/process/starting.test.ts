@@ -33,7 +33,7 @@ function start(config: string): { code: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: root,
     encoding: 'utf8',
-    timeout: 15_000,
+    timeout: 60_000,
   });
   return { code: status, said: stdout + stderr };
 }

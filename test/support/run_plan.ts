@@ -19,6 +19,7 @@ export async function runPlan(
       throw new Error('nothing here is judged');
     },
     gate: new Gate(),
+    after: () => () => undefined,
     signal: new AbortController().signal,
     emit(event) {
       if (event.kind === 'failed') failure = event.failure.message;

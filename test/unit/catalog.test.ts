@@ -84,6 +84,8 @@ test.each([
   ['model: arm,', 'model: gone,', 'presets.tales:glad: alignment.guides[0].model is "gone"'],
   ["'tales:glad'", 'arm', 'presets.arm has the name of a model'],
   ['arm, role: guide', 'arm, role: policy', 'models.arm.role is policy, but'],
+  ['max_cost: 100', 'policy: arm', 'presets.tales:glad.policy is arm, whose role is guide'],
+  ['max_cost: 100', 'policy: gone', 'presets.tales:glad.policy is gone, which is not among models'],
   ['reads: prefix', 'reads: complete', 'models.rm.reads is complete, but'],
   ['policy: tales', 'policy: arm', 'policy is arm, whose role is guide'],
   ['path: arm', 'path: gone', join('gone', 'manifest.json')],

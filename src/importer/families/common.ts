@@ -77,22 +77,35 @@ export function contextOf(f: Fields, name: string, { context }: Wish): number {
   return context ?? most;
 }
 
-/** The one rope of a config: `rope_theta` and `rope_scaling`, or `rope_parameters` in newer ones. */
+/** The dims of a head that turn: all of them, or a share of them. */
+export function partialDim(f: Fields, { headDim }: Shape, name: string): number {
+  const share = f.positive(name, 1);
+  return share <= 1 ? Math.floor(headDim * share) : f.refuse(name, 'a number up to 1');
+}
+
+/**
+ * The one rope of a config: `rope_theta` and `rope_scaling`, or `rope_parameters` in newer ones. `theta` is that of a
+ * config that does not say.
+ */
 export function ropeOf(
   f: Fields,
   shape: Shape,
-  settings: Partial<Pick<RopeSettings, 'name' | 'dim'>> = {},
+  {
+    dim,
+    theta = 10000,
+    original = null,
+  }: Partial<Pick<RopeSettings, 'dim' | 'theta' | 'original'>> = {},
 ): Rope {
   const parameters = f.object('rope_parameters');
   const scaling = f.object('rope_scaling');
-  const theta = (parameters?.has('rope_theta') ? parameters : f).positive('rope_theta', 10000);
   return rope({
     name: 'rope',
-    dim: shape.headDim,
-    theta,
+    dim: dim ?? shape.headDim,
+    theta: (parameters?.has('rope_theta') ? parameters : f).positive('rope_theta', theta),
     scaling: parameters ?? scaling,
     context: f.count('max_position_embeddings'),
-    ...settings,
+    original,
+    asked: shape.context,
   });
 }
 
@@ -119,6 +132,7 @@ export function llamaLike(f: Fields, wish: Wish, shape: Shape, differs: Differen
   return {
     ...shape,
     family: differs.family,
+    prefix: 'model.',
     embedding: { tensor: 'model.embed_tokens.weight', scale, positions: null },
     norm: {
       kind: 'rms',

@@ -2,9 +2,15 @@
 
 import { Fields } from '../fields.ts';
 import type { Spec } from '../spec.ts';
-import type { Family, Wish } from './common.ts';
+import type { Family } from './common.ts';
+import { gemma2, gemma3 } from './gemma.ts';
+import { gpt2 } from './gpt2.ts';
 import { llama, mistral } from './llama.ts';
+import { gptNeox } from './neox.ts';
+import { olmo2 } from './olmo2.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2, qwen3 } from './qwen.ts';
+import { smollm3 } from './smollm3.ts';
 
 interface Entry {
   readonly describe: Family;
@@ -24,16 +30,24 @@ const FAMILIES: Readonly<Record<string, Entry>> = {
   mistral: entry(mistral, 'MistralForCausalLM', 'MistralForSequenceClassification'),
   qwen2: entry(qwen2, 'Qwen2ForCausalLM', 'Qwen2ForSequenceClassification'),
   qwen3: entry(qwen3, 'Qwen3ForCausalLM', 'Qwen3ForSequenceClassification'),
+  smollm3: entry(smollm3, 'SmolLM3ForCausalLM', 'SmolLM3ForSequenceClassification'),
+  gemma2: entry(gemma2, 'Gemma2ForCausalLM', 'Gemma2ForSequenceClassification'),
+  gemma3_text: entry(gemma3, 'Gemma3ForCausalLM', 'Gemma3TextForSequenceClassification'),
+  phi3: entry(phi3, 'Phi3ForCausalLM', 'Phi3ForSequenceClassification'),
+  olmo2: entry(olmo2, 'Olmo2ForCausalLM', 'Olmo2ForSequenceClassification'),
+  gpt2: entry(gpt2, 'GPT2LMHeadModel', 'GPT2ForSequenceClassification'),
+  gpt_neox: entry(gptNeox, 'GPTNeoXForCausalLM', 'GPTNeoXForSequenceClassification'),
 };
 
+/** A head that the weights have and the config does not tell of: TRL's value head, an adapter's classifier. */
+export type ExtraHead = 'v_head.summary' | 'score';
+
 /**
- * Reads a config.json. A classification head is always used; a value head (TRL's `v_head`) where it is asked for.
- * Throws an Error that names the field, what it holds and what would do.
+ * Reads a config.json. A classification head is used where there is one.
+ * @param context longest sequence; null: the config's
+ * @throws Error that names the field, what it holds and what would do
  */
-export function describe(
-  config: unknown,
-  wish: { context: number | null; valueHead: boolean },
-): Spec {
+export function describe(config: unknown, context: number | null, extra: ExtraHead | null): Spec {
   const fields = new Fields(config, 'config.json');
   const type = fields.oneOf('model_type', Object.keys(FAMILIES));
   const { describe: family, language, score } = FAMILIES[type]!;
@@ -41,20 +55,13 @@ export function describe(
   const architecture: unknown = Array.isArray(names) && names.length === 1 ? names[0] : null;
   if (architecture !== language && architecture !== score)
     fields.refuse('architectures', `["${language}"] or ["${score}"]`);
-  const spec = family(fields, {
-    context: wish.context,
-    scalar: scalarHead(fields, architecture === score, wish),
-  });
+  fields.only('num_labels', 1);
+  const head = extra ?? (architecture === score ? 'score' : null);
+  const scalar =
+    head === null
+      ? null
+      : ({ kind: 'scalar', name: head, bias: head === 'v_head.summary' } as const);
+  const spec = family(fields, { context, scalar });
   fields.done();
   return spec;
-}
-
-function scalarHead(
-  fields: Fields,
-  classifies: boolean,
-  { valueHead }: { valueHead: boolean },
-): Wish['scalar'] {
-  if (valueHead) return { kind: 'scalar', name: 'v_head.summary', bias: true };
-  fields.only('num_labels', 1);
-  return classifies ? { kind: 'scalar', name: 'score', bias: false } : null;
 }

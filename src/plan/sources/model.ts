@@ -18,6 +18,7 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     name,
     reads: card.reads ?? 'complete',
     ...(card.stats ? { stats: card.stats } : {}),
+    ...(card.partial ? { partial: card.partial } : {}),
     stepwise: true,
     readers: [{ key: name, card, own: null, at }],
     at,

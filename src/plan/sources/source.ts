@@ -3,6 +3,7 @@
 import type { z } from 'zod';
 import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
+import type { PartialFigure } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
 import { memberParts } from '../schema.ts';
 import type { MemberWire, OwnPrompt } from '../schema.ts';
@@ -25,6 +26,8 @@ export interface SourceSpec {
   readonly reads: 'prefix' | 'complete';
   /** Figures of its scores over base samples, where they are stored. */
   readonly stats?: RewardStats;
+  /** What prefixes say of whole answers, where that is stored. */
+  readonly partial?: readonly PartialFigure[];
   readonly readers: readonly Reader[];
   /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
   readonly stepwise?: true;

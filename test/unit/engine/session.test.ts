@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BudgetSpent } from '../../../src/core/budget.ts';
+import type { Session } from '../../../src/core/engine.ts';
+import type { Branch, Reach } from '../../../src/core/tree.ts';
 import type { DecodeEngine } from '../../../src/engine/engine.ts';
 import { advance, answer, answerOf, forever, turns, within } from '../../fakes/drive.ts';
 import { fakeEngine, nextOf, opening } from '../../fakes/engine.ts';
@@ -72,6 +75,103 @@ describe('extend', () => {
       await advance(session, [a!], 6, { sampling: { temperature: 0 } });
       await advance(session, [b!], 6, { sampling: { temperature: 0 } });
       expect(a!.tokens).toEqual(b!.tokens);
+    });
+  });
+});
+
+describe('a budget', () => {
+  const spent = (budget: number, reach: Partial<Reach> = {}, tokens = 20) =>
+    within(engine, opening({ peak: 4, budget, maxTokens: 40 }), async (session) => {
+      const branches = session.fork(session.root, 3);
+      const end = await advance(session, branches, tokens, reach).catch((error: unknown) => error);
+      return { session, branches, end, lengths: branches.map((one) => one.tokens.length) };
+    });
+
+  test('that is too small is shared out equally, then spent', async () => {
+    const { end, lengths } = await spent(31);
+    expect(end).toBeInstanceOf(BudgetSpent);
+    expect(lengths).toEqual([11, 10, 10]);
+    expect((await spent(2)).lengths).toEqual([1, 1, 0]);
+  });
+
+  test('that is enough to the token shows in nothing', async () => {
+    const { end, lengths, branches } = await spent(60);
+    expect(end).toBeUndefined();
+    expect(lengths).toEqual([20, 20, 20]);
+    const free = await spent(Infinity);
+    expect(branches.map(answerOf)).toEqual(free.branches.map(answerOf));
+  });
+
+  test('goes on with what those that stop early leave over', async () => {
+    const whole = await spent(Infinity, {}, 30);
+    const until = { text: [whole.branches[0]!.text[2]!] };
+    const paused = await spent(Infinity, { until }, 30);
+    const needed = paused.lengths.reduce((a, b) => a + b);
+    expect(Math.max(...paused.lengths)).toBeGreaterThan(needed / 3 + 1);
+    const exact = await spent(needed, { until }, 30);
+    expect([exact.end, exact.lengths]).toEqual([undefined, paused.lengths]);
+    expect((await spent(needed - 1, { until }, 30)).end).toBeInstanceOf(BudgetSpent);
+  });
+
+  test('counts a peek as the token it leads to, and refuses one more', async () => {
+    await within(engine, opening({ budget: 2 }), async (session) => {
+      for (let i = 0; i < 2; i++)
+        session.push(session.root, (await session.peek(session.root, 1))[0]!);
+      await expect(session.peek(session.root, 1)).rejects.toThrow(BudgetSpent);
+      expect(session.spent.generatedTokens).toBe(2);
+    });
+  });
+});
+
+describe('append', () => {
+  const read = (session: Session, branch: Branch) =>
+    session.peek(branch, 27).then((top) => top.map(({ token, logprob }) => [token, logprob]));
+
+  test('of a token that would have been drawn leads to the same law', async () => {
+    const whole = await answer(engine, wide);
+    await within(engine, wide, async (session) => {
+      const [branch] = session.fork(session.root, 1);
+      session.append(branch!, whole.tokens.slice(0, 1));
+      await advance(session, [branch!], 1);
+      expect(branch!.tokens).toEqual(whole.tokens.slice(0, 2));
+      expect(branch!.draws[0]).toMatchObject({ token: whole.tokens[0], logprob: 0, base: 0 });
+      expect(branch!.draws[1]).toEqual(whole.draws[1]);
+    });
+  });
+
+  test('reads a turn on a fork, in whatever chunks, and leaves the branch alone', async () => {
+    const whole = await answer(engine, wide);
+    const turn = [5, 9, 2, 7, 11];
+    const laws: unknown[] = [];
+    for (const iterationTokens of [64, 3]) {
+      const narrow = fakeEngine({ endBias: -100, iterationTokens, prefixBytes: 0 }).engine;
+      await within(narrow, wide, async (session) => {
+        await advance(session, [session.root], 1);
+        const twin = session.fork(session.root, 2)[1]!;
+        session.append(twin, turn);
+        laws.push(await read(session, twin));
+        await advance(session, [session.root], 20);
+        expect(answerOf(session.root)).toEqual(whole);
+      });
+      narrow.audit();
+    }
+    expect(laws[1]).toEqual(laws[0]);
+    const prompt = [...wide.lanes[0]!.prompt, whole.tokens[0]!, ...turn];
+    const asked = opening({ prompt });
+    await within(engine, asked, async (session) =>
+      expect(await read(session, session.root)).toEqual(laws[0]),
+    );
+  });
+
+  test('opens a finished branch again', async () => {
+    const ending = fakeEngine({ endBias: 100 }).engine;
+    await within(ending, wide, async (session) => {
+      await advance(session, [session.root], 5);
+      expect(session.root.finish).toBe('stop');
+      const twin = session.fork(session.root, 2)[1]!;
+      session.append(twin, [3, 4]);
+      expect([twin.finish, session.root.finish]).toEqual([null, 'stop']);
+      expect(await session.peek(twin, 2)).toHaveLength(2);
     });
   });
 });

@@ -1,15 +1,14 @@
 /** Random checkpoints in a temporary folder, and running the graphs made of them. */
 
 import * as ort from 'onnxruntime-node';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { openWeights } from '../../../src/importer/checkpoint.ts';
 import { buildDecoder, type GraphOptions } from '../../../src/importer/decoder.ts';
-import { describe } from '../../../src/importer/families/index.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../../../src/importer/random.ts';
 import type { TensorSource } from '../../../src/importer/safetensors.ts';
+import { openSources, type Asked } from '../../../src/importer/sources.ts';
 import type { Spec } from '../../../src/importer/spec.ts';
 
 export interface Checkpoint {
@@ -31,13 +30,12 @@ export function temporaryFolder(): string {
 export function randomCheckpoint(changes: Partial<RandomLlama> = {}): Checkpoint {
   const folder = temporaryFolder();
   writeRandomLlama(folder, { ...TINY, ...changes });
-  return openCheckpoint(folder);
+  return openCheckpoint(folder, { role: changes.score === true ? 'reward' : 'policy' });
 }
 
-export function openCheckpoint(folder: string, valueHead = false): Checkpoint {
-  const config: unknown = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  const spec = describe(config, { context: null, valueHead });
-  return { folder, spec, source: openWeights(folder) };
+export function openCheckpoint(folder: string, asked: Partial<Asked> = {}): Checkpoint {
+  const { spec, weights } = openSources({ from: folder, role: 'policy', ...asked });
+  return { folder, spec, source: weights };
 }
 
 export const tokens = (length: number, seed = 1): number[] =>

@@ -18,8 +18,7 @@ const llama = {
   hidden_act: 'silu',
 };
 
-const read = (config: unknown, context: number | null = null) =>
-  describe(config, { context, valueHead: false });
+const read = (config: unknown, context: number | null = null) => describe(config, context, null);
 
 test('a Llama is read, with the defaults of the format', () => {
   const spec = read(llama);
@@ -80,11 +79,74 @@ test.each([
   expect(() => read({ ...llama, rope_scaling })).toThrow(message);
 });
 
+test('longrope is imported for texts up to its original context, and no longer', () => {
+  const phi = {
+    ...llama,
+    architectures: ['Phi3ForCausalLM'],
+    model_type: 'phi3',
+    original_max_position_embeddings: 32,
+    rope_scaling: {
+      type: 'longrope',
+      short_factor: Array(8).fill(2),
+      long_factor: Array(8).fill(9),
+    },
+  };
+  expect(read(phi).context).toBe(32);
+  expect(read(phi, 16).context).toBe(16);
+  expect(() => read(phi, 64)).toThrow('the importer supports --context up to 32');
+  const short = { ...phi, rope_scaling: { ...phi.rope_scaling, short_factor: [1] } };
+  expect(() => read(short)).toThrow('rope_scaling: short_factor is [1]');
+});
+
+test('transformers 5 keeps both ropes of Gemma 3 in one object', () => {
+  const gemma = {
+    ...llama,
+    architectures: ['Gemma3ForCausalLM'],
+    model_type: 'gemma3_text',
+    hidden_act: undefined,
+    head_dim: 16,
+    query_pre_attn_scalar: 16,
+    sliding_window: 8,
+  };
+  const older = { ...gemma, rope_theta: 1000, rope_local_base_freq: 100 };
+  const newer = {
+    ...gemma,
+    rope_theta: undefined,
+    rope_parameters: {
+      full_attention: { rope_type: 'default', rope_theta: 1000 },
+      sliding_attention: { rope_type: 'default', rope_theta: 100 },
+    },
+  };
+  expect(read(newer).ropes).toEqual(read(older).ropes);
+  const { rope_theta: _, ...without } = newer;
+  const half = { rope_parameters: { full_attention: { rope_type: 'default', rope_theta: 1 } } };
+  expect(() => read({ ...without, ...half })).toThrow('rope_parameters: sliding_attention is');
+});
+
+test.each([
+  ['gpt2', { scale_attn_by_inverse_layer_idx: true }, 'scale_attn_by_inverse_layer_idx is true'],
+  ['gpt2', { add_cross_attention: true }, 'add_cross_attention is true'],
+  ['gpt2', { activation_function: 'relu' }, 'activation_function is "relu"'],
+  ['gpt2', { n_head: 3 }, 'n_head is 3'],
+])('%s %o is refused', (model_type, more, message) => {
+  const gpt2 = { n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, vocab_size: 320 };
+  const config = { ...gpt2, model_type, architectures: ['GPT2LMHeadModel'], ...more };
+  expect(() => read(config)).toThrow(`config.json: ${message}`);
+});
+
 test.each([
   ['qwen2', 'Qwen2ForCausalLM', { use_mrope: true }, 'use_mrope is true'],
   ['qwen2', 'Qwen2ForCausalLM', { layer_types: ['full_attention'] }, 'layer_types is'],
   ['qwen3', 'Qwen3ForCausalLM', { layer_types: ['full_attention', 'chunked'] }, 'layer_types is'],
   ['mistral', 'MistralForCausalLM', { sliding_window: 'wide' }, 'sliding_window is "wide"'],
+  ['gemma2', 'Gemma2ForCausalLM', { query_pre_attn_scalar: 16, sliding_window: 8 }, 'head_dim is'],
+  ['gemma3_text', 'Gemma3ForCausalLM', { use_bidirectional_attention: true }, 'use_bidir'],
+  ['phi3', 'Phi3ForCausalLM', { lm_head_bias: true }, 'lm_head_bias is true'],
+  ['phi3', 'Phi3ForCausalLM', { partial_rotary_factor: 0.7 }, '11 dims of a head'],
+  ['olmo2', 'Olmo2ForCausalLM', { clip_qkv: 8 }, 'clip_qkv is 8'],
+  ['smollm3', 'SmolLM3ForCausalLM', { no_rope_layers: [1] }, 'no_rope_layers is [1]'],
+  ['smollm3', 'SmolLM3ForCausalLM', { use_sliding_window: true }, 'use_sliding_window is true'],
+  ['gpt_neox', 'GPTNeoXForCausalLM', { hidden_act: 'relu' }, 'hidden_act is "relu"'],
 ])('%s: what it does not know is refused', (model_type, architecture, more, message) => {
   const config = { ...llama, model_type, architectures: [architecture], ...more };
   expect(() => read(config)).toThrow(`config.json: ${message}`);

@@ -126,11 +126,10 @@ test('a graph in two files computes as in one', async () => {
 test('a checkpoint that is not of the shape its config says is refused by the name of the tensor', () => {
   const config = readConfig(tied.folder);
   const build = (changes: object) =>
-    buildDecoder(
-      describe({ ...config, ...changes }, { context: null, valueHead: false }),
-      tied.source,
-      { weights: 'int8', layout: 'cached' },
-    );
+    buildDecoder(describe({ ...config, ...changes }, null, null), tied.source, {
+      weights: 'int8',
+      layout: 'cached',
+    });
   expect(() => build({ num_hidden_layers: 3 })).toThrow(
     'no tensor model.layers.2.input_layernorm.weight',
   );

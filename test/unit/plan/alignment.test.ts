@@ -146,7 +146,11 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ strategy: { type: 'nope' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'constructor' } }, 'invalid_value', 'alignment.strategy.type'],
   [{ strategy: { type: 'sample', n: 4 } }, 'unknown_parameter', 'alignment.strategy.n'],
-  [{ budget: { tokens: 5 } }, 'strategy_unavailable', 'alignment.budget'],
+  [{ budget: 5 }, 'invalid_value', 'alignment.budget'],
+  [{ budget: { tokens: 0 } }, 'invalid_value', 'alignment.budget.tokens'],
+  [{ budget: { tokens: 1e9 } }, 'invalid_value', 'alignment.budget.tokens'],
+  [{ budget: { ms: 1e9 } }, 'invalid_value', 'alignment.budget.ms'],
+  [{ budget: { seconds: 5 } }, 'unknown_parameter', 'alignment.budget.seconds'],
 ];
 
 test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, param) => {
@@ -163,6 +167,80 @@ test.each(refusals)('alignment %o is refused as %s at %s', (alignment, code, par
 test('an alignment of empty parts is none', () => {
   const empty = { guides: [], rewards: [], strategy: { type: 'sample' }, explain: null };
   expect(complete(empty).plan).toEqual(complete(undefined).plan);
+});
+
+describe('policies', () => {
+  const asking = (model: string, alignment: unknown = {}) => complete(alignment, { model }).plan;
+
+  test('are named by a request, by its preset, or by the config', () => {
+    const policy = (fields: object) => complete({}, fields).plan.prompts[0]?.lanes[0]?.model;
+    expect(policy({})).toBe('tales');
+    expect(policy({ model: 'sums' })).toBe('sums');
+    expect(policy({ model: 'sums:n' })).toBe('sums');
+    expect(asking('sums:n').strategy).toBe('best_of_n');
+  });
+
+  test('of one vocabulary may guide each other, alone or as a ratio', () => {
+    const ratio = { plus: 'sums-tuned', minus: 'sums', weight: 1 };
+    const { prompts, opening } = asking('sums', { guides: [ratio, { model: 'sums-tuned' }] });
+    expect(prompts[0]?.lanes.map(({ model }) => model)).toEqual(['sums', 'sums-tuned']);
+    expect(opening.guidance.uses).toMatchObject([
+      { plus: 1, minus: 0 },
+      { plus: 1, minus: null },
+    ]);
+    const turned = asking('sums-tuned', { guides: [ratio] });
+    expect(turned.opening.guidance.uses).toMatchObject([{ plus: 0, minus: 1 }]);
+  });
+
+  test.each([
+    ['sums', { model: 'arm-happy' }, 'model'],
+    ['sums:n', { model: 'tales' }, 'model'],
+    ['sums', { plus: 'arm-happy', minus: 'sums', weight: 1 }, 'plus'],
+    ['tales', { plus: 'arm-happy', minus: 'sums', weight: 1 }, 'minus'],
+  ])('of %s: a guide of another vocabulary, %o, is refused by name', (model, guide, field) => {
+    expect(() => asking(model, { guides: [guide] })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_value',
+        param: `alignment.guides[0].${field}`,
+        message: expect.stringContaining('whose vocabulary is not that of') as string,
+      }),
+    );
+  });
+
+  test('bound an answer by their own context', () => {
+    expect(() => complete({}, { model: 'sums', max_tokens: 127 })).toThrow('holds 128');
+  });
+});
+
+describe('a budget', () => {
+  const budget = (alignment: object, fields: object = {}) => {
+    const { opening, budgetMs } = complete(alignment, fields).plan;
+    return [opening.budget, budgetMs];
+  };
+
+  test('is the server’s where the request has none, and what all choices share', () => {
+    const { tokens } = catalog.limits;
+    expect(budget({})).toEqual([tokens, null]);
+    expect(budget({}, { n: 3 })).toEqual([Math.floor(tokens / 3), null]);
+    expect(budget({ budget: { tokens: 100, ms: 50 } }, { n: 3 })).toEqual([33, 50]);
+    expect(budget({ budget: { ms: 50, tokens: null } })).toEqual([tokens, 50]);
+  });
+
+  test('leaves every choice a token', () => {
+    const asked = { budget: { tokens: 3 } };
+    expect(budget(asked, { n: 3 })).toEqual([1, null]);
+    expect(() => complete(asked, { n: 4 })).toThrow(/alignment.budget.tokens is 3.*4 answers/);
+  });
+
+  test('is within what a preset may cost', () => {
+    const preset = { name: 'cheap', policy: 'tales', alignment: {}, maxCost: 50 };
+    const cheap = planner({ ...catalog, presets: new Map([['cheap', preset]]) });
+    const body = { prompt: 'ab', model: 'cheap', max_tokens: 5 };
+    const of = (alignment: object) => cheap.completion({ ...body, alignment }, ambient).plan;
+    expect(of({}).opening.budget).toBe(50);
+    expect(of({ budget: { tokens: 60 } }).opening.budget).toBe(50);
+    expect(of({ budget: { tokens: 40 } }).opening.budget).toBe(40);
+  });
 });
 
 describe('strategies', () => {

@@ -242,7 +242,7 @@ describe('a strategy', () => {
     expect(complete({ strategy: best, rewards }).reward?.uses).toHaveLength(2);
     const never = { ...prune, alpha: 0 };
     expect(complete({ strategy: { ...best, prune: never }, rewards }).params).toMatchObject({
-      at: [],
+      prune: { params: { at: [] } },
     });
   });
 

@@ -1,10 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import type { Branch } from '../../../src/core/tree.ts';
-import { beam, choose, lengthOf, normalised, type Beam } from '../../../src/strategies/beam.ts';
+import type { Branch, Sampling } from '../../../src/core/tree.ts';
+import {
+  beam,
+  bestOf,
+  chosenOf,
+  lengthOf,
+  normalised,
+  type Beam,
+} from '../../../src/strategies/beam.ts';
 import { strategies } from '../../../src/strategies/index.ts';
-import { answers, ChainTree, logProbOf, spelled, type Chain } from '../../fakes/chain.ts';
+import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../../fakes/chain.ts';
 import { fakeEngine, nextOf } from '../../fakes/engine.ts';
-import { planOf, ran } from '../../fakes/plan.ts';
+import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
+import { composed, fakeReward, loaded, sumOf as planSum, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const FILE = 'beam_search.json';
@@ -34,7 +42,7 @@ const { tolerance, cases, model } = vectors<Input, Output>(FILE) as ReturnType<
   typeof vectors<Input, Output>
 > & { readonly model: Chain };
 
-const PLAIN: Beam = { k: 1, G: 1, lambda: 0, penalty: 0, basis: 'generated', early: 'never' };
+const PLAIN: Beam = { k: 1, G: 1, lambda: 0, penalty: 0, basis: 'generated', early: 'never', w: 0 };
 const sumOf = ({ logprob, logZ }: Branch): number => logprob + logZ;
 
 /** All that a search yields, as texts and sums at that moment, and what it returns. */
@@ -141,10 +149,13 @@ describe('beam_search.json', () => {
     const { input, expected } = vectorCase<Diverse, Out>(FILE, 'diverse_beam');
     const norm = Math.log(input.logits.reduce((sum, x) => sum + Math.exp(x), 0));
     const nexts = [input.logits.map((x, token) => nextOf(token, x - norm))];
-    const first = choose([0], nexts, 1, () => 0).live[0]!.next.token;
+    const start = [{ sum: 0, reward: 0 }];
+    const choose = (penalty: (token: number) => number) =>
+      chosenOf(bestOf(start, nexts, 2, penalty), 1).live[0]!;
+    const first = choose(() => 0).next.token;
     expect(first).toBe(expected.group1_token);
     const penalty = (token: number): number => (token === first ? input.diversity_penalty : 0);
-    const second = choose([0], nexts, 1, penalty).live[0]!;
+    const second = choose(penalty);
     expect(second.next.token).toBe(expected.group2_token);
     nexts[0]!.forEach(({ token, logprob }) =>
       isClose(logprob - penalty(token), expected.group2_scores[token]!),
@@ -175,7 +186,7 @@ describe('beam_search.json', () => {
 describe('over the engine', () => {
   const { engine } = fakeEngine({ endBias: 0.5 });
   const params = (fields: object) =>
-    strategies.beam!.parse(fields, { maxTokens: 20, stream: false });
+    strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: false });
   const texts = async (strategy: string, fields: object, ask: object) => {
     const { choices, bugs } = await ran(
       engine,
@@ -197,6 +208,122 @@ describe('over the engine', () => {
           expect(narrow.text).toBe(expected.text);
           expect(narrow.report!.kl).toBeCloseTo(expected.report!.kl, 12);
         }
+  });
+
+  test('width 1 is greedy under bias, penalties and truncation too', async () => {
+    const rules: Partial<Sampling>[] = [
+      {
+        logitBias: [
+          [3, 4],
+          [1, -100],
+          [7, 1.5],
+        ],
+      },
+      { frequencyPenalty: 1.5, presencePenalty: 0.5 },
+      { repetitionPenalty: 1.4, logitBias: [[2, -2]] },
+      { repetitionPenalty: 0.7 },
+    ];
+    for (const sampling of rules)
+      for (const guides of [[], [['kind', 1.5]] as const]) {
+        const narrow = await texts('beam', { width: 1 }, { sampling, guides });
+        const greedy = { sampling: { ...sampling, temperature: 0 }, guides };
+        const expected = await texts('sample', { chunk: 20 }, greedy);
+        expect(narrow.draws).toEqual(expected.draws);
+      }
+  });
+
+  test('what top_k, top_p or a bias rule out is in no hypothesis', async () => {
+    const one = await texts('beam', { width: 3 }, { sampling: { topK: 1 } });
+    const greedy = await texts('sample', { chunk: 20 }, { sampling: { temperature: 0 } });
+    expect(one.draws).toEqual(greedy.draws);
+    const banned = greedy.draws[0]!.token;
+    const without = await texts(
+      'beam',
+      { width: 3 },
+      { sampling: { logitBias: [[banned, -100]] } },
+    );
+    expect(without.draws.some(({ token }) => token === banned)).toBe(false);
+    const nucleus = await texts('beam', { width: 3 }, { sampling: { topP: 0.2 }, top: 27 });
+    for (const { token, top } of nucleus.draws) {
+      const likelier = top.slice(
+        0,
+        top.findIndex((one) => one.token === token),
+      );
+      expect(likelier.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeLessThan(0.2);
+    }
+  });
+
+  describe('with a reward', () => {
+    const judged = planSum(use('r'));
+    const guided = async (fields: object, value: (text: string) => number, ask: PlanAsk = {}) => {
+      const rewardOf_ = () => composed(judged, loaded(fakeReward('r', ({ text }) => value(text))));
+      const plan = planOf({
+        strategy: 'beam',
+        params: strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: true }),
+        reward: judged,
+        ...ask,
+      });
+      const { choices, bugs } = await ran(engine, plan, { rewardOf: rewardOf_ });
+      expect(bugs).toEqual([]);
+      return choices[0]!;
+    };
+    const es = (text: string): number => [...text].filter((c) => c === 'e').length;
+
+    test('of nothing, or of weight 0, is the likelihood beam', async () => {
+      const plain = await texts('beam', { width: 3 }, {});
+      expect((await guided({ width: 3 }, () => 7)).draws).toEqual(plain.draws);
+      expect((await guided({ width: 3, reward_weight: 0 }, es)).draws).toEqual(plain.draws);
+    });
+
+    test('finds what the reward likes, more of it the more it weighs, and reports the score', async () => {
+      const counts: number[] = [];
+      for (const reward_weight of [0, 1, 20]) {
+        const { text, report } = await guided({ width: 3, reward_weight }, es);
+        counts.push(es(text));
+        const selected = report!.candidates.find(({ status }) => status === 'selected');
+        expect(selected!.score).toBe(reward_weight === 0 ? null : es(text));
+      }
+      expect(counts).toEqual(counts.toSorted((a, b) => a - b));
+      expect(counts[2]!).toBeGreaterThan(counts[0]!);
+    });
+
+    test('takes the better of the two likeliest by log p + w R at width 1', async () => {
+      const reward = ({ tokens }: Pick<Branch, 'tokens'>): number =>
+        tokens.reduce((sum, token, i) => sum + Math.sin(3 * token + i), 0);
+      for (const w of [0, 0.5, 2, -1]) {
+        const tokens: number[] = [];
+        for (let ended = false; !ended && tokens.length < 6;) {
+          const law = logRow(model, tokens.at(-1)).map((logp, token) => ({ logp, token }));
+          const two = law.toSorted((a, b) => b.logp - a.logp).slice(0, 2);
+          const values = two.map(
+            ({ logp, token }) => logp + w * reward({ tokens: [...tokens, token] }),
+          );
+          const { token } = two[values[0]! >= values[1]! ? 0 : 1]!;
+          tokens.push(token);
+          ended = token === 3;
+        }
+        const tree = new ChainTree({ chain: model, maxTokens: 6, reward });
+        const { ranked } = await searched(tree, { w });
+        expect(ranked[0]!.tokens).toEqual(tokens);
+      }
+    });
+
+    test('reads no token twice all the same', async () => {
+      const { engine: fresh, models } = fakeEngine({ endBias: -100 });
+      const plan = planOf({
+        strategy: 'beam',
+        params: strategies.beam!.parse(
+          { width: 4 },
+          { maxTokens: 12, stream: false, judged: true },
+        ),
+        reward: judged,
+        maxTokens: 12,
+      });
+      await ran(fresh, plan);
+      expect(models.policy.work.prefillTokens).toBe(4);
+      expect(models.policy.work.rows).toBe(11 * 4);
+      fresh.audit();
+    });
   });
 
   test('wider beams find answers at least as likely', async () => {

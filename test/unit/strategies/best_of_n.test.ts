@@ -2,7 +2,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Candidate, Reward } from '../../../src/core/reward.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import type { Branch } from '../../../src/core/tree.ts';
-import { bestOfN, surviving } from '../../../src/strategies/best_of_n.ts';
+import { bestOfN } from '../../../src/strategies/best_of_n.ts';
+import { surviving } from '../../../src/strategies/prune/speculative_rejection.ts';
+import type { Prune } from '../../../src/strategies/prune/index.ts';
+import type { Verdict } from '../../../src/strategies/prune/rule.ts';
 import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
@@ -15,7 +18,18 @@ afterEach(() => {
   expect(engine.load.running).toBe(0);
 });
 
-const PARAMS = { n: 8, by: 'reward', lambda: 0, alpha: 0, at: [] as number[], chunk: 4 };
+const PARAMS = {
+  n: 8,
+  by: 'reward',
+  lambda: 0,
+  prune: null as Prune | null,
+  adaptive: null,
+  chunk: 4,
+  maxTokens: 20,
+};
+const rejecting = (alpha: number, at: readonly number[]) => ({
+  prune: { type: 'speculative_rejection', params: { alpha, at } },
+});
 const judged = sumOf(use('r'));
 const bestOf = (params: Partial<typeof PARAMS> = {}, ask: PlanAsk = {}) =>
   planOf({ strategy: 'best_of_n', params: { ...PARAMS, ...params }, reward: judged, ...ask });
@@ -211,7 +225,7 @@ describe('speculative rejection', () => {
   const long = fakeEngine({ endBias: -100 }).engine;
 
   test('gives up the worst share at each point, and counts what that saved', async () => {
-    const plan = bestOf({ alpha: 0.5, at: [4, 8] }, { maxTokens: 20 });
+    const plan = bestOf(rejecting(0.5, [4, 8]), { maxTokens: 20 });
     const { choices } = await ran(
       long,
       plan,
@@ -235,7 +249,7 @@ describe('speculative rejection', () => {
 
   test('keeps what has finished as a candidate, and at least one that has not', async () => {
     for (const seed of [1, 2, 3, 4, 5, 6]) {
-      const plan = bestOf({ alpha: 0.99, at: [1, 2, 3] }, { seed });
+      const plan = bestOf(rejecting(0.99, [1, 2, 3]), { seed });
       const { choices } = await ran(engine, plan);
       const { candidates } = choices[0]!.report!;
       const pruned = candidates.filter(({ status }) => status === 'pruned');
@@ -250,12 +264,13 @@ describe('speculative rejection', () => {
 
   test('with alpha 0 is no pruning: no reward is asked before the end', () => {
     const raw = { n: 4, prune: { type: 'speculative_rejection', alpha: 0, at: [8] } };
-    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false });
-    expect(params.at).toEqual([]);
+    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false, judged: true });
+    expect(bestOfN.prunes!(params)).toBe(false);
     expect(bestOfN.needs(params)).toBe('complete');
   });
 
   const branch = (id: number): Branch => ({ id }) as Branch;
+  const idsOf = ({ ranked: all, keep }: Verdict) => all.slice(0, keep).map(({ id }) => id);
   const scoresOf = (values: readonly number[]) => values.map((value) => ({ value, parts: {} }));
 
   test.each(
@@ -268,7 +283,7 @@ describe('speculative rejection', () => {
       scoresOf(input.scores),
       input.alpha,
     );
-    expect(kept.map(({ id }) => id)).toEqual(expected.kept_in_rank_order);
+    expect(idsOf(kept)).toEqual(expected.kept_in_rank_order);
   });
 
   test('vectors: half to even and at least one, and half of eight at 64 tokens', () => {
@@ -282,7 +297,7 @@ describe('speculative rejection', () => {
         values.map((_, i) => branch(i)),
         scoresOf(values),
         trap.input.alpha,
-      ).length;
+      ).keep;
     });
     expect(counts).toEqual(trap.expected.server_rule_at_least_one);
     const half = vectorCase<
@@ -295,7 +310,7 @@ describe('speculative rejection', () => {
       scoresOf(values),
       1 - half.input.keep_fraction,
     );
-    expect(kept.map(({ id }) => id)).toEqual(half.expected.kept_in_rank_order);
+    expect(idsOf(kept)).toEqual(half.expected.kept_in_rank_order);
   });
 });
 

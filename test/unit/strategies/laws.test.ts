@@ -1,20 +1,30 @@
 import { strategies } from '../../../src/strategies/index.ts';
 import { obeysStrategyLaws } from '../../laws/strategy.ts';
 
-const CONTEXT = { maxTokens: 30, stream: true };
+const CONTEXT = { maxTokens: 30, stream: true, judged: true };
 const obey = (strategy: string, fields: object): void =>
   obeysStrategyLaws(strategy, strategies[strategy]!.parse(fields, CONTEXT));
 
 obeysStrategyLaws('sample', { chunk: 1 });
 obeysStrategyLaws('sample', { chunk: 1000 });
 
-const best = { n: 6, by: 'reward', lambda: 0, alpha: 0, at: [], chunk: 3 };
-obeysStrategyLaws('best_of_n', best);
-obeysStrategyLaws('best_of_n', { ...best, lambda: 0.5, by: 'likelihood', chunk: 16 });
-obeysStrategyLaws('best_of_n', { ...best, alpha: 0.5, at: [2, 4, 8] });
-obey('beam', { width: 1 });
+const reject = { type: 'speculative_rejection', at: [2, 4, 8] };
+const doubt = { type: 'confidence', warm_up: 2, min_tokens: 2, every: 3, window: 4, quantile: 0.5 };
+obey('best_of_n', { n: 6 });
+obey('best_of_n', { n: 6, select: 'soft', lambda: 0.5, by: 'likelihood' });
+obey('best_of_n', { n: 6, prune: reject });
+obey('best_of_n', { n: 6, prune: { type: 'value', threshold: 0.5, min_tokens: 3, every: 4 } });
+obey('best_of_n', { n: 6, prune: doubt });
+obey('best_of_n', { n: 6, adaptive: { cost: 0.1, min: 2, round: 2, temperatures: [0.5, 1] } });
+obey('beam', { width: 1, reward_weight: 0 });
 obey('beam', { width: 4, groups: 2, early_stopping: true, length_penalty: 1 });
-obey('beam', { width: 3, length_penalty: -0.5, length_basis: 'full', early_stopping: false });
+obey('beam', {
+  width: 3,
+  length_penalty: -0.5,
+  length_basis: 'full',
+  early_stopping: false,
+  reward_weight: 0,
+});
 obey('segment_beam', { width: 2, expand: 3, segment: { tokens: 4 } });
 obey('segment_beam', { width: 1, expand: 4, segment: { until: ['a', 'e', 'i', 'o', 'u'] } });
 obey('segment_rejection', { target: 0.9, segment: { entropy: 2.8, min_tokens: 2 }, attempts: 5 });

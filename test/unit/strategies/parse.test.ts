@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { misfit } from '../../../src/core/fields.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 
-const context = { maxTokens: 50, stream: true };
+const context = { maxTokens: 50, stream: true, judged: false };
 const parse = (type: string, fields: object) => strategies[type]!.parse(fields, context);
 
 function refusal(type: string, fields: object): string {
@@ -17,7 +17,7 @@ function refusal(type: string, fields: object): string {
 }
 
 const defaults: readonly (readonly [string, object, object])[] = [
-  ['beam', {}, { k: 4, G: 1, lambda: 0.5, penalty: 0, basis: 'generated', early: 'never' }],
+  ['beam', {}, { k: 4, G: 1, lambda: 0.5, penalty: 0, basis: 'generated', early: 'never', w: 0 }],
   ['segment_beam', {}, { W: 4, K: 4, segment: { tokens: 30 } }],
   ['args', {}, { k: 10, w: 1, tau: 0 }],
   ['particles', {}, { K: 16, potential: 'diff', lambda: 4, every: 16, ess: 0.5, select: 'sample' }],
@@ -84,6 +84,7 @@ describe('needs and peak', () => {
   };
   test.each([
     ['beam', { width: 4 }, 'nothing', 5, 5],
+    ['beam', { width: 4, reward_weight: 2 }, 'prefix', 5, 5],
     ['segment_beam', { width: 2, expand: 3 }, 'prefix', 6, 6],
     ['segment_rejection', { target: 1 }, 'prefix', 3, 3],
     ['args', { top_k: 7 }, 'prefix', 7, 7],

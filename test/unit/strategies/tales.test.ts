@@ -12,7 +12,11 @@ const STORY = 'Once upon a time, there was a little girl named Emma. She had a r
 const prompt = talesCodec().prompt(STORY);
 
 function planFor(strategy: string, fields: object, ask: PlanAsk = {}): Plan {
-  const params = strategies[strategy]!.parse(fields, { maxTokens: 16, stream: false });
+  const params = strategies[strategy]!.parse(fields, {
+    maxTokens: 16,
+    stream: false,
+    judged: false,
+  });
   const guides = [['arm-happy', 1]] as const;
   const plan = planOf({
     strategy,

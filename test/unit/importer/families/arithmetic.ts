@@ -2,7 +2,11 @@
 
 import type { Vector } from './published.ts';
 
-export const dot = (a: Vector, b: Vector): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+export function dot(a: Vector, b: Vector): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
 export const add = (a: Vector, b: Vector): Vector => a.map((x, i) => x + b[i]!);
 export const times = (rows: Vector[], x: Vector): Vector => rows.map((row) => dot(row, x));
 

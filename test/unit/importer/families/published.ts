@@ -57,7 +57,7 @@ export function publish(config: Config, shapes: Shapes, seed = 1): Published {
   return { folder, tensors: new Tensors(shapes, values) };
 }
 
-function randomValues(shapes: Shapes, seed: number): Map<string, Float32Array> {
+export function randomValues(shapes: Shapes, seed: number): Map<string, Float32Array> {
   const draw = uniform(seed);
   return new Map(
     Object.entries(shapes).map(([name, shape]) => {

@@ -1,0 +1,79 @@
+/** The surfaces that answer in `choices`, chat and completions: what they share, given the words in which they differ. */
+
+import type { Draw } from '../core/tree.ts';
+import type { Planner } from '../plan/parse.ts';
+import type { Admitted, Ambient, Answer } from '../plan/request.ts';
+import { alignmentOf, usageOf } from './accounts.ts';
+import type { Reports } from './accounts.ts';
+import { ChunkWriter } from './chunks.ts';
+import { byId } from './dialect.ts';
+import { explained } from './logprobs.ts';
+import type { Surface } from './surface.ts';
+import type { Choices } from './whole.ts';
+
+export interface ChoiceWords {
+  readonly endpoint: string;
+  readonly idPrefix: string;
+  /** Values of `object`. */
+  readonly wholeObject: string;
+  readonly chunkObject: string;
+  readonly createFrame: string;
+  readonly chunkFrame: string;
+  admit(planner: Planner, body: unknown, ambient: Ambient): Admitted;
+  /** Members of a choice in its first chunk, as JSON without braces; null: nothing comes before the text. */
+  opening(answer: Answer, choice: number): string | null;
+  /** Members of a choice in a chunk that carries text. */
+  delta(text: string): string;
+  /** Members of a choice in its last chunk. */
+  readonly closing: string;
+  /** Members of a choice in a whole response. */
+  message(text: string, answer: Answer, choice: number): object;
+  /** `logprobs` of one choice, draws by draws. */
+  speller(answer: Answer, choice: number): (draws: readonly Draw[]) => unknown;
+}
+
+export function inChoices(words: ChoiceWords): Surface {
+  const { endpoint, idPrefix, createFrame, chunkFrame } = words;
+  return {
+    endpoint,
+    idPrefix,
+    createFrame,
+    chunkFrame,
+    dialect: byId,
+    sse: { message: (chunk) => `data: ${chunk}\n\n`, end: 'data: [DONE]\n\n' },
+    admit(planner, body, ambient) {
+      const admitted = words.admit(planner, body, ambient);
+      const { answer } = admitted;
+      return {
+        ...admitted,
+        writer: (created) => new ChunkWriter(words, answer, created),
+        whole: (choices, created, reports) => wholeOf(words, answer, choices, created, reports),
+      };
+    },
+  };
+}
+
+function wholeOf(
+  words: ChoiceWords,
+  answer: Answer,
+  choices: Choices,
+  created: number,
+  reports: Reports,
+): object {
+  const inOrder = [...choices].toSorted(([a], [b]) => a - b);
+  return {
+    id: answer.id,
+    object: words.wholeObject,
+    created,
+    model: answer.model,
+    choices: inOrder.map(([index, { text, draws, reason }]) => ({
+      index,
+      ...words.message(text, answer, index),
+      logprobs: answer.logprobs === null ? null : words.speller(answer, index)(draws),
+      finish_reason: reason,
+      ...(answer.explain ? { alignment: { tokens: explained(draws, answer) } } : {}),
+    })),
+    usage: usageOf(answer, reports),
+    alignment: alignmentOf(answer, reports),
+  };
+}

@@ -1,0 +1,34 @@
+/** Which rows one run of a tail serves. */
+
+import type { Job } from './job.ts';
+
+/** Tokens that a tail lists. Finding 32 of 2048 takes a fifth of the time of 64, and 2 draws in 1000 fall past them (docs/log.md). */
+const [NARROW, WIDE] = [32, 64];
+
+export interface Group {
+  readonly jobs: Job[];
+  readonly tempered: boolean;
+  readonly top: number;
+}
+
+/** One tail run each: same lanes, tempering and list; freshly read rows apart, so that stepped rows stay in place. */
+export function groupsOf(jobs: readonly Job[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const job of jobs) {
+    const { temperature } = job.sampling;
+    const tempered = temperature !== 0 && temperature !== 1;
+    const fresh = job.branch.slots[0]!.head !== null;
+    const top = listed(job);
+    const key = `${job.law.shape} ${top}${tempered ? ' tempered' : ''}${fresh ? ' fresh' : ''}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { jobs: [job], tempered, top });
+    else group.jobs.push(job);
+  }
+  for (const { jobs: rows } of groups.values())
+    rows.sort((a, b) => a.branch.slots[0]!.row - b.branch.slots[0]!.row);
+  return [...groups.values()];
+}
+
+/** How many of the likeliest tokens a job looks at: its own affair, so that traffic cannot show. */
+const listed = ({ peek, sampling, tree }: Job): number =>
+  Math.max(peek, sampling.topK, tree.opening.record.top) > NARROW ? WIDE : NARROW;

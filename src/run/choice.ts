@@ -1,0 +1,159 @@
+/** One choice of a request, start to end: tree to strategy to events. Leaving a scope frees every branch. */
+
+import { BudgetSpent, type Budget } from '../core/budget.ts';
+import type { Session, Spent } from '../core/engine.ts';
+import type { CandidateReport, ChoiceReport } from '../core/events.ts';
+import { abstains } from '../core/reward.ts';
+import type { Peak } from '../core/strategy.ts';
+import type { Branch } from '../core/tree.ts';
+import type { Plan, PlanPrompt } from '../plan/plan.ts';
+import { strategies } from '../strategies/index.ts';
+import { bestSoFar } from './best_so_far.ts';
+import { Calls } from './calls.ts';
+import { Commit } from './commit.ts';
+import { Judge } from './judge.ts';
+import type { Running } from './run.ts';
+
+export interface Choice {
+  readonly prompt: PlanPrompt;
+  /** Which of its prompt's trees it is, and which of all the request's choices. */
+  readonly tree: number;
+  readonly index: number;
+}
+
+/** What a search came to: candidates, the answer first, and the budget that cut it short. */
+interface Outcome {
+  readonly ranked: readonly Branch[];
+  readonly exhausted: Budget | null;
+}
+
+/** What the answers of a tree are made by. */
+interface Parts {
+  readonly session: Session;
+  readonly judge: Judge;
+  /** One for each answer. */
+  readonly commits: readonly Commit[];
+}
+
+/** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
+export async function runChoice(plan: Plan, choice: Choice, running: Running): Promise<void> {
+  const { engine, signal, rewardOf, onBug, emit } = running;
+  const { prompt, tree, index } = choice;
+  const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
+  const calls = new Calls();
+  const reward = plan.reward === null ? null : rewardOf(plan.reward, calls.told);
+  const judge = new Judge({ reward, prompt, signal, onBug });
+  const first = index * plan.answers;
+  const finish = (outcome: Outcome, spent: Spent): void => {
+    const whole = reportOf(plan, outcome, spent, { judge, calls });
+    for (let rank = 0; rank < plan.answers; rank++) {
+      const branch = outcome.ranked[rank];
+      const report = rank === 0 ? whole : shareOf(whole, branch);
+      emit({ kind: 'finish', choice: first + rank, reason: branch?.finish ?? 'length', report });
+    }
+  };
+  try {
+    await using session = await engine.open(opening, signal);
+    const commits = Array.from(
+      { length: plan.answers },
+      (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
+    );
+    const outcome = await searched(plan, first, running, { session, judge, commits });
+    commits.forEach((commit, rank) => {
+      const certain = commit.frontier(outcome.ranked.slice(rank, rank + 1));
+      if (certain !== null) emit(certain);
+    });
+    finish(outcome, session.spent);
+  } catch (error) {
+    if (!(error instanceof BudgetSpent)) throw error;
+    finish({ ranked: [], exhausted: error.budget }, { ...NOTHING, queueMs: plan.budgetMs ?? 0 });
+  }
+}
+
+/** Where a budget can end the search, its width must not depend on traffic: what it had by then would show it. */
+function peakOf({ strategy, params, opening: { budget, maxTokens } }: Plan): Peak {
+  const peak = strategies[strategy]!.peak(params);
+  return budget < peak.most * maxTokens ? { least: peak.least, most: peak.least } : peak;
+}
+
+async function searched(
+  plan: Plan,
+  first: number,
+  { gate, signal, emit }: Running,
+  { session, judge, commits }: Parts,
+): Promise<Outcome> {
+  const tree = Object.assign(session, { score: judge.score.bind(judge) });
+  const search = strategies[plan.strategy]!.search(tree, plan.params);
+  try {
+    for (;;) {
+      const behind = gate.pass(signal);
+      if (behind !== null) await behind;
+      const { done, value } = await search.next();
+      if (done) return { ranked: value, exhausted: null };
+      session.keep(value);
+      for (const commit of commits) {
+        const certain = commit.frontier(value);
+        if (certain !== null) emit(certain);
+      }
+      if (plan.drafts && value.length > 1)
+        for (const { id, text } of value) emit({ kind: 'draft', choice: first, branch: id, text });
+    }
+  } catch (error) {
+    if (!(error instanceof BudgetSpent)) throw error;
+    return { ranked: await bestSoFar(session, judge), exhausted: error.budget };
+  }
+}
+
+const NOTHING: Spent = {
+  generatedTokens: 0,
+  guideTokens: 0,
+  cachedTokens: 0,
+  queueMs: 0,
+  prefillMs: 0,
+};
+
+function reportOf(
+  plan: Plan,
+  { ranked, exhausted }: Outcome,
+  spent: Spent,
+  { judge, calls }: { readonly judge: Judge; readonly calls: Calls },
+): ChoiceReport {
+  const best = ranked[0];
+  const candidates = judge.report(ranked, plan.answers);
+  const judged = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
+  const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
+  const prunes = exhausted === null && strategies[plan.strategy]!.prunes?.(plan.params);
+  return {
+    ...spent,
+    completionTokens: best?.tokens.length ?? 0,
+    prunedTokens: Math.max(0, spent.generatedTokens - kept),
+    rewardTokens: judge.tokens,
+    savedTokens: prunes ? saved(ranked, candidates) : 0,
+    kl: best === undefined ? 0 : best.logprob - best.base,
+    exhausted,
+    candidates,
+    evaluations: calls.kept,
+    abstained: plan.reward?.ensemble ? abstains(judged, plan.reward.ensemble) : false,
+  };
+}
+
+/** Another answer of the same tree, whose cost is told with the first; undefined: the budget left none. */
+const shareOf = (whole: ChoiceReport, branch: Branch | undefined): ChoiceReport => ({
+  ...whole,
+  completionTokens: branch?.tokens.length ?? 0,
+  generatedTokens: 0,
+  prunedTokens: 0,
+  rewardTokens: 0,
+  savedTokens: 0,
+  guideTokens: 0,
+  kl: branch === undefined ? 0 : branch.logprob - branch.base,
+  candidates: [],
+  evaluations: [],
+});
+
+/** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
+function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
+  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
+  const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
+  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
+}

@@ -1,0 +1,117 @@
+/**
+ * Speculative rejection whose alpha is chosen for the request: as large as the measured correlation rho of a reward's scores of unfinished
+ * and of finished answers allows, so that the best of what is kept loses at most a share `loss` of best-of-N's gain.
+ * For scores that are jointly normal, with n answers of which the (1 - alpha) n best by the partial score are kept:
+ *   gain(alpha) = E[max over the kept of rho z + sqrt(1 - rho^2) e],  z, e ~ N(0, 1),
+ * and gain(0) is best-of-N's. rho is taken at the lower end of its 95 % interval (Fisher); where that is under `min_correlation`, or
+ * nothing was measured, nothing is pruned there, and the response says why.
+ */
+
+import { either, integer, list, number, strict } from '../../core/fields.ts';
+import { uniform } from '../../core/philox.ts';
+import { surviving } from './speculative_rejection.ts';
+import type { PruneRule } from './rule.ts';
+
+export interface Calibrated {
+  readonly decisions: readonly Decision[];
+}
+
+export interface Decision {
+  readonly at: number;
+  /** Lower end of the interval; null: nothing was measured at this length. */
+  readonly rho: number | null;
+  /** 0: nothing is given up. */
+  readonly alpha: number;
+  readonly refused: string | null;
+}
+
+const fields = strict({
+  at: list(integer(1, 1_000_000), 16, 1).nullish(),
+  loss: either(number(0, 1), 0.02),
+  min_correlation: either(number(0, 1), 0.3),
+});
+
+export const calibrated: PruneRule<Calibrated> = {
+  parse(raw, { n, partial }) {
+    const { at, loss, min_correlation: least } = fields.parse(raw);
+    const measured = partial?.() ?? [];
+    const points = at ?? (measured.length > 0 ? measured.map(({ tokens }) => tokens) : [32]);
+    const decisions = [...new Set(points)]
+      .toSorted((a, b) => a - b)
+      .map((point): Decision => {
+        const found = measured.find(({ tokens }) => tokens === point);
+        const rho = found ? lowerEnd(found.correlation, found.samples) : null;
+        const refused = refusal(rho, least);
+        const alpha = refused === null ? largestAlpha(rho!, n, loss / points.length) : 0;
+        return { at: point, rho, alpha, refused };
+      });
+    return { decisions };
+  },
+  needs: 'prefix',
+  together: true,
+  points: ({ decisions }) => decisions.filter(({ alpha }) => alpha > 0).map(({ at }) => at),
+  async decide({ decisions }, { growing, score }) {
+    const { alpha } = decisions.find(({ at }) => at === growing[0]!.tokens.length)!;
+    return surviving(growing, await score(growing), alpha);
+  },
+  remarks: ({ decisions }) => ({
+    pruning: decisions.map(({ at, rho, alpha, refused }) => ({
+      at,
+      correlation: rho,
+      alpha,
+      refused,
+    })),
+  }),
+};
+
+function refusal(rho: number | null, least: number): string | null {
+  if (rho === null) return 'no correlation of partial and final scores was measured at this length';
+  if (rho >= least) return null;
+  return `the correlation of partial and final scores may be as low as ${rho.toFixed(2)}; ${least} is asked for`;
+}
+
+/** One-sided 95 %. */
+const Z = 1.645;
+
+/** Lower end of the interval of a correlation that was measured over so many pairs; -1 where they are too few. */
+export const lowerEnd = (correlation: number, samples: number): number =>
+  samples > 3
+    ? Math.tanh(Math.atanh(Math.min(correlation, 1 - 1e-9)) - Z / Math.sqrt(samples - 3))
+    : -1;
+
+const STEP = 0.05;
+const MOST = 0.9;
+
+/** The largest share that may be given up of n. 0 where even the smallest costs more than `loss`. */
+export function largestAlpha(rho: number, n: number, loss: number): number {
+  const size = Math.min(n, 64);
+  const full = gain(rho, size, size);
+  for (let alpha = MOST; alpha > STEP / 2; alpha -= STEP) {
+    const kept = Math.max(1, Math.round((1 - alpha) * size));
+    if (kept < size && gain(rho, size, kept) >= (1 - loss) * full) return Number(alpha.toFixed(2));
+  }
+  return 0;
+}
+
+const POOLS = 400;
+
+/** gain(alpha), over pools that are always the same. */
+function gain(rho: number, n: number, kept: number): number {
+  let sum = 0;
+  for (let pool = 0; pool < POOLS; pool++) {
+    const pairs = Array.from({ length: n }, (_, i) => {
+      const [z, e] = normals(pool, i);
+      return { z, y: rho * z + Math.sqrt(1 - rho * rho) * e };
+    });
+    const best = pairs.toSorted((a, b) => b.z - a.z).slice(0, kept);
+    sum += Math.max(...best.map(({ y }) => y));
+  }
+  return sum / POOLS;
+}
+
+/** Two independent standard normals (Box and Muller). */
+function normals(pool: number, i: number): readonly [number, number] {
+  const radius = Math.sqrt(-2 * Math.log(1 - uniform(0n, i, pool, 0, 0)));
+  const angle = 2 * Math.PI * uniform(0n, i, pool, 1, 0);
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}

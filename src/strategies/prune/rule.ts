@@ -1,0 +1,52 @@
+/** What a rule that gives up answers says: when it decides, by what, and who goes on. One file per rule, each reads like its paper. */
+
+import type { Score } from '../../core/reward.ts';
+import type { StrategyContext } from '../../core/strategy.ts';
+import type { Branch, Tree } from '../../core/tree.ts';
+
+export interface PruneRule<P> {
+  /** The wire fields of the rule, `type` left out, made valid. Throws a ZodError. */
+  parse(raw: unknown, context: RuleContext): P;
+  readonly needs: 'nothing' | 'prefix';
+  /** Answers are compared with each other: all are drawn side by side. */
+  readonly together: boolean;
+  /** Lengths, in tokens and ascending, at which an answer's fate is decided. */
+  points(params: P, maxTokens: number): readonly number[];
+  decide(params: P, asked: Deciding): Promise<Verdict>;
+  /** Answers that are drawn whole, before the others begin; left out: none. */
+  first?(params: P): number;
+  /** Whether these answers will do, and no more need be drawn; left out: no. */
+  enough?(params: P, done: readonly Branch[]): boolean;
+  /** How many of the likeliest tokens each draw must show; left out: none. */
+  top?: number;
+  /** What it found that the request did not say. */
+  remarks?(params: P): Readonly<Record<string, unknown>>;
+}
+
+export interface RuleContext extends StrategyContext {
+  /** Answers that may be drawn. */
+  readonly n: number;
+}
+
+export interface Deciding {
+  readonly tree: Tree;
+  /** Unfinished answers at a decision point. */
+  readonly growing: readonly Branch[];
+  /** Whole answers so far, as they were begun. */
+  readonly done: readonly Branch[];
+  /** By what answers are chosen in the end. */
+  readonly score: (branches: readonly Branch[]) => Promise<readonly Score[]>;
+}
+
+/** The growing answers, best first, and how many of them go on. At least one does where no other answer is left. */
+export interface Verdict {
+  readonly ranked: readonly Branch[];
+  readonly keep: number;
+}
+
+/** `first`, and every `every` tokens from there. */
+export const everyFrom = (first: number, every: number, maxTokens: number): number[] =>
+  Array.from(
+    { length: Math.max(0, Math.ceil((maxTokens - first) / every)) },
+    (_, i) => first + i * every,
+  );

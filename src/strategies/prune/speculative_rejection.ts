@@ -1,0 +1,48 @@
+/**
+ * Speculative rejection (Sun et al. 2024): at each decision point the worst share alpha of the unfinished answers is given up,
+ * by the reward of what is there. Finished answers stay candidates, and one unfinished always stays.
+ */
+
+import { integer, list, number, strict } from '../../core/fields.ts';
+import type { Score } from '../../core/reward.ts';
+import type { Branch } from '../../core/tree.ts';
+import { ranked } from '../select.ts';
+import type { PruneRule, Verdict } from './rule.ts';
+
+export interface SpeculativeRejection {
+  readonly alpha: number;
+  /** Decision points, in tokens. */
+  readonly at: readonly number[];
+}
+
+const fields = strict({
+  alpha: number(0, 0.99).default(0.5),
+  at: list(integer(1, 1_000_000), 64, 1).default([16, 32, 64]),
+});
+
+export const speculativeRejection: PruneRule<SpeculativeRejection> = {
+  parse(raw) {
+    const { alpha, at } = fields.parse(raw);
+    return { alpha, at: alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [] };
+  },
+  needs: 'prefix',
+  together: true,
+  points: ({ at }) => at,
+  decide: async ({ alpha }, { growing, score }) => surviving(growing, await score(growing), alpha),
+};
+
+/** The best round((1 - alpha) * n), half to even, and at least one. */
+export const surviving = (
+  branches: readonly Branch[],
+  scores: readonly Score[],
+  alpha: number,
+): Verdict => ({
+  ranked: ranked(branches, scores),
+  keep: Math.max(1, halfEven((1 - alpha) * branches.length)),
+});
+
+function halfEven(x: number): number {
+  const below = Math.floor(x);
+  const half = x - below === 0.5;
+  return half ? below + (below % 2) : Math.round(x);
+}

@@ -1,0 +1,35 @@
+/**
+ * Pruning by value (Lee et al. 2024, token-supervised value models): an answer whose value falls below tau is given up, every so many
+ * tokens from a least length on. Made for a value model, whose score of a part is the chance that the whole is right.
+ */
+
+import { either, integer, number, strict } from '../../core/fields.ts';
+import { numberOr, ranked } from '../select.ts';
+import { everyFrom, type PruneRule } from './rule.ts';
+
+export interface Value {
+  readonly tau: number;
+  readonly least: number;
+  readonly every: number;
+}
+
+const fields = strict({
+  threshold: number(-1e6, 1e6),
+  min_tokens: either(integer(1, 1_000_000), 16),
+  every: either(integer(1, 1_000_000), 16),
+});
+
+export const value: PruneRule<Value> = {
+  parse(raw) {
+    const { threshold: tau, min_tokens: least, every } = fields.parse(raw);
+    return { tau, least, every };
+  },
+  needs: 'prefix',
+  together: false,
+  points: ({ least, every }, maxTokens) => everyFrom(least, every, maxTokens),
+  async decide({ tau }, { growing, score }) {
+    const scores = await score(growing);
+    const keep = scores.filter((one) => numberOr(one.value, -Infinity) >= tau).length;
+    return { ranked: ranked(growing, scores), keep };
+  },
+};

@@ -1,0 +1,120 @@
+/**
+ * How fast a checkpoint is imported, and in how much memory: a Llama of 1.2 billion random float32 weights is written
+ * to a temporary folder, copied with cp, and imported once for each format in a process of its own. 10 GB of disk.
+ */
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+  mkdtempSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TINY, writeRandomLlama } from '../../src/importer/random.ts';
+import { llamaShapes, sizeKeys, type Sizes } from '../unit/importer/families/llama_like.ts';
+import { root } from './stage.ts';
+
+/** Llama 3.2 1B; `--small` takes a tenth of it. */
+const BILLION: Sizes = {
+  vocab: 128256,
+  hidden: 2048,
+  layers: 16,
+  heads: 32,
+  kvHeads: 8,
+  headDim: 64,
+  ffn: 8192,
+};
+const TENTH: Sizes = { ...BILLION, vocab: 32064, hidden: 1024, layers: 6, heads: 16, ffn: 4096 };
+
+/** Writes the checkpoint a few megabytes at a time; its weights repeat, which no reader can know. */
+function writeCheckpoint(folder: string, shape: Sizes): number {
+  writeRandomLlama(folder, TINY); // for its tokenizer
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(configOf(shape)));
+  const noise = Float32Array.from({ length: 2 ** 21 + 7 }, () => (Math.random() - 0.5) / 16);
+  const bytes = Buffer.from(noise.buffer);
+  let end = 0;
+  const header = Object.fromEntries(
+    Object.entries(llamaShapes(shape, { tied: true })).map(([name, dims]) => {
+      const begin = end;
+      end += 4 * dims.reduce((product, dim) => product * dim, 1);
+      return [name, { dtype: 'F32', shape: dims, data_offsets: [begin, end] }];
+    }),
+  );
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const file = openSync(join(folder, 'model.safetensors'), 'w');
+  writeSync(file, Buffer.concat([length, text]));
+  for (let left = end; left > 0;) left -= writeSync(file, bytes, 0, Math.min(left, bytes.length));
+  closeSync(file);
+  return end;
+}
+
+const configOf = (shape: Sizes) => ({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  ...sizeKeys(shape),
+  max_position_embeddings: 131072,
+  tie_word_embeddings: true,
+});
+
+interface Measured {
+  readonly seconds: number;
+  readonly cpu: number;
+  readonly rss: number;
+}
+
+/** In a process of its own, so that its peak of memory is the import's. */
+function importOnce(from: string, to: string, weights: string): Measured {
+  const script = `
+    import('${join(root, 'dist/importer/import.js')}').then(({ importModel }) => {
+      const started = performance.now();
+      importModel({ from: '${from}', to: '${to}', role: 'policy', weights: '${weights}', created: 0 });
+      const { user, system } = process.cpuUsage();
+      const rss = process.resourceUsage().maxRSS * 1024;
+      console.log(JSON.stringify({ seconds: (performance.now() - started) / 1000, cpu: (user + system) / 1e6, rss }));
+    });`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', script], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as Measured;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'coxswain-bench-'));
+try {
+  const from = join(folder, 'checkpoint');
+  const bytes = writeCheckpoint(from, process.argv.includes('--small') ? TENTH : BILLION);
+  const weights = join(from, 'model.safetensors');
+  const copy = join(folder, 'copy');
+  const started = performance.now();
+  execFileSync('cp', [weights, copy]);
+  const seconds = (performance.now() - started) / 1000;
+  rmSync(copy);
+  const row = (...cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`);
+  row('', 'seconds', 'MB of source a second', 'seconds of CPU', 'peak memory, MB', 'written, MB');
+  row('---', '---', '---', '---', '---', '---');
+  const mega = (value: number) => (value / 1e6).toFixed(0);
+  row('cp', seconds.toFixed(1), mega(bytes / seconds), '', '', mega(bytes));
+  for (const format of ['int8', 'int4', 'float16', 'float32']) {
+    const to = join(folder, 'models', format);
+    const measured = importOnce(from, to, format);
+    const written = statSync(join(to, 'model.onnx_data'), { throwIfNoEntry: false })?.size ?? 0;
+    rmSync(to, { recursive: true });
+    row(
+      format,
+      measured.seconds.toFixed(1),
+      mega(bytes / measured.seconds),
+      measured.cpu.toFixed(1),
+      mega(measured.rss),
+      mega(written),
+    );
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
