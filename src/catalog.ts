@@ -46,6 +46,7 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       logitBias: limits.logit_bias,
       topLogprobs: limits.top_logprobs,
       messages: limits.messages,
+      tools: limits.tools,
       weight: limits.weight,
       rules: {
         bytes: limits.schema_bytes,

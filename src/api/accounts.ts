@@ -53,7 +53,7 @@ export function failedRewards(evaluations: readonly Evaluation[]) {
   return [...worst].map(([id, outcome]) => ({ id, outcome }));
 }
 
-export function alignmentOf({ strategy, seed, remarks }: Answer, reports: Reports) {
+export function alignmentOf({ strategy, seed, remarks, explain }: Answer, reports: Reports) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
     strategy,
@@ -73,6 +73,7 @@ export function alignmentOf({ strategy, seed, remarks }: Answer, reports: Report
     /** The budget that ended the search with the best so far. */
     budget_exhausted:
       inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
+    ...(explain ? { trees: inOrder.map(([choice, { search }]) => ({ choice, ...search })) } : {}),
     tokens_saved: total(reports, (report) => report.savedTokens),
     ...verdicts(inOrder.map(([, report]) => report)),
   };

@@ -1,6 +1,6 @@
 /** The surfaces that answer in `choices`, chat and completions: what they share, given the words in which they differ. */
 
-import type { Draw } from '../core/tree.ts';
+import type { Draw, Finish } from '../core/tree.ts';
 import type { Planner } from '../plan/parse.ts';
 import type { Admitted, Ambient, Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
@@ -22,14 +22,23 @@ export interface ChoiceWords {
   admit(planner: Planner, body: unknown, ambient: Ambient): Admitted;
   /** Members of a choice in its first chunk, as JSON without braces; null: nothing comes before the text. */
   opening(answer: Answer, choice: number): string | null;
-  /** Members of a choice in a chunk that carries text. */
-  delta(text: string): string;
-  /** Members of a choice in its last chunk. */
+  /** How the text of a choice is told, piece by piece. */
+  teller(answer: Answer, choice: number): Teller;
+  /** Members of a choice in a chunk that tells nothing more. */
   readonly closing: string;
-  /** Members of a choice in a whole response. */
-  message(text: string, answer: Answer, choice: number): object;
+  /** Members of a choice in a whole response, the reason of its end among them. */
+  message(text: string, answer: Answer, choice: number, finish: Finish): object;
   /** `logprobs` of one choice, draws by draws. */
   speller(answer: Answer, choice: number): (draws: readonly Draw[]) => unknown;
+}
+
+/** Chunks as members of a choice, in JSON without braces. */
+export interface Teller {
+  /** For a further piece of text, which may be empty. */
+  delta(text: string): string[];
+  /** What was held back, once no text follows. */
+  rest(): string[];
+  reason(finish: Finish): string;
 }
 
 export function inChoices(words: ChoiceWords): Surface {
@@ -68,9 +77,8 @@ function wholeOf(
     model: answer.model,
     choices: inOrder.map(([index, { text, draws, reason }]) => ({
       index,
-      ...words.message(text, answer, index),
+      ...words.message(text, answer, index, reason ?? 'stop'),
       logprobs: answer.logprobs === null ? null : words.speller(answer, index)(draws),
-      finish_reason: reason,
       ...(answer.explain ? { alignment: { tokens: explained(draws, answer) } } : {}),
     })),
     usage: usageOf(answer, reports),

@@ -6,7 +6,7 @@ import type { Draw } from '../core/tree.ts';
 import type { Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
-import type { ChoiceWords } from './choices.ts';
+import type { ChoiceWords, Teller } from './choices.ts';
 import { explained } from './logprobs.ts';
 import { errorBody } from './reply.ts';
 import type { Writer } from './surface.ts';
@@ -14,12 +14,15 @@ import type { Writer } from './surface.ts';
 type Commit = Extract<StreamEvent, { kind: 'commit' }>;
 type End = Extract<StreamEvent, { kind: 'finish' }>;
 
+const NO_DRAWS: readonly Draw[] = [];
+
 export class ChunkWriter implements Writer {
   readonly #words: ChoiceWords;
   readonly #answer: Answer;
   readonly #head: string;
   readonly #tail: string;
   readonly #spellers = new Map<number, (draws: readonly Draw[]) => unknown>();
+  readonly #tellers = new Map<number, Teller>();
   readonly #opened = new Set<number>();
 
   constructor(words: ChoiceWords, answer: Answer, created: number) {
@@ -38,13 +41,21 @@ export class ChunkWriter implements Writer {
   commit({ choice, text, draws }: Commit): string[] {
     const opening = this.#opening(choice);
     if (text === '' && draws.length === 0) return opening;
-    opening.push(this.#chunk(choice, this.#words.delta(text), draws, 'null'));
+    const told = this.#teller(choice).delta(text);
+    if (told.length === 0 && draws.length > 0) told.push(this.#words.closing);
+    told.forEach((members, i) =>
+      opening.push(this.#chunk(choice, members, i === 0 ? draws : NO_DRAWS, 'null')),
+    );
     return opening;
   }
 
   finish({ choice, reason }: End): string[] {
     const opening = this.#opening(choice);
-    opening.push(this.#chunk(choice, this.#words.closing, [], `"${reason}"`));
+    const teller = this.#teller(choice);
+    for (const members of teller.rest())
+      opening.push(this.#chunk(choice, members, NO_DRAWS, 'null'));
+    const why = `"${teller.reason(reason)}"`;
+    opening.push(this.#chunk(choice, this.#words.closing, NO_DRAWS, why));
     return opening;
   }
 
@@ -72,7 +83,13 @@ export class ChunkWriter implements Writer {
     if (this.#opened.has(choice)) return [];
     this.#opened.add(choice);
     const members = this.#words.opening(this.#answer, choice);
-    return members === null ? [] : [this.#chunk(choice, members, [], 'null')];
+    return members === null ? [] : [this.#chunk(choice, members, NO_DRAWS, 'null')];
+  }
+
+  #teller(choice: number): Teller {
+    const teller = this.#tellers.get(choice) ?? this.#words.teller(this.#answer, choice);
+    this.#tellers.set(choice, teller);
+    return teller;
   }
 
   #chunk(choice: number, members: string, draws: readonly Draw[], reason: string): string {

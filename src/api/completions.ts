@@ -2,11 +2,18 @@
 
 import type { Answer } from '../plan/request.ts';
 import { inChoices } from './choices.ts';
+import type { Teller } from './choices.ts';
 import { CompletionSpeller } from './logprobs.ts';
 
 /** The prompt that an answer repeats, if it was asked to. */
 const echoOf = ({ echo, n }: Answer, choice: number): string =>
   echo?.[Math.floor(choice / n)] ?? '';
+
+const TELLER: Teller = {
+  delta: (text) => [`"text":${JSON.stringify(text)}`],
+  rest: () => [],
+  reason: (finish) => finish,
+};
 
 export const completions = inChoices({
   endpoint: '/v1/completions',
@@ -18,9 +25,12 @@ export const completions = inChoices({
   admit: (planner, body, ambient) => planner.completion(body, ambient),
   opening: (answer, choice) =>
     answer.echo ? `"text":${JSON.stringify(echoOf(answer, choice))}` : null,
-  delta: (text) => `"text":${JSON.stringify(text)}`,
+  teller: () => TELLER,
   closing: '"text":""',
-  message: (text, answer, choice) => ({ text: echoOf(answer, choice) + text }),
+  message: (text, answer, choice, finish) => ({
+    text: echoOf(answer, choice) + text,
+    finish_reason: finish,
+  }),
   speller: (answer, choice) => {
     const speller = new CompletionSpeller(
       answer.codec,

@@ -37,8 +37,17 @@ export class FrameSink implements Sink {
     for (const chunk of chunks) this.#send(this.#framer.chunk(chunk));
   }
 
-  draft({ choice, branch, text }: Extract<StreamEvent, { kind: 'draft' }>): void {
-    this.#send(this.#framer.aside('alignment.draft', JSON.stringify({ choice, branch, text })));
+  aside(event: Extract<StreamEvent, { kind: 'draft' | 'candidate' }>): void {
+    if (event.kind === 'draft') {
+      const { choice, branch, text } = event;
+      return this.#aside('draft', { choice, branch, text });
+    }
+    const { what, choice, index, score, tokens } = event;
+    this.#aside(`candidate.${what}`, { choice, index, score, tokens });
+  }
+
+  #aside(type: string, data: object): void {
+    this.#send(this.#framer.aside(`alignment.${type}`, JSON.stringify(data)));
   }
 
   #send(frame: string): void {

@@ -8,8 +8,8 @@ import type { Writer } from './surface.ts';
 /** Where chunks go. */
 export interface Sink {
   write(chunks: readonly string[]): void;
-  /** A guess that may be taken back; most sinks drop it. */
-  draft(event: Extract<StreamEvent, { kind: 'draft' }>): void;
+  /** A guess that may be taken back, or what became of a candidate; most sinks drop it. */
+  aside(event: Extract<StreamEvent, { kind: 'draft' | 'candidate' }>): void;
   /** The reader is behind: wait for `drained` before pulling on. */
   readonly full: boolean;
   /** Also resolves once there is no reader any more. */
@@ -35,7 +35,8 @@ export async function relay(
         sink.write(writer.commit(event));
         break;
       case 'draft':
-        sink.draft(event);
+      case 'candidate':
+        sink.aside(event);
         break;
       case 'finish':
         meter.finished(event.report);

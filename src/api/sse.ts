@@ -36,7 +36,7 @@ export class SseSink implements Sink {
     this.#full = !this.#res.write(text);
   }
 
-  draft(): void {}
+  aside(): void {}
 
   get full(): boolean {
     return this.#full;

@@ -15,6 +15,17 @@ export interface CandidateReport {
   readonly prunedAt: number | null;
 }
 
+/** How a search went. */
+export interface SearchReport {
+  /** Hypotheses that were begun and looked at; the longest, in tokens. */
+  readonly nodes: number;
+  readonly depth: number;
+  /** Hypotheses that could still win, at each of the strategy's decisions. */
+  readonly alive: readonly number[];
+  /** What the strategy itself told, such as `ess` of particles at each decision. */
+  readonly figures: Readonly<Record<string, readonly number[]>>;
+}
+
 /** What one choice cost and how far it was bent, in tokens, milliseconds and nats. */
 export interface ChoiceReport {
   /** Tokens of the returned answer, its end token counted. */
@@ -32,6 +43,7 @@ export interface ChoiceReport {
   readonly kl: number;
   /** The budget that ended the search with the best so far; null: it came to its own end. */
   readonly exhausted: Budget | null;
+  readonly search: SearchReport;
   readonly candidates: readonly CandidateReport[];
   /** Calls of rewards: all that failed in a way of their own, and of the others some hundred. */
   readonly evaluations: readonly Evaluation[];
@@ -54,6 +66,16 @@ export type StreamEvent =
       readonly choice: number;
       readonly branch: number;
       readonly text: string;
+    }
+  /** Only for clients that asked for them, as drafts are. */
+  | {
+      readonly kind: 'candidate';
+      readonly choice: number;
+      readonly what: 'scored' | 'pruned' | 'selected';
+      /** As in the report's candidates. */
+      readonly index: number;
+      readonly score: number | null;
+      readonly tokens: number;
     }
   | {
       readonly kind: 'finish';

@@ -10,6 +10,8 @@ export interface RuleNetwork {
   /** Equal for equal rules over one vocabulary. */
   readonly key: string;
   readonly start: number;
+  /** Where the rule has nothing more to say; NOWHERE if it always has. */
+  readonly free: number;
   /** Where a rule may end; by state. */
   readonly finals: Uint8Array;
   readonly edges: {
@@ -29,6 +31,7 @@ export interface RuleNetwork {
 }
 
 export const JUMP = 0xffffffff;
+export const NOWHERE = 0xffffffff;
 export const FAR = 0xffff;
 
 /** Where an answer stands in its rule. It never changes: branches share it. */

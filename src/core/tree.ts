@@ -106,4 +106,6 @@ export interface Tree {
   uniform(step: number): number;
   /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all that were judged so far. Batched with other requests. */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
+  /** Tells a figure of the search, for the request's `explain`. */
+  note(figure: string, value: number): void;
 }

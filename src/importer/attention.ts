@@ -12,19 +12,27 @@ export function ropeCaches(g: GraphBuilder, { ropes, context }: Spec): Caches {
   return new Map(ropes.map((rope) => [rope, cacheOf(g, rope, context)]));
 }
 
-function cacheOf(g: GraphBuilder, rope: Rope, context: number): Value[] {
-  const { name, frequencies, magnitude } = rope;
+/** Positions whose angles are made at once. */
+const PIECE = 2 ** 14;
+
+function cacheOf(
+  g: GraphBuilder,
+  { name, frequencies, magnitude }: Rope,
+  context: number,
+): Value[] {
   const half = frequencies.length;
-  const table = (f: (angle: number) => number): Float32Array => {
-    const out = new Float32Array(context * half);
-    for (let i = 0; i < out.length; i++)
-      out[i] = magnitude * f(Math.floor(i / half) * frequencies[i % half]!);
-    return out;
-  };
+  function* table(f: (angle: number) => number): Iterable<Float32Array> {
+    for (let from = 0; from < context; from += PIECE) {
+      const out = new Float32Array(Math.min(PIECE, context - from) * half);
+      for (let i = 0; i < out.length; i++)
+        out[i] = magnitude * f((from + Math.floor(i / half)) * frequencies[i % half]!);
+      yield out;
+    }
+  }
   return [Math.cos, Math.sin].map((f) =>
     g.initializer(`${name}.${f.name}`, [context, half], {
       type: 'float32',
-      pieces: () => [table(f)],
+      pieces: () => table(f),
     }),
   );
 }

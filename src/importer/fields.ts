@@ -47,6 +47,10 @@ const NO_ACCOUNT = [
   'auto_map',
 ];
 
+const MOST = 2 ** 24;
+/** Of a model. */
+export const MOST_LAYERS = 1000;
+
 export type Raw = Readonly<Record<string, unknown>>;
 
 export class Fields {
@@ -81,10 +85,11 @@ export class Fields {
     return value;
   }
 
-  /** A whole number above zero. */
-  count(name: string, missing?: number): number {
+  /** A whole number above zero. The bound is far beyond any published model. */
+  count(name: string, missing?: number, most = MOST): number {
     const value = this.positive(name, missing);
-    return Number.isSafeInteger(value) ? value : this.refuse(name, 'a whole number');
+    if (!Number.isSafeInteger(value)) this.refuse(name, 'a whole number');
+    return value <= most ? value : this.refuse(name, `at most ${most}`);
   }
 
   /** A positive number, or 0 where the field is null; a default where it is missing. */

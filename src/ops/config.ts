@@ -88,6 +88,7 @@ const limits = strict({
   logit_bias: integer(0, 100_000).default(300),
   top_logprobs: integer(0, 64).default(20),
   messages: integer(1, 10_000).default(256),
+  tools: integer(0, 1024).default(128),
   weight: number(0, 1000).default(16),
   /** A JSON schema: its size, how deep schemas nest, how many there are, values in all enums, characters of a pattern. */
   schema_bytes: size.default(64 * 1024),

@@ -89,6 +89,8 @@ export class Meter {
     metrics.count('reward_tokens_total', report.rewardTokens);
     metrics.count('pruned_tokens_total', report.prunedTokens);
     this.#chosen(report);
+    for (const ess of report.search.figures['ess'] ?? [])
+      metrics.observe('effective_sample_size', ess);
     this.#called(report.evaluations, report.candidates);
     if (report.exhausted !== null)
       metrics.count('budget_exhausted_total', 1, { budget: report.exhausted });

@@ -7,6 +7,7 @@ const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 
 const GAPS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const TOKENS = [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
 const SCORES = [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20];
+const COUNTS = [1, 2, 4, 8, 16, 32, 64];
 const NATS = [0.001, 0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16];
 
 /** Observed as requests pass; names lack the prefix. */
@@ -85,6 +86,10 @@ const DURATIONS = {
   reward_gain: {
     help: 'How much better is the chosen candidate than the mean of all that were judged to the end?',
     buckets: NATS,
+  },
+  effective_sample_size: {
+    help: 'How many particles still count at a decision? Near 1 one of them has all the weight.',
+    buckets: COUNTS,
   },
   ensemble_disagreement: {
     help: 'How far do the members of an ensemble disagree on the chosen candidate? Deviation.',

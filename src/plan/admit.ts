@@ -5,7 +5,7 @@ import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
 import { ServeError } from '../core/errors.ts';
-import type { RuleCompiler } from '../rules/compile.ts';
+import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
@@ -17,8 +17,7 @@ import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
-import { planRule, refuseTools } from './rule.ts';
-import type { PlacedRule } from './rule.ts';
+import { planRule } from './rule.ts';
 import { planPartial, planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
 
@@ -42,12 +41,13 @@ export interface Asked {
   readonly echo: boolean;
   /** Answers to draw and choose from, where the endpoint has a field for it. */
   readonly bestOf: number | null;
-  /** What answers are to spell, where the endpoint's field for it says so. */
-  readonly format: PlacedRule | null;
+  /** What the endpoint's own fields ask answers to spell. */
+  readonly rule: PlacedRule | null;
+  /** Answers may hold calls of tools. */
+  readonly calls: boolean;
 }
 
 export function admit(received: Received, asked: Asked): Admitted {
-  refuseTools(received.wire.tools);
   const alignment = parseAlignment(received.wire.alignment, received);
   const plan = planOf(received, asked, alignment);
   return { plan, answer: answerOf(received, asked, alignment, plan) };
@@ -85,7 +85,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
     answers,
     opening: {
       guidance: alignment.guidance,
-      rule: planRule([asked.format, ...alignment.rules], rules),
+      rule: planRule([asked.rule, ...alignment.rules], rules),
       sampling,
       maxTokens: capTokens(room, branches, asked.maxTokens, most),
       budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
@@ -103,7 +103,7 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
 
 function answerOf(
   { wire, model, policy, ambient }: Received,
-  { sources, logprobs, echo }: Asked,
+  { sources, logprobs, echo, calls }: Asked,
   alignment: Alignment,
   plan: Plan,
 ): Answer {
@@ -116,6 +116,7 @@ function answerOf(
     includeAlignment: wire.stream_options?.include_alignment ?? false,
     explain: alignment.explain,
     logprobs,
+    calls,
     remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),

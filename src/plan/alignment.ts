@@ -3,13 +3,13 @@
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
+import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
-import type { PlacedRule } from './rule.ts';
 import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 

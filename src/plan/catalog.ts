@@ -65,6 +65,8 @@ export interface Limits {
   readonly logitBias: number;
   readonly topLogprobs: number;
   readonly messages: number;
+  /** Functions that one request may offer. */
+  readonly tools: number;
   readonly weight: number;
   readonly rules: RuleLimits;
 }

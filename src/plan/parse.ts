@@ -7,12 +7,13 @@ import { admit } from './admit.ts';
 import { policiesOf, policyCard } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
+import { formatRule, refuseTools } from './rule.ts';
 import { admitResponse } from './responses.ts';
 import type { AdmittedResponse, Recall } from './responses.ts';
-import { formatRule } from './rule.ts';
 import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
 import type { CompletionWire } from './schema.ts';
 import type { Admitted, Ambient } from './request.ts';
+import { parseTools, toolsRule, withTools } from './tools.ts';
 
 /** Parses requests against one catalog. */
 export interface Planner {
@@ -32,15 +33,19 @@ export function planner(catalog: Catalog): Planner {
       const chosen = chosenModel(wire.model, catalog);
       const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
       const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
+      const format = formatRule(wire.response_format);
+      const tools = parseTools(wire, catalog.limits);
+      const source = chatSource(wire.messages);
       return admit(
         { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
         {
-          sources: [chatSource(wire.messages)],
+          sources: [tools ? { ...source, messages: withTools(source.messages, tools) } : source],
           maxTokens: { asked, at, fallback: Infinity },
           logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
           echo: false,
           bestOf: null,
-          format: formatRule(wire.response_format),
+          rule: tools ? toolsRule(tools, format) : format,
+          calls: tools !== null,
         },
       );
     },
@@ -57,7 +62,8 @@ export function planner(catalog: Catalog): Planner {
           logprobs: wire.logprobs ?? null,
           echo: wire.echo ?? false,
           bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
-          format: formatRule(wire.response_format),
+          rule: formatRule(wire.response_format),
+          calls: false,
         },
       );
     },
@@ -126,6 +132,7 @@ function chatLogprobs(asked: boolean, top: number | null): number | null {
 
 function refuseUnserved(wire: CompletionWire): void {
   const n = wire.n ?? 1;
+  refuseTools(wire.tools);
   if (wire.suffix)
     throw wrong('suffix', wire.suffix, 'left out: these models only continue a prompt');
   if (wire.echo && typeof wire.logprobs === 'number')

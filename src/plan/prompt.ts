@@ -6,6 +6,7 @@ import type { ChatMessage } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import type { ModelCard } from './catalog.ts';
 import type { ChatWire, OwnPrompt } from './schema.ts';
+import { spokenCalls, spokenResult } from './spoken.ts';
 
 /** One prompt of a request; `at` is the path of its field. */
 export type Source =
@@ -53,11 +54,20 @@ export function tokenIds(raw: unknown, vocab: number, at: string, longest: numbe
 
 /** The messages of a chat; contents are strings or lists of text parts. */
 export function chatSource(wire: ChatWire['messages'], path = 'messages'): ChatSource {
-  const messages = wire.map(({ role, content }, i): ChatMessage => {
-    const at = `${path}[${i}].content`;
-    return { role: role === 'developer' ? 'system' : role, content: contentText(content, at) };
-  });
+  const messages = wire.map((message, i) => messageOf(message, `${path}[${i}]`));
   return { kind: 'chat', messages, at: path };
+}
+
+type MessageWire = ChatWire['messages'][number];
+
+function messageOf({ role, content, ...tool }: MessageWire, at: string): ChatMessage {
+  const calls = role === 'assistant' ? (tool.tool_calls ?? null) : null;
+  const said =
+    calls !== null && (content ?? null) === null ? '' : contentText(content, `${at}.content`);
+  if (calls !== null)
+    return { role: 'assistant', content: spokenCalls(calls, said, `${at}.tool_calls`) };
+  if (role === 'tool') return spokenResult(tool.tool_call_id, said, at);
+  return { role: role === 'developer' ? 'system' : role, content: said };
 }
 
 const CONTENT = 'a string or a list of {"type": "text", "text": string}';

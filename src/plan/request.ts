@@ -19,6 +19,8 @@ export interface Answer {
   readonly explain: boolean;
   /** How many of the likeliest tokens to list beside each; null: no log-probs. */
   readonly logprobs: number | null;
+  /** Answers may hold calls of tools, spelled as core/call.ts has it. */
+  readonly calls: boolean;
   /** Members of the response's `alignment` that the strategy has found out. */
   readonly remarks: Readonly<Record<string, unknown>>;
   /** Text of each prompt, to stand before its answers; null: not asked for. */

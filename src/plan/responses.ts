@@ -10,7 +10,7 @@ import { inputItems } from './items.ts';
 import type { InputItem } from './items.ts';
 import { wellFormed } from './prompt.ts';
 import type { Admitted } from './request.ts';
-import { textFormatRule } from './rule.ts';
+import { refuseTools, textFormatRule } from './rule.ts';
 import { UNSERVED_IN_RESPONSES } from './schema.ts';
 import type { CommonWire, ResponsesWire } from './schema.ts';
 
@@ -77,6 +77,7 @@ export function admitResponse(
 }
 
 function refuseUnserved(wire: ResponsesWire): void {
+  refuseTools(wire.tools);
   for (const [field, rule] of Object.entries(UNSERVED_IN_RESPONSES)) {
     const given = wire[field as keyof typeof UNSERVED_IN_RESPONSES] ?? false;
     if (given !== false) throw wrong(field, given, rule);
@@ -162,6 +163,7 @@ function admitMessages(
     logprobs: logprobs ? (top ?? 0) : null,
     echo: false,
     bestOf: null,
-    format: textFormatRule(text?.format),
+    rule: textFormatRule(text?.format),
+    calls: false,
   });
 }

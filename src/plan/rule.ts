@@ -4,14 +4,8 @@ import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
 import { anything, check, flag, list, strict, text, tolerant, wrong } from '../core/fields.ts';
 import type { RuleNetwork } from '../core/rule.ts';
-import type { RuleAsk, RuleCompiler } from '../rules/compile.ts';
+import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import type { Limits } from './catalog.ts';
-
-/** A rule, and the field that asks for it. */
-export interface PlacedRule {
-  readonly ask: RuleAsk;
-  readonly at: string;
-}
 
 const formatSchema = z.discriminatedUnion(
   'type',
@@ -124,8 +118,8 @@ export function planRule(
   return compiler.compile(first.ask, first.at);
 }
 
-/** Tools are served by chat. */
+/** Text without a conversation calls nothing. */
 export function refuseTools(tools: unknown): void {
   if (Array.isArray(tools) ? tools.length > 0 : tools)
-    throw wrong('tools', tools, 'left out: this version calls no tools');
+    throw wrong('tools', tools, 'left out: only chats call tools');
 }

@@ -47,8 +47,10 @@ const common = (limits: Limits) => ({
 export const messagesSchema = (most: number) =>
   list(
     tolerant({
-      role: oneOf(['system', 'developer', 'user', 'assistant']),
+      role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
       content: anything,
+      tool_calls: anything,
+      tool_call_id: anything,
     }),
     most,
     1,
@@ -59,6 +61,8 @@ export const chatSchema = (limits: Limits) =>
     ...common(limits),
     messages: messagesSchema(limits.messages),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
+    tool_choice: anything,
+    parallel_tool_calls: flag.nullish(),
     logprobs: flag.nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
   });

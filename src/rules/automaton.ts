@@ -158,6 +158,12 @@ class Standing implements RuleState {
     );
   }
 
+  /** Anything may follow. */
+  get isFree(): boolean {
+    const [only, more] = this.#places;
+    return only?.state === this.#automaton.network.free && more === undefined;
+  }
+
   get next(): NextTokens {
     return (this.#next ??= this.#walk());
   }
@@ -166,7 +172,7 @@ class Standing implements RuleState {
     const [first, ...rest] = this.#automaton.vocabulary.bytes(token);
     let at = first === undefined ? null : this.step(first);
     for (const byte of rest) at = at?.step(byte) ?? null;
-    return at;
+    return at !== null && at.isFree ? null : at;
   }
 
   step(byte: number): Standing | null {

@@ -15,6 +15,7 @@ import { Json } from './json.ts';
 import { Network, TooLarge, type State } from './network.ts';
 import { BadRegex } from './regex.ts';
 import { SchemaCompiler, type SchemaLimits } from './schema.ts';
+import { writeTools, type ToolsAsk } from './tools.ts';
 import { trieOf } from './trie.ts';
 
 /** What is to be spelled. */
@@ -23,7 +24,15 @@ export type RuleAsk =
   | { readonly kind: 'object' }
   | { readonly kind: 'schema'; readonly schema: unknown }
   | { readonly kind: 'regex'; readonly regex: string }
-  | { readonly kind: 'choice'; readonly choice: readonly string[] };
+  | { readonly kind: 'choice'; readonly choice: readonly string[] }
+  /** Calls of these functions, or what is asked for otherwise. */
+  | ToolsAsk;
+
+/** A rule, and the path of the field that asks for it. */
+export interface PlacedRule {
+  readonly ask: RuleAsk;
+  readonly at: string;
+}
 
 export interface RuleLimits extends SchemaLimits {
   /** Of a schema as JSON. */
@@ -72,7 +81,7 @@ export class RuleCompiler {
       const network = new Network(this.#limits.states);
       const [start, end] = [network.state(), network.state()];
       network.final(end);
-      this.#write(ask, at, network, start, end);
+      this.#write(ask, at, new Json(network), start, end);
       const frozen = network.freeze(key, start);
       measure(frozen, trieOf(this.#vocabulary));
       return frozen;
@@ -83,21 +92,25 @@ export class RuleCompiler {
     }
   }
 
-  #write(ask: RuleAsk, at: string, network: Network, start: State, end: State): void {
+  #schema(schema: unknown, at: string, json: Json, from: State, to: State): void {
+    new SchemaCompiler(json, { schema, at }, this.#limits).value(schema, from, to, at);
+  }
+
+  #write(ask: RuleAsk, at: string, json: Json, start: State, end: State): void {
     switch (ask.kind) {
       case 'object':
-        return new Json(network).anyObject(start, end);
+        return json.anyObject(start, end);
       case 'schema':
-        return new SchemaCompiler(network, { schema: ask.schema, at }, this.#limits).value(
-          ask.schema,
-          start,
-          end,
-          at,
-        );
+        return this.#schema(ask.schema, at, json, start, end);
       case 'regex':
-        return new Json(network).text(regexDfa(ask.regex, false), 'raw', start, end);
+        return json.text(regexDfa(ask.regex, false), 'raw', start, end);
       case 'choice':
-        return network.choice(start, ask.choice, end);
+        return json.network.choice(start, ask.choice, end);
+      case 'tools':
+        return writeTools(ask, json, start, end, {
+          schema: (schema, path, from, to) => this.#schema(schema, path, json, from, to),
+          rule: (other, from, to) => this.#write(other.ask, other.at, json, from, to),
+        });
       default:
         return ask satisfies never;
     }

@@ -1,6 +1,6 @@
 /** Builds a rule's network: states and what may be read between them. A fragment leads from one state to another. */
 
-import { JUMP, type RuleNetwork } from '../core/rule.ts';
+import { JUMP, NOWHERE, type RuleNetwork } from '../core/rule.ts';
 
 export type State = number;
 
@@ -19,6 +19,7 @@ export class Network {
   readonly #moves: Moves[] = [];
   readonly #finals = new Set<State>();
   readonly #most: number;
+  #free: State = NOWHERE;
 
   /** @param most states */
   constructor(most: number) {
@@ -38,6 +39,16 @@ export class Network {
 
   final(state: State): void {
     this.#finals.add(state);
+  }
+
+  /** The state of a text that may go on as it likes. */
+  free(): State {
+    if (this.#free === NOWHERE) {
+      this.#free = this.state();
+      this.edge(this.#free, 0, 255, this.#free);
+      this.final(this.#free);
+    }
+    return this.#free;
   }
 
   /** One byte from `low` to `high`. */
@@ -96,6 +107,7 @@ export class Network {
     return {
       key,
       start,
+      free: this.#free,
       finals: Uint8Array.from(this.#moves, (_, state) => Number(this.#finals.has(state))),
       edges: {
         first: first('edges', 3),

@@ -7,8 +7,8 @@ import { ServeError } from '../core/errors.ts';
 import { joinPath, show, wrong } from '../core/fields.ts';
 import { both, lengthDfa, regexDfa, type Dfa } from './dfa.ts';
 import { FORMATS } from './formats.ts';
-import { Json } from './json.ts';
-import { TooLarge, type Network, type State } from './network.ts';
+import type { Json } from './json.ts';
+import { TooLarge, type State } from './network.ts';
 import { integers, numbers, type Bounds } from './numbers.ts';
 import { ObjectRule } from './object.ts';
 import { BadRegex } from './regex.ts';
@@ -38,8 +38,8 @@ export class SchemaCompiler {
   #values = 0;
 
   /** @param root the whole schema, and the path of its field */
-  constructor(network: Network, root: { schema: unknown; at: string }, limits: SchemaLimits) {
-    this.json = new Json(network);
+  constructor(json: Json, root: { schema: unknown; at: string }, limits: SchemaLimits) {
+    this.json = json;
     this.refs = new Refs(root.schema, root.at);
     this.#limits = limits;
   }
@@ -71,7 +71,7 @@ export class SchemaCompiler {
 
   #ref(ref: string, from: State, to: State, at: string, depth: number): void {
     const target = this.refs.resolve(ref, at);
-    const start = this.json.rule(`$ref ${ref}`, (a, b) =>
+    const start = this.json.rule(`$ref ${target.at}`, (a, b) =>
       this.value(target.schema, a, b, target.at, depth + 1),
     );
     this.json.network.call(from, start, to);

@@ -10,6 +10,7 @@ import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { bestSoFar } from './best_so_far.ts';
 import { Calls } from './calls.ts';
+import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
 import type { Running } from './run.ts';
@@ -33,6 +34,7 @@ interface Parts {
   readonly judge: Judge;
   /** One for each answer. */
   readonly commits: readonly Commit[];
+  readonly chronicle: Chronicle;
 }
 
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
@@ -42,10 +44,12 @@ export async function runChoice(plan: Plan, choice: Choice, running: Running): P
   const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
   const calls = new Calls();
   const reward = plan.reward === null ? null : rewardOf(plan.reward, calls.told);
-  const judge = new Judge({ reward, prompt, signal, onBug });
   const first = index * plan.answers;
+  const chronicle = new Chronicle(first, plan.drafts ? emit : null);
+  const onScored = chronicle.scored.bind(chronicle);
+  const judge = new Judge({ reward, prompt, signal, onScored, onBug });
   const finish = (outcome: Outcome, spent: Spent): void => {
-    const whole = reportOf(plan, outcome, spent, { judge, calls });
+    const whole = reportOf(plan, outcome, spent, { judge, chronicle, calls });
     for (let rank = 0; rank < plan.answers; rank++) {
       const branch = outcome.ranked[rank];
       const report = rank === 0 ? whole : shareOf(whole, branch);
@@ -58,11 +62,18 @@ export async function runChoice(plan: Plan, choice: Choice, running: Running): P
       { length: plan.answers },
       (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
     );
-    const outcome = await searched(plan, first, running, { session, judge, commits });
+    const outcome = await searched(plan, first, running, {
+      session,
+      judge,
+      commits,
+      chronicle,
+    });
     commits.forEach((commit, rank) => {
       const certain = commit.frontier(outcome.ranked.slice(rank, rank + 1));
       if (certain !== null) emit(certain);
     });
+    for (const branch of outcome.ranked.slice(0, plan.answers))
+      chronicle.selected(branch, judge.scoreOf(branch));
     finish(outcome, session.spent);
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
@@ -80,9 +91,12 @@ async function searched(
   plan: Plan,
   first: number,
   { gate, signal, emit }: Running,
-  { session, judge, commits }: Parts,
+  { session, judge, commits, chronicle }: Parts,
 ): Promise<Outcome> {
-  const tree = Object.assign(session, { score: judge.score.bind(judge) });
+  const tree = Object.assign(session, {
+    score: judge.score.bind(judge),
+    note: chronicle.note.bind(chronicle),
+  });
   const search = strategies[plan.strategy]!.search(tree, plan.params);
   try {
     for (;;) {
@@ -90,6 +104,7 @@ async function searched(
       if (behind !== null) await behind;
       const { done, value } = await search.next();
       if (done) return { ranked: value, exhausted: null };
+      chronicle.kept(value);
       session.keep(value);
       for (const commit of commits) {
         const certain = commit.frontier(value);
@@ -116,21 +131,22 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  { judge, calls }: { readonly judge: Judge; readonly calls: Calls },
+  { judge, chronicle, calls }: Pick<Parts, 'judge' | 'chronicle'> & { readonly calls: Calls },
 ): ChoiceReport {
   const best = ranked[0];
-  const candidates = judge.report(ranked, plan.answers);
+  const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
+  const candidates = judge.report(ranked, plan.answers, pruning ? chronicle.gone : []);
   const judged = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
   const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
-  const prunes = exhausted === null && strategies[plan.strategy]!.prunes?.(plan.params);
   return {
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
     rewardTokens: judge.tokens,
-    savedTokens: prunes ? saved(ranked, candidates) : 0,
+    savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,
+    search: chronicle.report,
     candidates,
     evaluations: calls.kept,
     abstained: plan.reward?.ensemble ? abstains(judged, plan.reward.ensemble) : false,

@@ -21,6 +21,7 @@ export interface JudgeOptions {
   readonly reward: Reward | null;
   readonly prompt: PlanPrompt;
   readonly signal: AbortSignal;
+  readonly onScored: (branches: readonly Branch[], scores: readonly Score[]) => void;
   /** Of what a reward failed with: clients see only that it did. */
   readonly onBug: (error: unknown) => void;
 }
@@ -67,14 +68,19 @@ export class Judge {
     return Number.isFinite(value) ? value : null;
   }
 
-  /** What became of every candidate, by id. @param ranked those that were left, the answers first */
-  report(ranked: readonly Branch[], answers: number): CandidateReport[] {
+  /**
+   * What became of every candidate, by id.
+   * @param ranked those that were left, the answers first
+   * @param pruned those that were given up, beside those that were judged
+   */
+  report(ranked: readonly Branch[], answers: number, pruned: readonly Branch[]): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
-    const gone = [...this.#judged.values()].filter(({ branch }) => !left.has(branch.id));
+    const judged = [...this.#judged.values()].map(({ branch }) => branch);
+    const gone = [...new Set([...judged, ...pruned])].filter(({ id }) => !left.has(id));
     const shown = ranked.slice(0, MOST_REPORTED);
     return [
       ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank, answers))),
-      ...gone.slice(0, MOST_REPORTED).map(({ branch }) => this.#reportOf(branch, 'pruned')),
+      ...gone.slice(0, MOST_REPORTED).map((branch) => this.#reportOf(branch, 'pruned')),
     ].toSorted((a, b) => a.index - b.index);
   }
 
@@ -99,6 +105,7 @@ export class Judge {
       this.tokens += score.tokens ?? 0;
       this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
     });
+    this.#options.onScored(branches, scores);
     return scores;
   }
 

@@ -9,6 +9,7 @@
 import { either, integer, number, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
+import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { segmentField } from './segment.ts';
 import { alive, best, largest, toTheEnd } from './select.ts';
 
@@ -19,6 +20,8 @@ export interface Mcts {
   readonly gate: number;
   readonly segment: Reach;
   readonly iterations: number;
+  /** End detector: a text that has an answer is not expanded; null: only what has finished is not. */
+  readonly answer: Extract | null;
   /** Steps of a rollout, and samples per step. */
   readonly rollForward: number;
   readonly rollBranch: number;
@@ -32,6 +35,7 @@ const fields = strict({
   end_gate: either(number(-1e6, 1e6), 0.9),
   segment: either(segmentField, { tokens: 256, until: { text: ['\n'] } }),
   iterations: either(integer(1, 200), 40),
+  answer: answerField.nullish(),
   roll_forward: either(integer(0, 8), 3),
   roll_branch: either(integer(1, 4), 1),
 });
@@ -41,7 +45,8 @@ export const mcts: Strategy<Mcts> = {
     const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = fields.parse(raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
     const chunk = stream ? 1 : maxTokens;
-    return { b, c, a, gate, segment, iterations, rollForward, rollBranch, chunk };
+    const answer = rest.answer ?? null;
+    return { b, c, a, gate, segment, iterations, answer, rollForward, rollBranch, chunk };
   },
   needs: () => 'prefix',
   peak({ b, rollBranch }) {
@@ -55,11 +60,12 @@ export const mcts: Strategy<Mcts> = {
     for (let i = 0; i < params.iterations; i++) {
       const leaf = selected(root, params.c);
       if (leaf !== root && leaf.value >= params.gate) break;
-      if (alive(leaf.branch)) await expand(tree, leaf, params);
+      if (isOpen(leaf.branch, params)) await expand(tree, leaf, params);
       backUp(leaf);
+      tree.note('root_value', root.value);
       const leaves = leavesOf(root).map(({ branch }) => branch);
       yield leaves;
-      if (!leaves.some(alive)) break;
+      if (!leaves.some((branch) => isOpen(branch, params))) break;
     }
     const leaves = leavesOf(root);
     const ranked = largest(
@@ -70,6 +76,9 @@ export const mcts: Strategy<Mcts> = {
     return ranked.slice(0, 1);
   },
 };
+
+const isOpen = (branch: Branch, { answer }: Mcts): boolean =>
+  alive(branch) && (answer === null || answerIn(branch.text, answer) === null);
 
 export interface Node {
   readonly branch: Branch;
@@ -124,7 +133,7 @@ async function expand(tree: Tree, node: Node, params: Mcts): Promise<void> {
   );
   const first = node.children[0]!;
   tree.park(twins.filter((twin) => twin !== first.branch));
-  if (alive(first.branch) && params.rollForward > 0) {
+  if (isOpen(first.branch, params) && params.rollForward > 0) {
     first.value = mixed(first.value, await rollout(tree, first.branch, params), params.a);
     first.visits++;
   }
@@ -135,14 +144,11 @@ const distinct = (branches: readonly Branch[]): Branch[] =>
   branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
 
 /** The largest value met on a greedy walk from a branch. */
-async function rollout(
-  tree: Tree,
-  from: Branch,
-  { rollForward, rollBranch, segment }: Mcts,
-): Promise<number> {
+async function rollout(tree: Tree, from: Branch, params: Mcts): Promise<number> {
+  const { rollForward, rollBranch, segment } = params;
   let most = -Infinity;
   let head = tree.fork(from, 2)[1]!;
-  for (let step = 0; step < rollForward && alive(head); step++) {
+  for (let step = 0; step < rollForward && isOpen(head, params); step++) {
     const pool = tree.fork(head, rollBranch);
     await tree.extend(pool, segment);
     const scores = await tree.score(pool);

@@ -52,6 +52,7 @@ export const particles: Strategy<Particles> = {
       await tree.extend(branchesOf(swarm), { tokens: every });
       swarm = await weighed(tree, swarm, params);
       const weights = weightsOf(swarm);
+      tree.note('ess', essOf(weights));
       if (swarm.every(({ done }) => done)) {
         const order = [...weights.keys()].toSorted((a, b) => descending(weights[a]!, weights[b]!));
         const first = select === 'best' ? order[0]! : pick(weights, tree.uniform(step));

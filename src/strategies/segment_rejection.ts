@@ -59,7 +59,9 @@ export const segmentRejection: Strategy<SegmentRejection> = {
         const R = (await tree.score([draft]))[0]!.value; // NaN is never accepted
         if (bestSeen === null || Number.isNaN(most) || R > most) [bestSeen, most] = [draft, R];
         const bar = threshold(draft.tokens.length, tree.maxTokens, r0, rStar);
-        if (tree.uniform(trial++) < acceptance(R, bar, beta)) {
+        const accepted = tree.uniform(trial++) < acceptance(R, bar, beta);
+        tree.note('accepted', Number(accepted));
+        if (accepted) {
           bestSeen = draft;
           break;
         }

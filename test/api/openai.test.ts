@@ -14,7 +14,7 @@ test('lists models, and finds one', async () => {
   await using server = await served();
   const ids: string[] = [];
   for await (const { id } of sdk(server).models.list()) ids.push(id);
-  expect(ids).toEqual(['tales', 'tales:happy']);
+  expect(ids).toEqual(['tales', 'sums', 'sums-tuned', 'tales:happy', 'sums:n']);
   expect((await sdk(server).models.retrieve('tales:happy')).owned_by).toBe('coxswain');
 });
 

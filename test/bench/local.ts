@@ -67,5 +67,5 @@ export function loadLocal(configFile: string | null) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, measure };
+  return { engine, planOf, measure };
 }

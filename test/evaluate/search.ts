@@ -9,6 +9,7 @@ import { serve } from '../support/server.ts';
 import { asking, markdown } from './asked.ts';
 import type { Asking, Table } from './asked.ts';
 import { guidanceAndSearch } from './tables/guidance_and_search.ts';
+import { sequenceTarget } from './tables/sequence_target.ts';
 import { overOptimisation } from './tables/over_optimisation.ts';
 import { pruning } from './tables/pruning.ts';
 import { twoGoals } from './tables/two_goals.ts';
@@ -26,6 +27,7 @@ const TABLES: Readonly<Record<string, (ask: Asking, prompts: number) => Promise<
   'Two goals at once': twoGoals,
   'Pruning and adaptive N': pruning,
   'Guidance and search': guidanceAndSearch,
+  'The sequence-level target': sequenceTarget,
 };
 
 await using server = await serve();

@@ -40,6 +40,7 @@ export const limits: Limits = {
   topLogprobs: 20,
   rules: RULE_LIMITS,
   messages: 256,
+  tools: 128,
   weight: 16,
 };
 

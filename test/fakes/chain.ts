@@ -23,6 +23,8 @@ export interface ChainAsk {
   /** Added to the log-probs: what guides come to. */
   readonly bend?: (last: Token | undefined, token: Token) => number;
   readonly reward?: (branch: Branch) => number;
+  /** What tokens spell in texts, where it is not their names. */
+  readonly vocabulary?: readonly string[];
 }
 
 class Link implements Branch {
@@ -33,22 +35,28 @@ class Link implements Branch {
   base = 0;
   logZ = 0;
   finish: Finish | null = null;
-  constructor(id: number) {
-    this.id = id;
+  readonly #vocabulary: readonly string[];
+  constructor(id: number, vocabulary: readonly string[]) {
+    [this.id, this.#vocabulary] = [id, vocabulary];
   }
   get text(): string {
-    return spelled(this.tokens.filter((token) => token !== END));
+    return spelled(
+      this.tokens.filter((token) => token !== END),
+      this.#vocabulary,
+    );
   }
 }
 
-export const spelled = (tokens: readonly Token[]): string =>
-  tokens.map((token) => VOCABULARY[token]).join('');
+export const spelled = (
+  tokens: readonly Token[],
+  vocabulary: readonly string[] = VOCABULARY,
+): string => tokens.map((token) => vocabulary[token]).join('');
 
 export const logRow = (chain: Chain, last: Token | undefined): number[] =>
   (last === undefined ? chain.initial : chain.transition[VOCABULARY[last]!]!).map(Math.log);
 
 export class ChainTree implements Tree {
-  readonly root: Branch = new Link(0);
+  readonly root: Branch;
   readonly width: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
@@ -57,6 +65,7 @@ export class ChainTree implements Tree {
 
   constructor(ask: ChainAsk) {
     this.#ask = ask;
+    this.root = new Link(0, ask.vocabulary ?? VOCABULARY);
     this.width = ask.width ?? 1000;
     this.promptTokens = ask.promptTokens ?? 1;
     this.maxTokens = ask.maxTokens;
@@ -66,7 +75,7 @@ export class ChainTree implements Tree {
     const twins = Array.from({ length: n - 1 }, () => {
       const { tokens, draws, logprob, base, logZ, finish } = branch;
       const copy = { tokens: [...tokens], draws: [...draws], logprob, base, logZ, finish };
-      return Object.assign(new Link(this.#nextId++), copy);
+      return Object.assign(new Link(this.#nextId++, this.#ask.vocabulary ?? VOCABULARY), copy);
     });
     return [branch, ...twins];
   }
@@ -103,6 +112,8 @@ export class ChainTree implements Tree {
   }
 
   park(): void {}
+
+  note(): void {}
 
   uniform(step: number): number {
     return uniform(BigInt(this.#ask.seed ?? 1), step, 0, 0, STREAM.strategy);

@@ -150,6 +150,7 @@ const report = ({ prompts, opening }: Plan, tokens: number): ChoiceReport => ({
   prefillMs: 2,
   kl: opening.guidance.uses.length * 0.5,
   exhausted: null,
+  search: { nodes: 1, depth: tokens, alive: [1], figures: {} },
   candidates: [],
   evaluations: [],
   abstained: false,

@@ -51,7 +51,14 @@ const spelled = (draws: readonly Draw[]): string =>
 const outcomes = ({ choices }: Ran): unknown[] =>
   choices.map((choice) => ({
     ...choice,
-    report: { ...choice.report, queueMs: 0, prefillMs: 0, cachedTokens: 0, guideTokens: 0 },
+    report: {
+      ...choice.report,
+      queueMs: 0,
+      prefillMs: 0,
+      cachedTokens: 0,
+      guideTokens: 0,
+      search: null,
+    },
   }));
 
 export function obeysStrategyLaws(strategy: string, params: unknown): void {

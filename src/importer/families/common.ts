@@ -3,7 +3,7 @@
  * names are those of the published files.
  */
 
-import type { Fields } from '../fields.ts';
+import { MOST_LAYERS, type Fields } from '../fields.ts';
 import { rope, type RopeSettings } from '../rope.ts';
 import type { Attention, FeedForward, Head, Layer, Linear, Norm, Rope, Spec } from '../spec.ts';
 
@@ -63,7 +63,7 @@ export function shapeOf(f: Fields, wish: Wish): Shape {
     kvHeads,
     headDim,
     vocab: f.count('vocab_size'),
-    layers: f.count('num_hidden_layers'),
+    layers: f.count('num_hidden_layers', undefined, MOST_LAYERS),
     ffn: f.count('intermediate_size'),
     context: contextOf(f, 'max_position_embeddings', wish),
   };

@@ -1,6 +1,6 @@
 /** GPT-2: learned positions, layer norms, biases everywhere, weights stored as [inputs, outputs]. */
 
-import type { Fields } from '../fields.ts';
+import { MOST_LAYERS, type Fields } from '../fields.ts';
 import type { Layer, Linear, Spec } from '../spec.ts';
 import { contextOf, type Family } from './common.ts';
 
@@ -12,7 +12,11 @@ const ACTIVATIONS = {
 
 export const gpt2: Family = (f, wish) => {
   refuseVariants(f);
-  const [hidden, heads, layers] = [f.count('n_embd'), f.count('n_head'), f.count('n_layer')];
+  const [hidden, heads, layers] = [
+    f.count('n_embd'),
+    f.count('n_head'),
+    f.count('n_layer', undefined, MOST_LAYERS),
+  ];
   const headDim = hidden / heads;
   if (headDim % 8 !== 0) f.refuse('n_head', `heads of a multiple of 8 dims, given ${headDim}`);
   const activation = f.oneOf(

@@ -1,5 +1,6 @@
 /** config.json: what changes the computation and is not built is refused by name. */
 
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { describe } from '../../../src/importer/families/index.ts';
 
@@ -150,4 +151,58 @@ test.each([
 ])('%s: what it does not know is refused', (model_type, architecture, more, message) => {
   const config = { ...llama, model_type, architectures: [architecture], ...more };
   expect(() => read(config)).toThrow(`config.json: ${message}`);
+});
+
+test('whatever stands in a config, it is described or refused by name', () => {
+  const families = [
+    ['llama', 'LlamaForCausalLM'],
+    ['mistral', 'MistralForCausalLM'],
+    ['qwen2', 'Qwen2ForCausalLM'],
+    ['qwen3', 'Qwen3ForCausalLM'],
+    ['gemma2', 'Gemma2ForCausalLM'],
+    ['gemma3_text', 'Gemma3ForCausalLM'],
+    ['phi3', 'Phi3ForCausalLM'],
+    ['smollm3', 'SmolLM3ForCausalLM'],
+    ['olmo2', 'Olmo2ForCausalLM'],
+    ['gpt_neox', 'GPTNeoXForCausalLM'],
+    ['gpt2', 'GPT2LMHeadModel'],
+  ] as const;
+  const good = {
+    ...llama,
+    hidden_act: undefined,
+    rms_norm_eps: undefined,
+    head_dim: 16,
+    query_pre_attn_scalar: 16,
+    sliding_window: 8,
+    rope_scaling: { rope_type: 'yarn', factor: 2, original_max_position_embeddings: 64 },
+    rope_parameters: undefined,
+    layer_types: ['full_attention', 'full_attention'],
+    ...{ n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64 },
+  };
+  const wild = fc.oneof(fc.jsonValue(), fc.constantFrom(0, -1, 0.5, 2 ** 31, 1e308, '', null));
+  const change = fc.tuple(fc.constantFrom(...Object.keys(good)), wild);
+  const inner = fc.tuple(fc.constantFrom('rope_type', 'factor', 'short_factor', 'type'), wild);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...families),
+      fc.array(change),
+      inner,
+      (family, changes, [key, value]) => {
+        const [model_type, architecture] = family;
+        const config = {
+          ...good,
+          model_type,
+          architectures: [architecture],
+          rope_scaling: { ...good.rope_scaling, [key]: value },
+          ...Object.fromEntries(changes),
+        };
+        try {
+          expect(read(config).layers.length).toBeLessThanOrEqual(1000);
+        } catch (error) {
+          expect((error as Error).message).toMatch(/^config\.json/);
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
 });

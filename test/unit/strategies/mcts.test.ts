@@ -63,6 +63,7 @@ describe('search', () => {
     iterations: 12,
     rollForward: 3,
     rollBranch: 1,
+    answer: null,
     chunk: 100,
   };
   /** Share of b among eight. */
@@ -103,6 +104,22 @@ describe('search', () => {
     const search = mcts.search(tree, PLAIN);
     const { value } = await search.next();
     expect(value).toHaveLength(1);
+  });
+
+  test('a leaf that has an answer is not expanded, and its text runs to its end', async () => {
+    const answer = { extract: 'last_number' } as const;
+    const vocabulary = ['1', '2', '3', ''];
+    const tree = new ChainTree({ chain: model, maxTokens: 8, reward, vocabulary });
+    const search = mcts.search(tree, { ...PLAIN, answer, iterations: 100 });
+    for (let yields = 0; ; yields++) {
+      const { done, value } = await search.next();
+      if (done) {
+        expect(value[0]!.finish).not.toBeNull();
+        return expect(yields).toBeLessThanOrEqual(2); // the root's children, and the end of the best
+      }
+      const longest = Math.max(...value.map(({ tokens }) => tokens.length));
+      if (yields === 0) expect(longest).toBeLessThanOrEqual(2);
+    }
   });
 
   test('a search whose leaves have all ended goes on no further', async () => {

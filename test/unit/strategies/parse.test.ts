@@ -31,6 +31,7 @@ const defaults: readonly (readonly [string, object, object])[] = [
       gate: 0.9,
       segment: { tokens: 256, until: { text: ['\n'] } },
       iterations: 40,
+      answer: null,
       rollForward: 3,
       rollBranch: 1,
       chunk: 1,

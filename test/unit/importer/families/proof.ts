@@ -3,9 +3,16 @@
  * step by step over the cache and in ragged batches; greedy text is the same; a row's bits do not depend on its batch.
  */
 
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { importModel } from '../../../../src/importer/import.ts';
+import { loadDecoder } from '../../../../src/runtime/decoder.ts';
+import { closing, testOrt } from '../../../fakes/ort.ts';
 import { Decoder, farthest, genaiLogits, openCheckpoint, session, tokens } from '../checkpoint.ts';
+import { headsOf } from './arithmetic.ts';
 import type { Published, Vector } from './published.ts';
+
+testOrt(); // before onnxruntime-node makes its own environment in this process, which would not do for ours
 
 /** float32 against float64, logits of about one. */
 const CLOSE = 1e-4;
@@ -71,6 +78,28 @@ export function provesFamily(
       written.push(token);
       [logits] = await decoder.feed([[token]]);
     }
+  });
+
+  test(`${name}: imported and loaded, over KV rows that are written in place`, () => {
+    const to = join(published.folder, 'imported');
+    importModel({ from: published.folder, to, role: 'policy', weights: 'float32', created: 0 });
+    const kv = closing(closing(loadDecoder(testOrt(), to, name)).open(3, 48));
+    const prompts = [tokens(9, 1), tokens(3, 2), tokens(14, 5)];
+    const rowsOf = (logits: Float32Array) => headsOf([...logits], prompts.length);
+    const areRight = (logits: Float32Array) =>
+      rowsOf(logits).forEach((row, i) =>
+        expect(farthest(row, forward(prompts[i]!).at(-1)!)).toBeLessThan(CLOSE),
+      );
+    areRight(kv.prefillBatch(0, prompts));
+    for (const next of [7, 21]) {
+      const lengths = Int32Array.from(prompts, (prompt) => prompt.length);
+      prompts.forEach((prompt) => prompt.push(next));
+      areRight(kv.step(3, Int32Array.of(next, next, next), lengths));
+    }
+    const more = [5, 9, 31];
+    const from = prompts[1]!.length;
+    const [logits] = headsOf([...kv.prefill(1, more, from)], 1);
+    expect(farthest(logits!, forward([...prompts[1]!, ...more]).at(-1)!)).toBeLessThan(CLOSE);
   });
 
   test.each(['int8', 'int4'] as const)(

@@ -1,0 +1,64 @@
+/** Calls of tools in the words of chat completions, whole and streamed. */
+
+import type { Finish } from '../core/tree.ts';
+import type { Answer } from '../plan/request.ts';
+import { CallReader } from './calls.ts';
+import type { Said } from './calls.ts';
+import type { Teller } from './choices.ts';
+
+/** Ids are made of the answer's own, so that they repeat with it. */
+export const callId = ({ id }: Answer, choice: number, index: number): string =>
+  `call_${id.slice(id.indexOf('-') + 1)}_${choice}_${index}`;
+
+export function callTeller(answer: Answer, choice: number): Teller {
+  const reader = new CallReader();
+  const tell = (said: readonly Said[]): string[] => said.map((one) => deltaOf(one, answer, choice));
+  return {
+    delta: (text) => tell(reader.read(text)),
+    rest: () => tell(reader.end()),
+    reason: (finish) => reasonOf(finish, reader.calls),
+  };
+}
+
+/** A call that ends an answer ends it by itself. */
+const reasonOf = (finish: Finish, calls: number): string =>
+  finish === 'stop' && calls > 0 ? 'tool_calls' : finish;
+
+function deltaOf(said: Said, answer: Answer, choice: number): string {
+  switch (said.kind) {
+    case 'text':
+      return `"delta":${JSON.stringify({ content: said.text })}`;
+    case 'call': {
+      const { index, name } = said;
+      const id = callId(answer, choice, index);
+      const call = { index, id, type: 'function', function: { name, arguments: '' } };
+      return `"delta":${JSON.stringify({ tool_calls: [call] })}`;
+    }
+    case 'arguments': {
+      const call = { index: said.index, function: { arguments: said.text } };
+      return `"delta":${JSON.stringify({ tool_calls: [call] })}`;
+    }
+    default:
+      return said satisfies never;
+  }
+}
+
+/** Members of a whole choice. */
+export function calledMessage(text: string, answer: Answer, choice: number, finish: Finish) {
+  const reader = new CallReader();
+  let content: string | null = null;
+  const calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] =
+    [];
+  for (const said of [...reader.read(text), ...reader.end()])
+    if (said.kind === 'text') content = (content ?? '') + said.text;
+    else if (said.kind === 'arguments') calls[said.index]!.function.arguments += said.text;
+    else {
+      const id = callId(answer, choice, said.index);
+      calls.push({ id, type: 'function', function: { name: said.name, arguments: '' } });
+    }
+  const spoken = calls.length > 0 ? { content, tool_calls: calls } : { content: content ?? '' };
+  return {
+    message: { role: 'assistant', ...spoken, refusal: null },
+    finish_reason: reasonOf(finish, reader.calls),
+  };
+}

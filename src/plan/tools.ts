@@ -1,0 +1,136 @@
+/** Tools as OpenAI's chat names them: what may be called, what must be, and how prompts tell the model of it. */
+
+import { z } from 'zod';
+import { CALL_TAG } from '../core/call.ts';
+import { ServeError } from '../core/errors.ts';
+import {
+  anything,
+  check,
+  flag,
+  list,
+  oneOf,
+  show,
+  strict,
+  text,
+  tolerant,
+  wrong,
+} from '../core/fields.ts';
+import type { ChatMessage } from '../core/text.ts';
+import type { PlacedRule } from '../rules/compile.ts';
+import type { CallableFunction } from '../rules/tools.ts';
+import type { Limits } from './catalog.ts';
+
+/** The fields of a request that are about tools. */
+export interface ToolsWire {
+  readonly tools?: unknown;
+  readonly tool_choice?: unknown;
+  readonly parallel_tool_calls?: boolean | null | undefined;
+}
+
+export interface Tools {
+  readonly functions: readonly (CallableFunction & { readonly described: object })[];
+  readonly choice: 'auto' | 'required';
+  readonly many: boolean;
+}
+
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+const name = z.string().regex(NAME, '1 to 64 letters, digits, _ or -');
+
+const toolSchema = tolerant({
+  type: z.literal('function', '"function"'),
+  function: tolerant({
+    name,
+    description: text(65_536).nullish(),
+    parameters: anything,
+    strict: flag.nullish(),
+  }),
+});
+
+const choiceSchema = z.union(
+  [
+    oneOf(['none', 'auto', 'required']),
+    strict({ type: z.literal('function'), function: tolerant({ name }) }),
+  ],
+  { error: 'none, auto, required or {"type": "function", "function": {"name": string}}' },
+);
+
+/** Null: the request names none, or wants none called. */
+export function parseTools(wire: ToolsWire, limits: Limits): Tools | null {
+  const given = check(list(toolSchema, limits.tools), wire.tools ?? [], 'tools');
+  const choice = check(
+    choiceSchema,
+    wire.tool_choice ?? (given.length > 0 ? 'auto' : 'none'),
+    'tool_choice',
+  );
+  if (choice === 'none' || (choice === 'auto' && given.length === 0)) return null;
+  const functions = given.map((tool, i) => functionOf(tool.function, `tools[${i}].function`));
+  refuseTwins(functions);
+  const many = wire.parallel_tool_calls ?? true;
+  if (choice === 'auto') return { functions, choice, many };
+  if (functions.length === 0)
+    throw wrong('tool_choice', choice, 'left out where there are no tools');
+  if (choice === 'required') return { functions, choice, many };
+  const chosen = functions.filter((each) => each.name === choice.function.name);
+  if (chosen.length === 0)
+    throw wrong('tool_choice.function.name', choice.function.name, 'the name of one of the tools');
+  return { functions: chosen, choice: 'required', many: false };
+}
+
+function functionOf(
+  tool: z.output<typeof toolSchema>['function'],
+  at: string,
+): Tools['functions'][number] {
+  const { name: called, description = null, parameters } = tool;
+  const described = {
+    name: called,
+    ...(description === null ? {} : { description }),
+    ...(parameters ? { parameters } : {}),
+  };
+  if (parameters === undefined || parameters === null)
+    return { name: called, schema: EMPTY, at, described };
+  const path = `${at}.parameters`;
+  if (typeof parameters !== 'object' || Array.isArray(parameters))
+    throw wrong(path, parameters, 'a schema of an object');
+  const type: unknown = 'type' in parameters ? parameters.type : 'object';
+  if (type !== 'object') throw wrong(`${path}.type`, type, '"object": arguments are one');
+  const closed = 'properties' in parameters || 'additionalProperties' in parameters;
+  const schema = { ...parameters, type, ...(closed ? {} : { additionalProperties: false }) };
+  return { name: called, schema, at: path, described };
+}
+
+/** Arguments of a function that takes none. */
+const EMPTY = { type: 'object', properties: {}, additionalProperties: false };
+
+function refuseTwins(functions: readonly CallableFunction[]): void {
+  const twin = functions.findIndex(({ name: one }, i) =>
+    functions.some((f, j) => j < i && f.name === one),
+  );
+  if (twin < 0) return;
+  const at = `tools[${twin}].function.name`;
+  throw new ServeError(
+    'invalid_value',
+    `${at} is ${show(functions[twin]!.name)}, as an earlier tool is`,
+    at,
+  );
+}
+
+/** Calls, or what the request's own rule, if it has one, asks of an answer without them. */
+export function toolsRule(
+  { functions, choice, many }: Tools,
+  format: PlacedRule | null,
+): PlacedRule {
+  const callable = functions.map(({ name: called, schema, at }) => ({ name: called, schema, at }));
+  const otherwise = choice === 'required' ? null : (format ?? 'anything');
+  return { ask: { kind: 'tools', functions: callable, many, otherwise }, at: 'tools' };
+}
+
+/** How models are told, whatever their template: in the system message, as Hermes and Qwen are. */
+export function withTools(messages: readonly ChatMessage[], tools: Tools): ChatMessage[] {
+  const signatures = tools.functions.map(({ described }) => JSON.stringify(described)).join('\n');
+  const told =
+    `You may call these functions:\n${signatures}\nTo call one, answer with\n` +
+    `${CALL_TAG}\n{"name": ..., "arguments": {...}}\n</tool_call>`;
+  const [first, ...rest] = messages;
+  if (first?.role !== 'system') return [{ role: 'system', content: told }, ...messages];
+  return [{ role: 'system', content: `${first.content}\n\n${told}` }, ...rest];
+}
