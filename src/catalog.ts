@@ -13,6 +13,7 @@ import type { Config, ModelEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import type { Catalog, ModelCard, Preset, RewardStats } from './plan/catalog.ts';
+import { ANYTHING } from './plan/grant.ts';
 import { planner } from './plan/parse.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 
@@ -175,7 +176,7 @@ function tryPresets(catalog: Catalog, file: string): void {
   for (const model of catalog.presets.keys()) {
     try {
       const body = { model, prompt: '', max_tokens: 1 };
-      parser.completion(body, { id: '', seed: 0, salt: '', socket: false });
+      parser.completion(body, { id: '', seed: 0, grant: ANYTHING, socket: false });
     } catch (error) {
       if (!(error instanceof ServeError)) throw error;
       throw new ConfigError(`${file}: presets.${model}: ${error.message}`);

@@ -1,14 +1,17 @@
 #!/usr/bin/env node
-/** The command line: `coxswain serve` and `coxswain import`. */
+/** The command line: `coxswain serve`, `import` and `hash-key`. */
 
+import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
+import { hashKey, newKey } from './ops/keys.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
   coxswain serve [--config FILE] [--port N] [--host H]
+  coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
@@ -33,6 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
       config: { type: 'string' },
       port: { type: 'string' },
       host: { type: 'string' },
+      new: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
     },
@@ -46,12 +50,26 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const [command, ...rest] = positionals;
+  if (command === 'hash-key' && rest.length === 0) return printHash(values.new ?? false);
   if (command !== 'serve' || rest.length > 0)
     return usage(`unknown command: ${positionals.join(' ') || '(none)'}`);
   const port = values.port === undefined ? null : Number(values.port);
   if (port !== null && !(Number.isInteger(port) && port >= 0 && port <= 65535))
     return usage(`--port is ${values.port}; it must be an integer from 0 to 65535`);
   return serve({ config: values.config ?? null, host: values.host ?? null, port });
+}
+
+/** The key comes by standard input: arguments are seen by every user of the machine. */
+async function printHash(draw: boolean): Promise<number> {
+  if (draw) {
+    const key = newKey();
+    console.log(`key     ${key}\nsha256  ${hashKey(key)}`);
+    return 0;
+  }
+  const key = (await text(process.stdin)).trim();
+  if (key === '') return usage('hash-key reads the key from standard input, which was empty');
+  console.log(hashKey(key));
+  return 0;
 }
 
 /** Between two pieces signals are heard: an interrupted import leaves nothing behind. */

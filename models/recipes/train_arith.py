@@ -92,11 +92,11 @@ def train(work, seconds, total):
                      optimizers=[o.state_dict() for o in optimizers])
             os.replace(state + ".tmp", state)
     write_json(os.path.join(work, "arith.history.json"), history)
-    save(model, os.path.join(work, "arith-base.pt"))
+    save(model, os.path.join(work, "arith.pt"))
 
 
 def main():
-    args = arguments(__doc__, ("--seconds", dict(type=float, default=540)), ("--total", dict(type=float, default=540)))
+    args = arguments(__doc__, ("--seconds", dict(type=float, default=280)), ("--total", dict(type=float, default=330)))
     torch.set_num_threads(args.threads)
     train(args.work, args.seconds, args.total)
 

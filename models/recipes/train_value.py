@@ -14,16 +14,16 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from arith_problems import DEV_SEED, held_out
+from arith_rollouts import QUANTILES, auroc, rollouts, rounded, training_problems, within_auroc
 from arith_tokenizer import ArithTokenizer
 from common import arguments, log, rng, write_json
 from model import Config, LlamaLM, load, right_pad, save
 from optim import schedule
-from tune_arith import QUANTILES, auroc, rollouts, rounded, training_problems, within_auroc
 
 PARTS = (0.25, 0.5, 0.75, 1.0)
 
 
-def with_head(policy, layers=1):
+def with_head(policy, layers=2):
     """The policy's weights under `layers` new ones and a scalar head."""
     shape = dict(vars(policy.config), layers=policy.config.layers + layers)
     model = LlamaLM(Config(**shape), scalar_head=True)
@@ -41,15 +41,27 @@ def through(model, x, first, last):
     return x
 
 
+def read_out(model, states, first):
+    """Normalised states after the new layers, from the trunk's output."""
+    return model.model.norm(through(model, states, first, len(model.model.layers)))
+
+
 def scores(model, states, first):
     """Logits of P(right) at every position, from the trunk's output."""
-    return model.score(model.model.norm(through(model, states, first, len(model.model.layers)))).float()[..., 0]
+    return model.score(read_out(model, states, first)).float()[..., 0]
+
+
+def running_likelihoods(logits, ids, counted):
+    """[rows, length, 3]: log-prob of each answer token, the sum so far and the least so far; 0 before the answer."""
+    gained = F.log_softmax(logits[:, :-1].float(), -1).gather(2, ids[:, 1:, None])[..., 0].clamp(min=-8)
+    gained = F.pad(gained, (1, 0)) * counted
+    return torch.stack([gained, gained.cumsum(1), gained.cummin(1).values], -1)
 
 
 class Features:
     """The trunk's output over rollouts, in batches of like lengths."""
 
-    def __init__(self, model, found, first, size=96):
+    def __init__(self, model, found, first, size=64):
         self.batches = []
         order = sorted(range(len(found)), key=lambda i: len(found[i].whole))
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
@@ -60,16 +72,20 @@ class Features:
                 place = torch.arange(ids.shape[1])[None]
                 starts = torch.tensor([len(r.prompt) for r in part])[:, None]
                 counted = (place >= starts) & (place < lengths[:, None])
-                self.batches.append((part, states, counted, lengths, torch.tensor([float(r.right) for r in part])))
+                likelihoods = running_likelihoods(model.logits(model.model.norm(states)), ids, counted)
+                right = torch.tensor([float(r.right) for r in part])
+                self.batches.append((part, states, counted, lengths, right, likelihoods))
 
 
-def train_head(policy, features, kind, seconds, learning_rate=2e-3, seed=0):
-    """Train the new layer, the last norm and the head; `kind` says where the loss is taken."""
+def train_head(policy, features, held, kind, seconds, learning_rate=1.5e-3, seed=0):
+    """Train the new layers, the last norm and the head; `kind` says where the loss is taken."""
     torch.manual_seed(seed)
     model = with_head(policy).train()
-    first = policy.config.layers
-    new = [p for name, p in model.named_parameters()
-           if name.startswith((f"model.layers.{first}.", "model.norm", "score"))]
+    first, likelihood = policy.config.layers, nn.Linear(policy.config.hidden, 3)
+    frozen = tuple(f"model.layers.{i}." for i in range(first)) + ("model.embed_tokens",)
+    new = [p for name, p in model.named_parameters() if not name.startswith(frozen)] + list(likelihood.parameters())
+    scale = torch.tensor([1.0, 3.0, 2.0])
+    reported = 0.0
     optimizer = torch.optim.AdamW(new, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.02)
     random, spent, step, order = rng(seed), 0.0, 0, []
     while spent < seconds:
@@ -79,17 +95,23 @@ def train_head(policy, features, kind, seconds, learning_rate=2e-3, seed=0):
         if not order:
             order = list(range(len(features.batches)))
             random.shuffle(order)
-        _, states, counted, lengths, right = features.batches[order.pop()]
+        _, states, counted, lengths, right, likelihoods = features.batches[order.pop()]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = scores(model, states, first)
+            out = read_out(model, states, first)
+            logits, guessed = model.score(out).float()[..., 0], likelihood(out).float()
         where = counted if kind == "value" else F.one_hot(lengths - 1, counted.shape[1]).bool()
         wanted = right[:, None].expand_as(logits)
         loss = F.binary_cross_entropy_with_logits(logits[where], wanted[where])
+        loss = loss + 0.5 * F.smooth_l1_loss(guessed[counted], (likelihoods / scale)[counted])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(new, 1.0)
         optimizer.step()
         step, spent = step + 1, spent + time.process_time() - begun
+        if spent - reported > 30:
+            reported = spent
+            found, values = read(model, held, first)
+            log(kind, round(spent), "s, step", step, "loss", round(loss.item(), 4), table(values, found))
     return model.eval(), dict(train_seconds=round(spent), steps=step, epochs=round(step / len(features.batches), 1))
 
 
@@ -142,7 +164,7 @@ def best_of(values, found, n):
 
 
 def main():
-    args = arguments(__doc__, ("--seconds", dict(type=float, default=90)),
+    args = arguments(__doc__, ("--seconds", dict(type=float, default=150)),
                      ("--problems", dict(type=int, default=1000)), ("--answers", dict(type=int, default=6)),
                      ("--test", dict(type=int, default=200)))
     torch.set_num_threads(args.threads)
@@ -157,7 +179,7 @@ def main():
         name = f"arith-{kind}"
         if os.path.exists(os.path.join(args.work, name + ".pt")):
             continue
-        model, facts = train_head(policy, features, kind, args.seconds)
+        model, facts = train_head(policy, features, held, kind, args.seconds)
         found, values = read(model, held, first)
         whole = values[:, -1]
         facts.update(

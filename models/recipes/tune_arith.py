@@ -13,54 +13,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arith_problems import DEV_SEED, forbidden, held_out, problem
+from arith_problems import DEV_SEED, held_out
+from arith_rollouts import auroc, rollouts, rounded, training_problems, within_auroc
 from arith_tokenizer import ArithTokenizer
-from common import ASSISTANT, EOT, FIRST_TEXT_ID, NO, USER, YES, arguments, log, mean_and_error, rng, write_json
-from model import NEG, load, right_pad, save
+from common import ASSISTANT, NO, USER, YES, arguments, log, mean_and_error, rng, write_json
+from model import load, right_pad, save
 from optim import schedule
-from sample import fast_copy, generate
-from train_arith import MAX_NEW_ARITH, answered, batches
+from train_arith import batches
 from train_lm import loss_of
 
 QUESTION = "Start over?"
-QUANTILES = (0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.85, 0.90, 0.95, 0.99)
-
-
-class Rollout:
-    """One sampled answer to a problem."""
-
-    def __init__(self, group, prompt, ids, ended, right):
-        self.group, self.prompt, self.ids, self.ended, self.right = group, prompt, ids, ended, right
-        self.worse_than_new = 0.0  # share of the other answers of its problem that are right where it is not
-
-    @property
-    def whole(self):
-        """Prompt and answer, the end token included where it was drawn."""
-        return self.prompt + self.ids + ([EOT] if self.ended else [])
-
-
-def rollouts(model, problems, per_problem, tokenizer, seed):
-    """`per_problem` samples of each problem at temperature 1, labelled by the checker."""
-    prompts = [[EOT] + tokenizer.encode(p.prompt) for p in problems for _ in range(per_problem)]
-    answers, ended, _ = generate(fast_copy(model), prompts, max_new=MAX_NEW_ARITH, seed=seed, rows=512)
-    found = []
-    for i, (prompt, ids) in enumerate(zip(prompts, answers)):
-        group = i // per_problem
-        found.append(Rollout(group, prompt, ids, ended[i], problems[group].solved_by(tokenizer.decode(ids))))
-    for i in range(0, len(found), per_problem):
-        share = sum(r.right for r in found[i:i + per_problem]) / max(1, per_problem - 1)
-        for one in found[i:i + per_problem]:
-            one.worse_than_new = 0.0 if one.right else share
-    return found
-
-
-def training_problems(seed, count):
-    random, banned, found = rng(seed), forbidden(), []
-    while len(found) < count:
-        one = problem(random, 3, 5)
-        if one.prompt not in banned:
-            found.append(one)
-    return found
 
 
 def asked(one, cut, tokenizer):
@@ -86,24 +48,6 @@ def keep_probability(model, rows, size=128):
     return found
 
 
-def auroc(scores, labels):
-    """Probability that a right one scores above a wrong one; ties count half."""
-    scores, labels = np.asarray(scores), np.asarray(labels, bool)
-    if labels.all() or not labels.any():
-        return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    right = labels.sum()
-    return float((ranks[labels].sum() - right * (right + 1) / 2) / (right * (len(labels) - right)))
-
-
-def within_auroc(scores, labels, groups):
-    """Mean AUROC over the problems that have both right and wrong answers."""
-    scores, labels, groups = np.asarray(scores), np.asarray(labels, bool), np.asarray(groups)
-    values = [auroc(scores[groups == g], labels[groups == g]) for g in np.unique(groups)]
-    return float(np.nanmean([v for v in values if v == v])) if any(v == v for v in values) else float("nan")
-
-
 def reliability(probabilities, labels, bins=10):
     """Rows of (from, to, count, mean probability, share right)."""
     p, y = np.asarray(probabilities), np.asarray(labels, float)
@@ -122,11 +66,6 @@ def threshold(probabilities, labels, share):
     right = np.cumsum(np.asarray(labels, float)[order]) / np.arange(1, len(order) + 1)
     good = np.nonzero(right >= share)[0]
     return round(float(np.asarray(probabilities)[order][good[-1]]), 4) if len(good) else None
-
-
-def rounded(value, digits=4):
-    """None for what is not a number: JSON has none."""
-    return round(float(value), digits) if value == value else None
 
 
 def log_odds(p):
@@ -166,24 +105,6 @@ def calibration(model, found, tokenizer):
     return record
 
 
-@torch.no_grad()
-def entropies(model, found, limit=400):
-    """Quantiles and mean of the next-token entropy in nats over sampled answers; special ids masked."""
-    values = []
-    for start in range(0, min(limit, len(found)), 64):
-        part = found[start:start + 64]
-        ids, _ = right_pad([r.whole for r in part])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(ids).float()
-        logits[..., 1:FIRST_TEXT_ID] = NEG
-        logs = F.log_softmax(logits, -1)
-        entropy = -(logs.exp() * logs).sum(-1)
-        for row, r in enumerate(part):
-            values += entropy[row, len(r.prompt) - 1:len(r.whole) - 1].tolist()
-    return dict(mean=round(float(np.mean(values)), 5),
-                quantiles={f"{q:.2f}": round(float(np.quantile(values, q)), 5) for q in QUANTILES})
-
-
 def judgement_batches(found, tokenizer, random, size):
     """Endless (rows, P(yes) wanted): half whole answers, half cut anywhere."""
     while True:
@@ -195,7 +116,7 @@ def judgement_batches(found, tokenizer, random, size):
 def tune(work, seconds, count, learning_rate=5e-4, size=48):
     tokenizer = ArithTokenizer()
     torch.manual_seed(1)
-    model = load(os.path.join(work, "arith-base.pt")).train()
+    model = load(os.path.join(work, "arith.pt")).train()
     found = rollouts(model, training_problems(31, count), 6, tokenizer, seed=31)
     log("rollouts", len(found), "right", round(sum(r.right for r in found) / len(found), 3))
     random = rng(5)
@@ -221,7 +142,7 @@ def main():
     args = arguments(__doc__, ("--seconds", dict(type=float, default=90)), ("--problems", dict(type=int, default=500)),
                      ("--test", dict(type=int, default=200)))
     torch.set_num_threads(args.threads)
-    final = os.path.join(args.work, "arith.pt")
+    final = os.path.join(args.work, "arith-judging.pt")
     if os.path.exists(final):
         return
     model, facts = tune(args.work, args.seconds, args.problems)
@@ -231,11 +152,11 @@ def main():
     sampled = rollouts(model, problems, 8, tokenizer, seed=77)
     share, error = mean_and_error([np.mean([r.right for r in sampled[i:i + 8]]) for i in range(0, len(sampled), 8)])
     any_right = np.mean([any(r.right for r in sampled[i:i + 8]) for i in range(0, len(sampled), 8)])
-    facts = dict(facts, entropy=entropies(model, sampled), self_evaluation=calibration(model, sampled, tokenizer),
+    facts = dict(facts, self_evaluation=calibration(model, sampled, tokenizer),
                  metrics=dict(problems=len(problems), sampled_once=round(share, 4), sampled_once_error=round(error, 4),
                               any_of_8=round(float(any_right), 4)))
-    write_json(os.path.join(args.work, "arith.facts.json"), facts)
-    log("arith", facts)
+    write_json(os.path.join(args.work, "arith-judging.facts.json"), facts)
+    log("arith-judging", facts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 /** What every request that generates passes through, over HTTP or WebSocket: the drain gate, the plan, the meter and the log line. */
 
 import { Meter } from '../ops/meter.ts';
-import type { Outcome } from '../ops/meter.ts';
+import type { Measured, Outcome } from '../ops/meter.ts';
+import type { Grant } from '../plan/grant.ts';
+import type { Admitted } from '../plan/request.ts';
+import type { Caller, Lease } from './allowance.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { draining, knownFailure } from './reply.ts';
@@ -17,26 +20,38 @@ export interface Task {
   admit(body: unknown, transport: { readonly socket: boolean }): Worded;
 }
 
+/** A request as it came. */
+export interface Received {
+  readonly surface: Surface;
+  /** Its name in the log. */
+  readonly request: string;
+  readonly caller: Caller;
+}
+
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
 export async function conduct(
   context: Context,
-  surface: Surface,
-  request: string,
+  { surface, request, caller }: Received,
   work: (task: Task) => Promise<Ending>,
 ): Promise<void> {
   const meter = new Meter(context.metrics, surface.endpoint);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
+  let lease: Lease | null = null;
   let over: () => void = () => undefined;
   try {
+    const held = (lease = caller.begin());
     const ending = await work({
       meter,
       signal: controller.signal,
       abort: () => controller.abort(),
-      admit: (body, { socket }) => {
-        const worded = admitted(context, surface, meter, body, socket);
+      admit(body, { socket }) {
+        if (context.work.draining) throw draining();
+        const worded = admitted(context, surface, caller.grant, body, socket);
+        held.charge(worded.cost);
+        meter.admitted(measured(worded));
         const { id, stream } = worded.answer;
-        if (stream) over = context.work.name(controller, id, worded.plan.opening.salt);
+        if (stream) over = context.work.name(controller, id, caller.grant.salt);
         return worded;
       },
     });
@@ -45,34 +60,32 @@ export async function conduct(
     ({ code } = knownFailure(error));
     throw error;
   } finally {
+    const known = code === 'ok' || code === 'cancelled';
+    lease?.end(known ? meter.spent : 0); // what fails is not charged
     meter.end(code);
-    context.log.info({ request, endpoint: surface.endpoint, code, ...meter.tally }, 'request');
+    const who = caller.name === null ? {} : { key: caller.name };
+    const { endpoint } = surface;
+    context.log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
     over();
     context.work.end(controller);
   }
 }
 
 function admitted(
-  { work, ambient, planner }: Context,
+  { ambient, planner }: Context,
   surface: Surface,
-  meter: Meter,
+  grant: Grant,
   body: unknown,
   socket: boolean,
 ): Worded {
-  if (work.draining) throw draining();
-  const request = surface.admit(planner, body, {
-    id: ambient.id(surface.idPrefix),
-    seed: ambient.seed(),
-    salt: '',
-    socket,
-  });
-  const { plan, answer } = request;
-  meter.admitted({
-    model: plan.prompts[0]!.lanes[0]!.model,
-    strategy: answer.strategy,
-    guides: plan.opening.guidance.uses.length,
-    promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),
-    stream: answer.stream,
-  });
-  return request;
+  const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
+  return surface.admit(planner, body, { id, seed, grant, socket });
 }
+
+const measured = ({ plan, answer }: Admitted): Measured => ({
+  model: plan.prompts[0]!.lanes[0]!.model,
+  strategy: answer.strategy,
+  guides: plan.opening.guidance.uses.length,
+  promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),
+  stream: answer.stream,
+});

@@ -3,6 +3,7 @@
 import type { RawData, WebSocket } from 'ws';
 import { ServeError } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
+import type { Caller } from './allowance.ts';
 import { parseJson } from './body.ts';
 import { conduct } from './conduct.ts';
 import type { Task } from './conduct.ts';
@@ -23,8 +24,16 @@ interface Lane {
 
 const CANCEL = 'response.cancel';
 
+/** Whose connection it is, and what is spoken on it. */
+export interface Spoken {
+  readonly caller: Caller;
+  readonly dialect: Dialect;
+  readonly surfaces: readonly Surface[];
+}
+
 export class Connection {
   readonly #ws: WebSocket;
+  readonly #caller: Caller;
   readonly #context: Context;
   readonly #dialect: Dialect;
   readonly #surfaces: readonly Surface[];
@@ -37,8 +46,9 @@ export class Connection {
   #alive = true;
   #expired = false;
 
-  constructor(ws: WebSocket, context: Context, dialect: Dialect, surfaces: readonly Surface[]) {
+  constructor(ws: WebSocket, context: Context, { caller, dialect, surfaces }: Spoken) {
     this.#ws = ws;
+    this.#caller = caller;
     this.#context = context;
     this.#dialect = dialect;
     this.#surfaces = surfaces;
@@ -113,7 +123,7 @@ export class Connection {
   #cancel(frame: Record<string, unknown>): void {
     const { response_id: response, [this.#dialect.field]: given } = frame;
     if (typeof response === 'string') {
-      if (this.#context.work.cancel(response, '') !== null) return;
+      if (this.#context.work.cancel(response, this.#caller.grant.salt) !== null) return;
       throw new ServeError('not_found', `no response ${show(response)} is running`, 'response_id');
     }
     const name = this.#dialect.name(given);
@@ -176,9 +186,8 @@ export class Connection {
 
   async #serve(surface: Surface, name: string, body: Record<string, unknown>): Promise<void> {
     try {
-      await conduct(this.#context, surface, name, (task) =>
-        this.#answer(surface, name, body, task),
-      );
+      const received = { surface, request: name, caller: this.#caller };
+      await conduct(this.#context, received, (task) => this.#answer(surface, name, body, task));
     } catch (error) {
       this.#fail(name, error);
     }

@@ -46,6 +46,10 @@ export class Work {
     return this.#draining;
   }
 
+  get running(): number {
+    return this.#running.size;
+  }
+
   begin(): AbortController {
     const controller = new AbortController();
     this.#running.add(controller);

@@ -10,7 +10,7 @@ import type { Context } from './context.ts';
 import { conduct } from './conduct.ts';
 import { CUT_OFF, relay } from './relay.ts';
 import type { Ending } from './relay.ts';
-import { cutShort, requestId, sendFailure } from './reply.ts';
+import { callerOf, cutShort, requestId, sendFailure } from './reply.ts';
 import { SseSink } from './sse.ts';
 import type { Surface, Worded } from './surface.ts';
 import { Collector } from './whole.ts';
@@ -27,16 +27,20 @@ interface Exchange {
 
 export const generate =
   (surface: Surface, context: Context) =>
-  (req: Request, res: Response): Promise<void> =>
-    conduct(context, surface, requestId(res), async (task) => {
+  (req: Request, res: Response): Promise<void> => {
+    const caller = callerOf(res);
+    const received = { surface, request: requestId(res), caller };
+    return conduct(context, received, async (task) => {
       res.on('close', () => {
         if (!res.writableFinished) task.abort();
       });
       const body = await jsonBody(req, context.settings.body_bytes);
       const worded = task.admit(body, { socket: false });
       const exchange = { res, surface, context, worded, meter: task.meter, signal: task.signal };
+      res.setHeaders(new Map(Object.entries(caller.headers)));
       return worded.answer.stream ? streamed(exchange) : whole(exchange);
     });
+  };
 
 async function streamed(exchange: Exchange): Promise<Ending> {
   const { res, surface, context, worded, meter, signal } = exchange;
@@ -77,6 +81,7 @@ async function whole(exchange: Exchange): Promise<Ending> {
       sendFailure(res, event.failure);
       return event;
     } else if (event.kind === 'end') {
+      meter.ended(event.spent);
       if (event.cancelled) {
         const ending = toldTo(res, signal, { kind: 'cancelled' });
         if (ending.kind === 'failed') sendFailure(res, ending.failure);

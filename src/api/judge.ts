@@ -7,11 +7,13 @@ import type { Judged } from '../core/reward.ts';
 import { Meter } from '../ops/meter.ts';
 import type { Outcome } from '../ops/meter.ts';
 import type { Catalog } from '../plan/catalog.ts';
+import { refuseForbidden } from '../plan/grant.ts';
 import type { Scoring } from '../plan/score.ts';
 import { failedRewards } from './accounts.ts';
+import type { Lease } from './allowance.ts';
 import { jsonBody } from './body.ts';
 import type { Context } from './context.ts';
-import { draining, knownFailure, requestId } from './reply.ts';
+import { callerOf, draining, knownFailure, requestId } from './reply.ts';
 
 /** What such an endpoint says in its own words. */
 export interface JudgeSurface<S extends Scoring> {
@@ -31,27 +33,35 @@ export const judge =
     const { endpoint } = surface;
     const meter = new Meter(metrics, endpoint);
     const running = work.begin();
+    const caller = callerOf(res);
     let code: Outcome = 'internal_error';
+    let lease: Lease | null = null;
     try {
-      res.json(await answer(surface, await jsonBody(req, settings.body_bytes), context, meter));
+      lease = caller.begin();
+      const asked = surface.parse(await jsonBody(req, settings.body_bytes), context.catalog);
+      refuseForbidden(caller.grant, asked.names);
+      lease.charge(asked.tokens);
+      res.json(await answer(surface, asked, context, meter));
       code = 'ok';
     } catch (error) {
       ({ code } = knownFailure(error));
       throw error;
     } finally {
+      lease?.end(code === 'ok' ? null : 0);
       meter.end(code);
-      log.info({ request: requestId(res), endpoint, code, ...meter.tally }, 'request');
+      const who = caller.name === null ? {} : { key: caller.name };
+      const request = requestId(res);
+      log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
       work.end(running);
     }
   };
 
 async function answer<S extends Scoring>(
   surface: JudgeSurface<S>,
-  body: unknown,
-  { catalog, inference, ambient }: Context,
+  asked: S,
+  { inference, ambient }: Context,
   meter: Meter,
 ): Promise<object> {
-  const asked = surface.parse(body, catalog);
   const { judging, model, tokens } = asked;
   const id = ambient.id(surface.idPrefix);
   const { scores, evaluations } = await inference.judge({ id, ...judging });

@@ -1,21 +1,29 @@
-/** GET /v1/models and /v1/models/{id}. The list holds what answers: the policies and presets, with what may guide or judge them. */
+/** GET /v1/models and /v1/models/{id}. The list holds what answers this caller: policies and presets, with what may guide or judge them. */
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
 import { guidesOf, policiesOf, policyCard } from '../plan/catalog.ts';
 import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
+import { isAllowed, refuseForbidden } from '../plan/grant.ts';
+import type { Grant } from '../plan/grant.ts';
 
-export function listModels(catalog: Catalog): object {
-  const presets = [...catalog.presets.values()].map((preset) => presetOf(preset, catalog));
-  const policies = policiesOf(catalog).map((card) => modelOf(card, catalog));
-  return { object: 'list', data: [...policies, ...presets] };
+export function listModels(catalog: Catalog, grant: Grant): object {
+  const allowed = ({ name }: { readonly name: string }): boolean => isAllowed(grant, name);
+  const presets = [...catalog.presets.values()].filter(allowed);
+  const policies = policiesOf(catalog).filter(allowed);
+  const data = [
+    ...policies.map((card) => modelOf(card, catalog)),
+    ...presets.map((preset) => presetOf(preset, catalog)),
+  ];
+  return { object: 'list', data };
 }
 
 /**
  * Guides and rewards too, which are not listed since they do not answer.
- * @throws ServeError if there is none of that name
+ * @throws ServeError if there is none of that name, or the caller may not use it
  */
-export function oneModel(catalog: Catalog, name: string): object {
+export function oneModel(catalog: Catalog, name: string, grant: Grant): object {
+  refuseForbidden(grant, [{ name, at: 'model' }]);
   const preset = catalog.presets.get(name);
   if (preset) return presetOf(preset, catalog);
   const card = catalog.models.get(name);

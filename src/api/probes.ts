@@ -8,6 +8,18 @@ export function health(_req: Request, res: Response): void {
   res.json({ status: 'ok' });
 }
 
+/** As load balancers of model servers ask: empty. */
+export function ping(_req: Request, res: Response): void {
+  res.end();
+}
+
+/** Requests in flight, in vLLM's words. */
+export const load =
+  ({ work }: Context) =>
+  (_req: Request, res: Response): void => {
+    res.json({ server_load: work.running });
+  };
+
 export const ready =
   ({ inference, work }: Context) =>
   (_req: Request, res: Response): void => {

@@ -46,6 +46,7 @@ export async function relay(
       case 'failed':
         return event;
       case 'end':
+        meter.ended(event.spent);
         if (event.cancelled) return { kind: 'cancelled' };
         sink.write(writer.closing(reports));
         return { kind: 'ok' };

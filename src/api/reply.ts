@@ -3,6 +3,7 @@
 import type { Response } from 'express';
 import { STATUS, ServeError, toFailure } from '../core/errors.ts';
 import type { ErrorCode, Failure } from '../core/errors.ts';
+import type { Caller } from './allowance.ts';
 
 export interface ErrorBody {
   readonly error: {
@@ -28,17 +29,32 @@ function typeOf(status: number): string {
   return status < 500 ? 'invalid_request_error' : 'server_error';
 }
 
-const RETRY_AFTER_SECONDS = '1';
+const RETRY_AFTER_SECONDS = 1;
 
 /** Failures that the same request would meet again, after the same cost. */
 const FINAL: readonly ErrorCode[] = ['internal_error', 'reward_failed'];
 
 export function sendFailure(res: Response, failure: Failure): void {
+  const caller = found(res);
+  if (caller) res.setHeaders(new Map(Object.entries(caller.headers)));
   const status = STATUS[failure.code];
-  if (status === 429 || status === 503) res.setHeader('retry-after', RETRY_AFTER_SECONDS);
+  if (status === 429 || status === 503)
+    res.setHeader('retry-after', `${failure.retryAfter ?? RETRY_AFTER_SECONDS}`);
+  if (status === 401) res.setHeader('www-authenticate', 'Bearer');
   if (FINAL.includes(failure.code)) res.setHeader('x-should-retry', 'false');
   if (status === 413) res.setHeader('connection', 'close');
   res.status(status).json(errorBody(failure, requestId(res)));
+}
+
+/** Who asks; null before the server has let them in. */
+const found = ({ locals }: Response): Caller | null =>
+  (locals as { caller?: Caller }).caller ?? null;
+
+/** Who asks, on a route that is not open to all. */
+export function callerOf(res: Response): Caller {
+  const caller = found(res);
+  if (!caller) throw new Error('this route is open: nobody was asked for a key');
+  return caller;
 }
 
 export const requestId = (res: Response): string => String(res.getHeader('x-request-id') ?? '');

@@ -30,11 +30,11 @@ export const responses = (stores: Stores): Surface => ({
   sse: { message: (event) => `event: ${typeOf(event)}\ndata: ${event}\n\n`, end: '' },
   forSocket: () => responses({ ...stores, own: stores.another() }),
   admit(planner, body, ambient) {
-    const admitted = planner.response(body, ambient, recall(stores, ambient.salt));
+    const admitted = planner.response(body, ambient, recall(stores, ambient.grant.salt));
     const { input, conversation, store } = admitted.asked;
     const keep: Keep = (response, text) =>
       (store ? stores.shared : stores.own)?.keep({
-        owner: ambient.salt,
+        owner: ambient.grant.salt,
         response,
         input,
         conversation,

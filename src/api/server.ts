@@ -8,15 +8,18 @@ import type { ErrorRequestHandler, Express, NextFunction, Request, Response } fr
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
 import { jsonBody } from './body.ts';
+import { Origins } from './browsers.ts';
 import { chat } from './chat.ts';
 import { completions } from './completions.ts';
 import type { Context } from './context.ts';
 import { generate } from './generate.ts';
+import { refuseMalformed } from './malformed.ts';
 import { listModels, oneModel } from './models.ts';
-import { health, metricsPage, ready } from './probes.ts';
-import { draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { judge } from './judge.ts';
+import { health, load, metricsPage, ping, ready } from './probes.ts';
+import { Keys } from './keys.ts';
 import { reranks } from './rerank.ts';
+import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
 import { responses } from './responses.ts';
 import { score } from './score.ts';
@@ -24,8 +27,8 @@ import { storedRoutes } from './stored.ts';
 import type { Surface } from './surface.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
+import type { Gate } from './websocket.ts';
 
-const MAX_HEADER_BYTES = 16 * 1024;
 /** Longer than the clients' and proxies' own, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -37,22 +40,24 @@ export interface ApiServer {
 
 export function createApi(context: Context): ApiServer {
   const { settings } = context;
+  const gate = gateOf(context);
   const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
   const store = new ResponseStore({ entries, bytes });
   const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
   const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(
     {
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: settings.header_bytes,
       requestTimeout: settings.request_ms,
       headersTimeout: settings.request_ms,
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    application(context, surfaces, store),
+    application(context, { gate, surfaces, store }),
   );
   http.maxConnections = settings.connections;
-  const sockets = new Sockets(context, surfaces);
+  const sockets = new Sockets(context, surfaces, gate);
+  http.on('clientError', refuseMalformed);
   http.on('upgrade', (req, socket: Socket, head) => sockets.upgrade(req, socket, head));
   return {
     http,
@@ -68,17 +73,29 @@ export function createApi(context: Context): ApiServer {
   };
 }
 
+/** Who is let in: one gate for HTTP and WebSocket. */
+const gateOf = ({ settings, ambient }: Context): Gate => ({
+  keys: new Keys(settings.keys, () => ambient.ms()),
+  origins: new Origins(settings.origins),
+  open: new Set(['/health', ...settings.open_routes]),
+});
+
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 
-function application(
-  context: Context,
-  surfaces: readonly Surface[],
-  store: ResponseStore,
-): Express {
+/** What is made once per server. */
+interface Parts {
+  readonly gate: Gate;
+  readonly surfaces: readonly Surface[];
+  readonly store: ResponseStore;
+}
+
+function application(context: Context, { gate, surfaces, store }: Parts): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use((req: Request, res: Response, next: NextFunction) => {
     res.setHeader('x-request-id', chosenId(req) ?? context.ambient.id('req_'));
+    if (gate.origins.answer(req, res)) return;
+    if (!gate.open.has(req.path)) res.locals['caller'] = gate.keys.callerOf(req);
     next();
   });
   const get = (path: string, handler: Handler): void => {
@@ -110,9 +127,14 @@ function application(
     '/detokenize',
     json(context, (raw) => detokenize(context.catalog, raw)),
   );
-  get('/v1/models', (_req, res) => void res.json(listModels(context.catalog)));
-  get('/v1/models/*name', (req, res) => void res.json(oneModel(context.catalog, wildcard(req))));
+  get('/v1/models', (_req, res) => void res.json(listModels(context.catalog, callerOf(res).grant)));
+  get(
+    '/v1/models/*name',
+    (req, res) => void res.json(oneModel(context.catalog, wildcard(req), callerOf(res).grant)),
+  );
   get('/health', health);
+  get('/ping', ping);
+  get('/load', load(context));
   get('/ready', ready(context));
   get('/version', (_req, res) => void res.json({ version: context.version }));
   get('/metrics', metricsPage(context));

@@ -4,6 +4,7 @@ import type { Request } from 'express';
 import { ServeError } from '../core/errors.ts';
 import { check, integer, oneOf, show, text, tolerant, wrong } from '../core/fields.ts';
 import type { Context } from './context.ts';
+import { callerOf } from './reply.ts';
 import { ID_PREFIX } from './response_object.ts';
 import type { Kept, ResponseStore } from './response_store.ts';
 
@@ -17,8 +18,8 @@ export interface StoredRoutes {
   readonly cancel: About;
 }
 
-/** Until there are keys, everyone is the same. */
-const owner = (_req: Request): string => '';
+/** Responses of one key are not there for another. */
+const owner = ({ res }: Request): string => (res ? callerOf(res).grant.salt : '');
 const idOf = (req: Request): string => String(req.params['id']);
 
 export function storedRoutes({ work }: Context, store: ResponseStore): StoredRoutes {

@@ -1,44 +1,79 @@
 /** WebSockets at the paths of the surfaces: which upgrades are taken, and the sockets that are open. */
 
+import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
+import { STATUS, ServeError } from '../core/errors.ts';
+import type { Failure } from '../core/errors.ts';
+import { show } from '../core/fields.ts';
+import type { Caller } from './allowance.ts';
+import type { Origins } from './browsers.ts';
 import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
+import { chosenProtocol } from './keys.ts';
+import type { Keys } from './keys.ts';
+import { draining, errorBody, knownFailure } from './reply.ts';
 import type { Surface } from './surface.ts';
+
+/** Who is let in. */
+export interface Gate {
+  readonly keys: Keys;
+  readonly origins: Origins;
+  /** Paths that need no key. */
+  readonly open: ReadonlySet<string>;
+}
 
 /** Takes upgrades of the surfaces' paths; other paths are refused. */
 export class Sockets {
   readonly #context: Context;
   readonly #surfaces: readonly Surface[];
+  readonly #gate: Gate;
   readonly #server: WebSocketServer;
   readonly #open = new Set<Connection>();
 
-  constructor(context: Context, surfaces: readonly Surface[]) {
+  constructor(context: Context, surfaces: readonly Surface[], gate: Gate) {
     this.#context = context;
     this.#surfaces = surfaces;
+    this.#gate = gate;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: context.settings.body_bytes,
+      handleProtocols: chosenProtocol,
     });
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const path = (req.url ?? '').split('?', 1)[0];
-    const surface = this.#surfaces.find(({ endpoint }) => endpoint === path);
-    if (!surface) return refuse(socket, '404 Not Found');
-    if (this.#context.work.draining || this.#open.size >= this.#context.settings.sockets)
-      return refuse(socket, '503 Service Unavailable');
-    this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, surface));
+    try {
+      const [caller, surface] = this.#admit(req);
+      this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, caller, surface));
+    } catch (error) {
+      refuse(socket, knownFailure(error));
+    }
   }
 
-  #accept(ws: WebSocket, { dialect }: Surface): void {
+  /** @throws ServeError unless this upgrade may be made */
+  #admit(req: IncomingMessage): [Caller, Surface] {
+    const { work, settings } = this.#context;
+    if (!this.#gate.origins.admits(req))
+      throw new ServeError('forbidden_origin', `origin ${show(req.headers.origin)} is not allowed`);
+    const caller = this.#gate.keys.callerOf(req);
+    const path = (req.url ?? '').split('?', 1)[0];
+    const surface = this.#surfaces.find(({ endpoint }) => endpoint === path);
+    if (!surface) throw new ServeError('not_found', `no WebSocket is served at ${show(path)}`);
+    if (work.draining) throw draining();
+    if (this.#open.size >= settings.sockets)
+      throw new ServeError('overloaded', `${settings.sockets} WebSockets are open, which is all`);
+    return [caller, surface];
+  }
+
+  #accept(ws: WebSocket, caller: Caller, { dialect }: Surface): void {
     const spoken = this.#surfaces.filter((surface) => surface.dialect === dialect);
     const surfaces = spoken.map((surface) => surface.forSocket?.() ?? surface);
-    const connection = new Connection(ws, this.#context, dialect, surfaces);
+    const connection = new Connection(ws, this.#context, { caller, dialect, surfaces });
     this.#open.add(connection);
     this.#context.metrics.sockets.add(ws);
     ws.on('close', () => {
@@ -53,7 +88,13 @@ export class Sockets {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
+/** An upgrade that is not made is an HTTP response. */
+function refuse(socket: Duplex, failure: Failure): void {
+  const status = STATUS[failure.code];
+  const body = JSON.stringify(errorBody(failure, ''));
   socket.on('error', () => undefined);
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }

@@ -2,6 +2,7 @@
 
 export const STATUS = {
   invalid_json: 400,
+  malformed_request: 400,
   invalid_value: 400,
   unknown_parameter: 400,
   context_length_exceeded: 400,
@@ -13,11 +14,14 @@ export const STATUS = {
   websocket_connection_limit_reached: 400,
   invalid_api_key: 401,
   forbidden_model: 403,
+  forbidden_origin: 403,
   not_found: 404,
   model_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   body_too_large: 413,
   unsupported_media_type: 415,
+  headers_too_large: 431,
   rate_limit_exceeded: 429,
   queue_full: 429,
   internal_error: 500,
@@ -33,6 +37,8 @@ export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly param: string | null;
+  /** Seconds after which it may be tried again, where they are known. */
+  readonly retryAfter?: number;
 }
 
 /** A request that cannot be served. The message says what is wrong, what was given and what would do. */
@@ -41,11 +47,19 @@ export class ServeError extends Error {
   readonly code: ErrorCode;
   /** Path of the field at fault, such as `alignment.guides[0].model`; null when no one field is. */
   readonly param: string | null;
+  /** Seconds; null: not known. */
+  readonly retryAfter: number | null;
 
-  constructor(code: ErrorCode, message: string, param: string | null = null) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    param: string | null = null,
+    retryAfter: number | null = null,
+  ) {
     super(message);
     this.code = code;
     this.param = param;
+    this.retryAfter = retryAfter;
   }
 
   get status(): number {
@@ -55,7 +69,9 @@ export class ServeError extends Error {
 
 /** What crosses the process boundary for any thrown value: a bug never shows its internals. */
 export function toFailure(error: unknown): Failure {
-  if (error instanceof ServeError)
-    return { code: error.code, message: error.message, param: error.param };
+  if (error instanceof ServeError) {
+    const { code, message, param, retryAfter } = error;
+    return { code, message, param, ...(retryAfter === null ? {} : { retryAfter }) };
+  }
   return { code: 'internal_error', message: 'internal error', param: null };
 }

@@ -86,4 +86,9 @@ export type StreamEvent =
   /** The whole request has failed; nothing follows. */
   | { readonly kind: 'failed'; readonly failure: Failure }
   /** All choices have finished, or the request was cancelled; nothing follows. */
-  | { readonly kind: 'end'; readonly cancelled: boolean };
+  | {
+      readonly kind: 'end';
+      readonly cancelled: boolean;
+      /** Tokens that the policy drew and guides read for it, whatever became of them. */
+      readonly spent: number;
+    };

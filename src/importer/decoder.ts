@@ -160,11 +160,12 @@ function softCapped(g: GraphBuilder, x: Value, most: number): Value {
 function scalarHead(build: Build, x: Value): void {
   const { g, spec, take, ports } = build;
   if (spec.head.kind !== 'scalar') return;
-  const { name, bias } = spec.head;
+  const { name, bias, probability } = spec.head;
   const weight = storeVector(g, `${name}.weight`, take(`${name}.weight`, 1, spec.hidden));
   const sum = g.node('ReduceSum', [g.node('Mul', [x, weight]), g.ints(-1)], { keepdims: 0 });
   const score = bias
     ? g.node('Add', [sum, storeVector(g, `${name}.bias`, take(`${name}.bias`, 1))])
     : sum;
-  g.output('score', score, 'float32', [...placesOf(ports)]);
+  const said = probability ? g.node('Sigmoid', [score]) : score;
+  g.output('score', said, 'float32', [...placesOf(ports)]);
 }

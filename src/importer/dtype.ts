@@ -35,17 +35,17 @@ export function toHalves(values: Float32Array): Uint16Array {
 function nearestHalf(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const size = bits & 0x7fffffff;
+  // Normal in both: 13 bits of fraction are rounded away, a carry goes into the exponent, which starts 112 later.
+  if (size >= 0x38800000 && size < 0x477ff000)
+    return sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
   if (size > 0x7f800000) return sign | 0x7e00;
   if (size >= 0x477ff000) return sign | 0x7c00;
   if (size < 0x33000001) return sign; // below half of the smallest
-  const exponent = (size >> 23) - 112;
+  // Below the smallest normal the fraction keeps its leading one and loses more bits instead.
   const fraction = (size & 0x7fffff) | 0x800000;
-  // Below the smallest normal the fraction keeps its leading one and loses bits instead.
-  const dropped = exponent > 0 ? 13 : 14 - exponent;
+  const dropped = 126 - (size >> 23);
   const kept = fraction >> dropped;
   const rest = fraction & ((1 << dropped) - 1);
   const half = 1 << (dropped - 1);
-  const up = rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0;
-  // The leading one of a normal adds one to the exponent, and so does a carry.
-  return sign | ((exponent > 0 ? (exponent - 1) << 10 : 0) + kept + up);
+  return sign | (kept + (rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0));
 }

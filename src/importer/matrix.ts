@@ -105,10 +105,12 @@ export function transpose(matrix: Matrix): Float32Array {
   for (const values of pieces(matrix)) {
     const count = values.length / columns;
     for (let r = 0; r < count; r += tile)
-      for (let c = 0; c < columns; c += tile)
-        for (let column = c; column < Math.min(c + tile, columns); column++)
-          for (let row = r; row < Math.min(r + tile, count); row++)
+      for (let c = 0; c < columns; c += tile) {
+        const [bottom, right] = [Math.min(r + tile, count), Math.min(c + tile, columns)];
+        for (let column = c; column < right; column++)
+          for (let row = r; row < bottom; row++)
             out[column * rows + top + row] = values[row * columns + column]!;
+      }
     top += count;
   }
   return out;

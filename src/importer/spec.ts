@@ -124,4 +124,6 @@ export type Head =
       readonly kind: 'scalar';
       readonly name: string;
       readonly bias: boolean;
+      /** The score is the number's sigmoid. */
+      readonly probability: boolean;
     };

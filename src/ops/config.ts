@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
-import { check, integer, number, oneOf, strict, table, text } from '../core/fields.ts';
+import { check, integer, list, number, oneOf, strict, table, text } from '../core/fields.ts';
+import { keySchema, resolveKeys } from './keys.ts';
+import type { Key } from './keys.ts';
 
 /** What the operator got wrong; its message is meant for them, and the server does not start. */
 export class ConfigError extends Error {
@@ -27,12 +29,26 @@ const size = z
     return z.NEVER;
   });
 
+const keyName = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'keyed by names of letters, digits, dots and dashes');
+const origin = z
+  .string()
+  .regex(/^(\*|[a-z][a-z0-9+.-]*:\/\/[^/\s]+)$/i, '* or an origin such as https://app.example');
+
 const server = strict({
   host: text(255, 1).default('127.0.0.1'),
   port: integer(0, 65535).default(8000),
   log: oneOf(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** How long running requests may go on once the server was told to stop. */
   drain_ms: integer(0, 3_600_000).default(30_000),
+  /** API keys by name, which stands in the log; none: everybody is let in. */
+  keys: table(keyName, keySchema, 'an object of keys by name').default({}),
+  /** Routes beside /health that need no key. */
+  open_routes: list(oneOf(['/ready', '/metrics', '/version']), 8).default([]),
+  /** Origins of web pages that may call, such as https://app.example; `*`: all. */
+  origins: list(origin, 1000).default([]),
+  header_bytes: size.default(16 * 1024),
   body_bytes: size.default(2 ** 20),
   /** How long a client may take to send its request. */
   request_ms: integer(100, 3_600_000).default(30_000),
@@ -164,11 +180,16 @@ const schema = strict({
   presets: table(text(256, 1), preset, 'an object of presets by name').default({}),
 });
 
-export type Config = z.output<typeof schema> & {
+type Checked = z.output<typeof schema>;
+
+export type Config = Omit<Checked, 'server'> & {
+  readonly server: ServerSettings;
   /** The file it was read from. */
   readonly file: string;
 };
-export type ServerSettings = Config['server'];
+export type ServerSettings = Omit<Checked['server'], 'keys'> & {
+  readonly keys: Readonly<Record<string, Key>>;
+};
 export type EngineSettings = Config['engine'];
 export type RemoteEntry = Config['rewards'][string];
 export type ModelEntry = Config['models'][string];
@@ -192,7 +213,25 @@ export function readConfig(file: string | null): Config {
     name,
     { ...entry, path: resolve(dirname(path), entry.path) },
   ]);
-  return { ...config, models: Object.fromEntries(models), file: path };
+  const server = { ...config.server, keys: keysOf(path, config) };
+  return { ...config, server, models: Object.fromEntries(models), file: path };
+}
+
+function keysOf(path: string, { server, models, presets }: Checked): ServerSettings['keys'] {
+  for (const [key, { models: names = [] }] of Object.entries(server.keys)) {
+    const unknown = names.find(
+      (name) => !Object.hasOwn(models, name) && !Object.hasOwn(presets, name),
+    );
+    if (unknown !== undefined)
+      throw new ConfigError(
+        `${path}: server.keys.${key}.models has ${unknown}, which is neither a model nor a preset`,
+      );
+  }
+  try {
+    return resolveKeys(server.keys, process.env);
+  } catch (error) {
+    throw new ConfigError(`${path}: ${reason(error)}`);
+  }
 }
 
 function parsed(path: string): unknown {
@@ -203,7 +242,7 @@ function parsed(path: string): unknown {
   }
 }
 
-function checked(path: string, raw: unknown): z.output<typeof schema> {
+function checked(path: string, raw: unknown): Checked {
   try {
     return check(schema, raw ?? {}, '');
   } catch (error) {

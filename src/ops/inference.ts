@@ -90,7 +90,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
       resume: () => this.#send({ kind: 'resume', id }),
       leave: () => this.#send({ kind: 'abort', id }),
     });
-    if (signal.aborted) stream.push([{ kind: 'end', cancelled: true }]);
+    if (signal.aborted) stream.push([{ kind: 'end', cancelled: true, spent: 0 }]);
     else if (this.#state !== 'ready') stream.push([{ kind: 'failed', failure: this.#refusal() }]);
     else {
       this.#streams.set(id, stream);

@@ -40,6 +40,7 @@ export class Meter {
   };
   #completionTokens = 0;
   #guideTokens = 0;
+  #spent: number | null = null;
   #visible = false;
   #ended = false;
 
@@ -102,6 +103,16 @@ export class Meter {
     if (this.#about.guides > 0 && completionTokens > 0)
       metrics.observe('kl_nats_per_token', report.kl / completionTokens);
     if (!this.#about.stream) this.#whole(report);
+  }
+
+  /** Tokens that policy and guides drew and read for it, prompts included; null: it did not come to that. */
+  get spent(): number | null {
+    return this.#spent === null ? null : this.#spent + this.#about.promptTokens;
+  }
+
+  /** Nothing more will come. @param spent tokens drawn by the policy and read by guides */
+  ended(spent: number): void {
+    this.#spent = spent;
   }
 
   #chosen({ candidates }: ChoiceReport): void {

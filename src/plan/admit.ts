@@ -10,8 +10,9 @@ import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
-import { budgetOf, capTokens, countBranches, fitContext } from './cost.ts';
+import { budgetOf, capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
+import { refuseOverGrant } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -49,11 +50,20 @@ export interface Asked {
 
 export function admit(received: Received, asked: Asked): Admitted {
   const alignment = parseAlignment(received.wire.alignment, received);
-  const plan = planOf(received, asked, alignment);
-  return { plan, answer: answerOf(received, asked, alignment, plan) };
+  refuseOverGrant(received.ambient.grant, {
+    ...received,
+    given: received.wire.alignment,
+    named: alignment.named,
+  });
+  const { plan, cost } = planOf(received, asked, alignment);
+  return { plan, answer: answerOf(received, asked, alignment, plan), cost };
 }
 
-function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
+function planOf(
+  received: Received,
+  asked: Asked,
+  alignment: Alignment,
+): Pick<Admitted, 'plan' | 'cost'> {
   const { catalog, wire, policy, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
   const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
@@ -74,8 +84,9 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
   const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
   const { params, peak, top } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
-  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity);
-  return {
+  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ambient.grant.maxCost);
+  const maxTokens = capTokens(room, branches, asked.maxTokens, most);
+  const plan: Plan = {
     id: ambient.id,
     strategy: chosen.type,
     params,
@@ -87,18 +98,19 @@ function planOf(received: Received, asked: Asked, alignment: Alignment): Plan {
       guidance: alignment.guidance,
       rule: planRule([asked.rule, ...alignment.rules], rules),
       sampling,
-      maxTokens: capTokens(room, branches, asked.maxTokens, most),
+      maxTokens,
       budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
       record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
-      salt: ambient.salt,
+      salt: ambient.grant.salt,
     },
     budgetMs: alignment.budget.ms,
     stream,
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
   };
+  return { plan, cost: costOf(plan, branches) };
 }
 
 function answerOf(

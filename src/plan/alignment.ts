@@ -7,6 +7,7 @@ import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { Named } from './grant.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
@@ -33,6 +34,8 @@ export interface Alignment {
   readonly rewards: Rewards | null;
   /** The request names rewards itself, rather than its preset. */
   readonly asksForRewards: boolean;
+  /** Guides and rewards that the request names itself, rather than its preset. */
+  readonly named: readonly Named[];
   /** Null: left to what else the request says. */
   readonly strategy: { readonly type: string; readonly fields: Record<string, unknown> } | null;
   readonly explain: boolean;
@@ -67,11 +70,29 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
     rules,
     guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
     rewards,
-    asksForRewards: rewards !== null && has(raw, 'rewards'),
+    asksForRewards: rewards !== null && gives(raw, 'rewards'),
+    named: namedIn(raw, lanes, rewards),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
+}
+
+/** The policy itself may always stand in a ratio. */
+function namedIn(
+  raw: unknown,
+  { specs: [policy, ...lanes] }: Lanes,
+  rewards: Rewards | null,
+): Named[] {
+  const guides = lanes.filter(({ card }) => card !== policy?.card);
+  const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.specs ?? []) : [];
+  return [
+    ...(gives(raw, 'guides') ? guides : []).map(({ card }) => ({
+      name: card.name,
+      at: 'alignment.guides',
+    })),
+    ...judges.flatMap(({ named }) => named),
+  ];
 }
 
 /** A preset stands in for the parts that the request leaves out. */
@@ -149,6 +170,10 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
 
 const has = (raw: unknown, key: string): boolean =>
   typeof raw === 'object' && raw !== null && Object.hasOwn(raw, key);
+
+/** Null means left out. */
+const gives = (raw: unknown, key: string): boolean =>
+  has(raw, key) && (raw as Record<string, unknown>)[key] !== null;
 
 const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
   mask && mask !== 'all' ? mask.entropy_above : null;

@@ -5,6 +5,7 @@ import { wrong } from '../core/fields.ts';
 import type { Lane } from '../core/guide.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
+import type { Plan } from './plan.ts';
 
 /** The token limit of a request, as asked for or left to the server. */
 export interface TokenLimit {
@@ -84,6 +85,14 @@ export function capTokens(
     `${branches} branches x ${limit.at} ${tokens} is ${branches * tokens} tokens; at most ${most} are allowed here, so ${each} each`,
     limit.at,
   );
+}
+
+/** Most tokens that policy and guides may draw or read: each prompt once, and every branch to its end or the budget's, on every lane. */
+export function costOf({ prompts, n, opening }: Plan, branches: number): number {
+  const lanes = prompts.flatMap((prompt) => prompt.lanes);
+  const read = lanes.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  const drawn = Math.min(branches * opening.maxTokens, n * prompts.length * opening.budget);
+  return read + drawn * (lanes.length / prompts.length);
 }
 
 /** Tokens that each of the request's trees may draw: an equal share, so that none of them takes what others would have had. */

@@ -1,11 +1,14 @@
 /** What parsing a request gives: the Plan for the inference process, and what the HTTP side needs to word the answer. */
 
 import type { Codec } from '../core/text.ts';
+import type { Grant } from './grant.ts';
 import type { Plan } from './plan.ts';
 
 export interface Admitted {
   readonly plan: Plan;
   readonly answer: Answer;
+  /** Most tokens that policy and guides may draw or read for it, prompts included. */
+  readonly cost: number;
 }
 
 export interface Answer {
@@ -42,7 +45,7 @@ export interface Ambient {
   readonly id: string;
   /** Used where the request names no seed; a safe integer. */
   readonly seed: number;
-  readonly salt: string;
+  readonly grant: Grant;
   /** A WebSocket always streams, and may carry draft frames. */
   readonly socket: boolean;
 }

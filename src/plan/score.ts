@@ -13,6 +13,7 @@ import {
   wrong,
 } from '../core/fields.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
+import type { Named } from './grant.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
@@ -27,6 +28,8 @@ export interface Scoring {
   readonly judging: Omit<Judging, 'id'>;
   /** As the client named it; the members' names where it named several. */
   readonly model: string;
+  /** What it asks for by name, and where. */
+  readonly names: readonly Named[];
   /** Tokens that the models will read. */
   readonly tokens: number;
 }
@@ -85,6 +88,9 @@ export function scoringOf(
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
+    names: rewards.specs.flatMap(({ named }) =>
+      alignment ? named : named.map((one) => ({ ...one, at: 'model' })),
+    ),
     model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };

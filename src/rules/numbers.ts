@@ -42,9 +42,12 @@ function positives({ minimum, maximum, above, below }: Bounds): string | null {
   const open = above && least === minimum;
   if (whole === last) return decimals(whole, least, maximum, open, below);
   // n.d lies below n + 1, so whole numbers from the least to the one before the last take any decimals.
-  const any = between(Math.ceil(least) + Number(open), Math.min(last - 1, LARGEST));
+  const first = whole === least ? whole + Number(open) : whole + 1;
+  const any = between(first, Math.min(last - 1, LARGEST));
   const parts = [any === null ? null : `(${any})\\.[0-9]{1,15}`];
   if (open && whole === least) parts.push(`${whole}\\.[0-9]{0,14}[1-9]`);
+  if (whole < least) parts.push(decimals(whole, least, whole + 1, open, true));
+  if (last < maximum) parts.push(decimals(last, last, maximum, false, below));
   return joined(parts);
 }
 

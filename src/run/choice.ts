@@ -13,7 +13,7 @@ import { Calls } from './calls.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
-import type { Running } from './run.ts';
+import type { Accounted, Running } from './run.ts';
 
 export interface Choice {
   readonly prompt: PlanPrompt;
@@ -38,7 +38,7 @@ interface Parts {
 }
 
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
-export async function runChoice(plan: Plan, choice: Choice, running: Running): Promise<void> {
+export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
   const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
@@ -58,6 +58,7 @@ export async function runChoice(plan: Plan, choice: Choice, running: Running): P
   };
   try {
     await using session = await engine.open(opening, signal);
+    using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
     const commits = Array.from(
       { length: plan.answers },
       (_, rank) => new Commit(first + rank, opening.stops, plan.draws),

@@ -2,7 +2,7 @@
 
 import { setMaxListeners } from 'node:events';
 import { BudgetSpent } from '../core/budget.ts';
-import type { Engine } from '../core/engine.ts';
+import type { Engine, Spent } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
@@ -23,6 +23,11 @@ export interface Running {
   readonly onBug: (error: unknown) => void;
 }
 
+export interface Accounted extends Running {
+  /** Told once what a choice has cost, however it ended. */
+  readonly account: (spent: Spent) => void;
+}
+
 /** Runs all choices of a plan together; the last event is `end` or `failed`. Never rejects. */
 export async function run(plan: Plan, running: Running): Promise<void> {
   const choices = plan.prompts.flatMap((prompt) =>
@@ -38,9 +43,12 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   const late = (): void => over.abort(new BudgetSpent('ms'));
   const inTime = plan.budgetMs === null ? null : running.after(plan.budgetMs, late);
   const failures: unknown[] = [];
+  let spent = 0;
+  const account = ({ generatedTokens, guideTokens }: Spent): void =>
+    void (spent += generatedTokens + guideTokens);
   const trees = choices.map(async (choice, index) => {
     try {
-      await runChoice(plan, { ...choice, index }, { ...running, signal });
+      await runChoice(plan, { ...choice, index }, { ...running, signal, account });
     } catch (error) {
       failures.push(error);
       over.abort(error);
@@ -49,8 +57,8 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   await Promise.all(trees);
   inTime?.();
   running.signal.removeEventListener('abort', abort);
-  if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true });
-  if (failures.length === 0) return running.emit({ kind: 'end', cancelled: false });
+  if (running.signal.aborted) return running.emit({ kind: 'end', cancelled: true, spent });
+  if (failures.length === 0) return running.emit({ kind: 'end', cancelled: false, spent });
   const failure = toFailure(failures[0]);
   if (failure.code === 'internal_error') running.onBug(failures[0]);
   running.emit({ kind: 'failed', failure });

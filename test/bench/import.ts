@@ -19,7 +19,7 @@ import { TINY, writeRandomLlama } from '../../src/importer/random.ts';
 import { llamaShapes, sizeKeys, type Sizes } from '../unit/importer/families/llama_like.ts';
 import { root } from './stage.ts';
 
-/** Llama 3.2 1B; `--small` takes a tenth of it. */
+/** Llama 3.2 1B; `--small` takes a tenth of it. Names of formats import only these. */
 const BILLION: Sizes = {
   vocab: 128256,
   hidden: 2048,
@@ -101,7 +101,9 @@ try {
   row('---', '---', '---', '---', '---', '---');
   const mega = (value: number) => (value / 1e6).toFixed(0);
   row('cp', seconds.toFixed(1), mega(bytes / seconds), '', '', mega(bytes));
-  for (const format of ['int8', 'int4', 'float16', 'float32']) {
+  const formats = ['int8', 'int4', 'float16', 'float32'];
+  const asked = formats.filter((format) => process.argv.includes(format));
+  for (const format of asked.length > 0 ? asked : formats) {
     const to = join(folder, 'models', format);
     const measured = importOnce(from, to, format);
     const written = statSync(join(to, 'model.onnx_data'), { throwIfNoEntry: false })?.size ?? 0;

@@ -3,6 +3,7 @@
 import { buildCatalog } from '../../src/catalog.ts';
 import { loadEngines } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
+import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
@@ -33,7 +34,7 @@ export function loadLocal(configFile: string | null) {
 
   /** As the HTTP process would send it. */
   function planOf(body: Record<string, unknown>, seed: number): Plan {
-    const ambient = { id: `${id++}`, seed, salt: '', socket: false };
+    const ambient = { id: `${id++}`, seed, grant: ANYTHING, socket: false };
     return plans.completion({ ...body, stream: true }, ambient).plan;
   }
 

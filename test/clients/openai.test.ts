@@ -10,7 +10,7 @@ let client: OpenAI;
 beforeAll(async () => {
   server = await serve();
   client = new OpenAI({ baseURL: `${server.base}/v1`, apiKey: 'none', maxRetries: 0 });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   expect(await server.stop()).toBe(0);
 });

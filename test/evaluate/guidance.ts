@@ -9,6 +9,7 @@ import { buildCatalog } from '../../src/catalog.ts';
 import type { Draw } from '../../src/core/tree.ts';
 import { loadEngines } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
+import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { pooled } from '../support/pooled.ts';
@@ -63,7 +64,7 @@ const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
 
 async function answer(prompt: string, seed: number, guides: Guides): Promise<Answer> {
   const body = { prompt, max_tokens: MAX_TOKENS, seed, alignment: { guides, explain: true } };
-  const ambient = { id: `${prompt} ${seed}`, seed, salt: '', socket: false };
+  const ambient = { id: `${prompt} ${seed}`, seed, grant: ANYTHING, socket: false };
   const { plan } = plans.completion(body, ambient);
   let [text, ended] = ['', false];
   const draws: Draw[] = [];

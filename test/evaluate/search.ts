@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { serve } from '../support/server.ts';
 import { asking, markdown } from './asked.ts';
 import type { Asking, Table } from './asked.ts';
+import { arithmetic } from './tables/arithmetic.ts';
 import { guidanceAndSearch } from './tables/guidance_and_search.ts';
 import { sequenceTarget } from './tables/sequence_target.ts';
 import { overOptimisation } from './tables/over_optimisation.ts';
@@ -27,6 +28,7 @@ const TABLES: Readonly<Record<string, (ask: Asking, prompts: number) => Promise<
   'Two goals at once': twoGoals,
   'Pruning and adaptive N': pruning,
   'Guidance and search': guidanceAndSearch,
+  Arithmetic: arithmetic,
   'The sequence-level target': sequenceTarget,
 };
 

@@ -54,6 +54,8 @@ export class FakeInference implements Inference<Plan> {
   async *submit(plan: Plan, signal: AbortSignal): AsyncGenerator<StreamEvent> {
     this.plans.push(plan);
     this.running++;
+    const lanes = plan.prompts[0]?.lanes.length ?? 1;
+    let spent = 0;
     try {
       for (const event of this.#events(plan)) {
         if (event === 'hang')
@@ -62,11 +64,12 @@ export class FakeInference implements Inference<Plan> {
             if (signal.aborted) resolve();
           });
         else await turn();
-        if (signal.aborted) return yield { kind: 'end', cancelled: true };
+        if (signal.aborted) return yield { kind: 'end', cancelled: true, spent };
         this.pulled++;
+        if (event !== 'hang' && event.kind === 'commit') spent += event.tokens * lanes;
         if (event !== 'hang') yield event;
       }
-      yield { kind: 'end', cancelled: false };
+      yield { kind: 'end', cancelled: false, spent };
     } catch (error) {
       yield { kind: 'failed', failure: toFailure(error) };
     } finally {

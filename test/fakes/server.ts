@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
+import type { ClientOptions } from 'ws';
 import { Work } from '../../src/api/context.ts';
 import { createApi } from '../../src/api/server.ts';
 import type { ApiServer } from '../../src/api/server.ts';
@@ -18,6 +19,10 @@ const SETTINGS: ServerSettings = {
   port: 0,
   log: 'silent',
   drain_ms: 1000,
+  keys: {},
+  open_routes: [],
+  origins: [],
+  header_bytes: 16 * 1024,
   body_bytes: 2 ** 20,
   request_ms: 5000,
   slow_reader_ms: 300,
@@ -84,8 +89,12 @@ export class Client implements AsyncDisposable {
   #wake: () => void = () => undefined;
   closed = false;
 
-  constructor(port: number, path = '/v1/chat/completions') {
-    this.ws = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  constructor(
+    port: number,
+    path = '/v1/chat/completions',
+    { protocols = [], ...options }: ClientOptions & { protocols?: string[] } = {},
+  ) {
+    this.ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, options);
     this.ws.on('message', (data: Buffer) => {
       this.frames.push(JSON.parse(data.toString('utf8')) as Json);
       this.#wake();

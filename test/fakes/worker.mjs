@@ -13,7 +13,7 @@ function pump(id) {
   if (!request || request.paused) return;
   if (request.left-- === 0) {
     requests.delete(id);
-    return events(id, [{ kind: 'end', cancelled: false }]);
+    return events(id, [{ kind: 'end', cancelled: false, spent: 5 }]);
   }
   events(id, [{ ...commit, text: String(request.left) }]);
   setImmediate(() => pump(id));
@@ -26,7 +26,7 @@ const handlers = {
     if (plan.say !== 'wait') pump(plan.id);
   },
   abort({ id }) {
-    if (requests.delete(id)) events(id, [{ kind: 'end', cancelled: true }]);
+    if (requests.delete(id)) events(id, [{ kind: 'end', cancelled: true, spent: 2 }]);
   },
   pause({ id }) {
     const request = requests.get(id);

@@ -72,7 +72,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
       for (const ask of ASKS) {
         const { choices, events, bugs } = await ran(rewarded(engineOf()), planFor(ask));
         expect(bugs).toEqual([]);
-        expect(events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+        expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
         for (const { text, draws, tokens, finish, report } of choices) {
           expect(finish).not.toBeNull();
           expect(tokens).toBe(report!.completionTokens);
@@ -162,7 +162,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
         await turns(1);
         engine.audit();
         expect(engine.load).toMatchObject({ running: 0, waiting: 0 });
-        expect((await running).events.at(-1)).toEqual({ kind: 'end', cancelled: true });
+        expect((await running).events.at(-1)).toMatchObject({ kind: 'end', cancelled: true });
       }
     });
 
@@ -175,7 +175,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
         const alone = await ran(rewarded(engineOf()), planFor(plan));
         const [{ text, tokens, draws, finish, report }] = alone.choices as [Choice];
         expect(alone.bugs).toEqual([]);
-        expect(alone.events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+        expect(alone.events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
         expect(report!.generatedTokens).toBeLessThanOrEqual(budget);
         expect([tokens, draws.length]).toEqual([report!.completionTokens, tokens]);
         if (budget >= peak.least) expect(report!.completionTokens).toBeGreaterThan(0);
@@ -210,7 +210,7 @@ export function obeysStrategyLaws(strategy: string, params: unknown): void {
         engine.audit();
         expect(engine.load).toMatchObject({ running: 0, waiting: 0 });
         expect(bugs).toEqual([]);
-        expect(events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+        expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
         const [{ text, draws, finish, report }] = choices as [Choice];
         expect(finish).not.toBeNull();
         expect(spelled(draws)).toBe(text);

@@ -57,10 +57,12 @@ export function describe(config: unknown, context: number | null, extra: ExtraHe
     fields.refuse('architectures', `["${language}"] or ["${score}"]`);
   fields.only('num_labels', 1);
   const head = extra ?? (architecture === score ? 'score' : null);
+  // Transformers reads such labels through a sigmoid, each for itself.
+  const probability = fields.get('problem_type') === 'multi_label_classification';
   const scalar =
     head === null
       ? null
-      : ({ kind: 'scalar', name: head, bias: head === 'v_head.summary' } as const);
+      : ({ kind: 'scalar', name: head, bias: head === 'v_head.summary', probability } as const);
   const spec = family(fields, { context, scalar });
   fields.done();
   return spec;

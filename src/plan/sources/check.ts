@@ -26,6 +26,7 @@ export const check = sourceKind(fields, (wire, at, catalog) => ({
   name: wire.check,
   reads: 'complete',
   readers: [],
+  named: [],
   at: `${at}.check`,
 }));
 

@@ -17,6 +17,7 @@ export const http = sourceKind({ http: text(256, 1) }, ({ http: name }, at, { re
     name,
     reads: card.reads,
     readers: [],
+    named: [{ name, at: `${at}.http` }],
     stepwise: true,
     at: `${at}.http`,
   };

@@ -12,6 +12,7 @@ export const length = sourceKind(
     name: 'length',
     reads: 'prefix',
     readers: [],
+    named: [],
     at: `${at}.length`,
   }),
 );
@@ -21,5 +22,6 @@ export const repetition = sourceKind({ repetition: oneOf(['trigrams']) }, (_wire
   name: 'repetition',
   reads: 'prefix',
   readers: [],
+  named: [],
   at: `${at}.repetition`,
 }));

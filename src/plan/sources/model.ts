@@ -20,6 +20,7 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     ...(card.stats ? { stats: card.stats } : {}),
     ...(card.partial ? { partial: card.partial } : {}),
     stepwise: true,
+    named: [{ name, at }],
     readers: [{ key: name, card, own: null, at }],
     at,
   };

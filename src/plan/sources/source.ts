@@ -5,6 +5,7 @@ import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
 import type { PartialFigure } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
+import type { Named } from '../grant.ts';
 import { memberParts } from '../schema.ts';
 import type { MemberWire, OwnPrompt } from '../schema.ts';
 
@@ -29,6 +30,8 @@ export interface SourceSpec {
   /** What prefixes say of whole answers, where that is stored. */
   readonly partial?: readonly PartialFigure[];
   readonly readers: readonly Reader[];
+  /** Names of the config that it stands on, for what an API key may use. */
+  readonly named: readonly Named[];
   /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
   readonly stepwise?: true;
   /** Path of the field that names it. */

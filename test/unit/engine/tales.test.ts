@@ -59,7 +59,7 @@ test('same seed, same text and log-probs: alone, in a crowd, with and without a 
       ],
     },
   ]);
-}, 60_000);
+}, 120_000);
 
 test('a weight of 0 is the unguided answer, bit for bit', async () => {
   const engine = talesEngine();

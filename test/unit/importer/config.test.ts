@@ -177,7 +177,10 @@ test('whatever stands in a config, it is described or refused by name', () => {
     rope_scaling: { rope_type: 'yarn', factor: 2, original_max_position_embeddings: 64 },
     rope_parameters: undefined,
     layer_types: ['full_attention', 'full_attention'],
-    ...{ n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64 },
+    n_embd: 64,
+    n_head: 4,
+    n_layer: 2,
+    n_positions: 64,
   };
   const wild = fc.oneof(fc.jsonValue(), fc.constantFrom(0, -1, 0.5, 2 ** 31, 1e308, '', null));
   const change = fc.tuple(fc.constantFrom(...Object.keys(good)), wild);

@@ -40,3 +40,20 @@ test('8-bit scores stay close to float32', async () => {
   );
   exact!.forEach((score, i) => expect(Math.abs(score - close![i]!)).toBeLessThan(0.1));
 });
+
+test('a head that says probabilities gives the sigmoid of the number, with the same bits in any batch', async () => {
+  const { head } = checkpoint.spec;
+  if (head.kind !== 'scalar') throw new Error('the checkpoint has no scalar head');
+  const telling = {
+    ...checkpoint,
+    spec: { ...checkpoint.spec, head: { ...head, probability: true } },
+  };
+  const options = { weights: 'int8', layout: 'cached' } as const;
+  const [plain, model] = [await session(checkpoint, options), await session(telling, options)];
+  const numbers = await scores(plain, checkpoint, rows);
+  const together = await scores(model, telling, rows);
+  for (const [i, row] of rows.entries()) {
+    expect(together[i]).toBeCloseTo(1 / (1 + Math.exp(-numbers[i]!)), 6);
+    expect(await scores(model, telling, [row])).toEqual([together[i]]);
+  }
+});

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { catalog } from '../../fakes/catalog.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 const messages = [
   { role: 'system', content: 'S' },
   { role: 'user', content: 'U' },

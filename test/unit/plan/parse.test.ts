@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { catalog, limits } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'cmpl-1', seed: 7, salt: '', socket: false };
+const ambient = { id: 'cmpl-1', seed: 7, grant: ANYTHING, socket: false };
 const ok = { model: 'tales', prompt: 'One day', max_tokens: 5 };
 const chatOk = { model: 'tales', messages: [{ role: 'user', content: 'Hi' }] };
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { parseRewards } from '../../../src/plan/rewards.ts';
 import { planQuantile, storedQuantile } from '../../../src/plan/scale.ts';
@@ -14,7 +15,7 @@ const preset = {
 };
 const catalog = { ...plain, presets: new Map([[preset.name, preset]]) };
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 const best = { type: 'best_of_n', n: 4 };
 const happy = { model: 'rm-happy-a' };
 

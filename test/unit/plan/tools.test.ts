@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
 import type { RuleNetwork } from '../../../src/core/rule.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { Automaton } from '../../../src/rules/automaton.ts';
 import { catalog } from '../../fakes/catalog.ts';
@@ -22,7 +23,7 @@ const find = {
 const stop = { type: 'function', function: { name: 'stop' } };
 const both = { messages: [user], tools: [find, stop], max_tokens: 200 };
 const chat = (body: object) =>
-  plans.chat(body, { id: 'chatcmpl-1', seed: 1, salt: '', socket: false });
+  plans.chat(body, { id: 'chatcmpl-1', seed: 1, grant: ANYTHING, socket: false });
 
 const FIND = '<tool_call>\n{"name": "find", "arguments": {"of":"kite"}}\n</tool_call>';
 const STOP = '<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>';

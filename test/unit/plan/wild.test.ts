@@ -3,11 +3,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ServeError } from '../../../src/core/errors.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
 import { planner } from '../../../src/plan/parse.ts';
 import { catalog, limits } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, salt: '', socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 
 const numbers = fc.oneof(
   fc.double(),

@@ -128,5 +128,5 @@ test('a cancelled request is cancelled, also when its time has ended', async () 
   await turns(3);
   abort.abort();
   ring();
-  expect((await running).events.at(-1)).toEqual({ kind: 'end', cancelled: true });
+  expect((await running).events.at(-1)).toMatchObject({ kind: 'end', cancelled: true });
 });

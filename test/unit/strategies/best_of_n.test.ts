@@ -217,7 +217,7 @@ describe('a best-of-N', () => {
       score: () => (abort.abort(), new Promise<never>(() => {})),
     };
     const { events } = await ran(engine, bestOf(), { signal: abort.signal, rewardOf: () => never });
-    expect(events.at(-1)).toEqual({ kind: 'end', cancelled: true });
+    expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: true });
   });
 });
 

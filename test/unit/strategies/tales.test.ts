@@ -57,7 +57,7 @@ test('every search gives the same answer alone and in traffic', async () => {
     });
     engine.audit();
   }
-}, 60_000);
+}, 120_000);
 
 test('beam of width 1 is greedy; a wider one finds an answer at least as likely', async () => {
   const engine = talesEngine();
