@@ -30,7 +30,9 @@ test('the embedded default names the models of the pack', () => {
   const config = readConfig(null);
   expect(config.policy).toBe('tales');
   expect(Object.keys(config.models)).toContain('arm-happy-small');
-  expect(Object.keys(config.presets)).toEqual(['tales:happy', 'tales:kind']);
+  expect(Object.keys(config.presets)).toEqual(
+    expect.arrayContaining(['tales:happy', 'tales:kind']),
+  );
   expect(config.models['tales']?.path).toBe(join(import.meta.dirname, '../../../models/tales'));
   expect(config.engine).toMatchObject({ kv_slots: 64, max_seq: 384, kv_bytes: 2 ** 30 });
 });

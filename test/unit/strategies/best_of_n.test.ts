@@ -43,7 +43,7 @@ describe('a best-of-N', () => {
     const plan = bestOf({}, { answers: 3, n: 2 });
     const { choices, events } = await ran(engine, plan, valued(value));
     expect(choices).toHaveLength(6);
-    expect(events.at(-1)).toEqual({ kind: 'end', cancelled: false });
+    expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
     for (const first of [0, 3]) {
       const { report } = choices[first]!;
       const selected = report!.candidates.filter(({ status }) => status === 'selected');
