@@ -6,13 +6,13 @@ import { z } from 'zod';
 import { sharedCodecs } from './codecs.ts';
 import type { LoadCodec } from './codecs.ts';
 import { ServeError } from './core/errors.ts';
-import { check, integer, number, table, tolerant } from './core/fields.ts';
+import { check, integer, number, table, text, tolerant } from './core/fields.ts';
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
-import type { Catalog, ModelCard, Preset, RewardStats } from './plan/catalog.ts';
+import type { Catalog, ModelCard, Preset } from './plan/catalog.ts';
 import { ANYTHING } from './plan/grant.ts';
 import { planner } from './plan/parse.ts';
 import { groupByVocabulary } from './vocabularies.ts';
@@ -40,6 +40,8 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       guides: limits.guides,
       rewards: limits.rewards,
       steps: limits.steps,
+      questions: limits.questions,
+      questionLength: limits.question_length,
       documents: limits.documents,
       stops: limits.stops,
       stopLength: limits.stop_length,
@@ -85,8 +87,9 @@ function cardOf(
     role: entry.role,
     context: contextOf(manifest),
     vocabulary: null,
+    ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
-    ...statsOf(manifest, path),
+    ...factsOf(manifest, path),
     ...partialOf(manifest, path),
     created: manifest.created,
     get codec() {
@@ -97,19 +100,26 @@ function cardOf(
 
 const share = z.string().regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'keyed by shares from 0 to 1');
 const FAR = 1e9;
-const statsFacts = tolerant({
+const facts = tolerant({
   stats: tolerant({
     mean: number(-FAR, FAR),
     std: number(0, FAR),
     quantiles: table(share, number(-FAR, FAR), 'an object of scores by share'),
   }).optional(),
+  self_evaluation: tolerant({
+    question: text(10_000, 1),
+    scale: number(1e-6, FAR),
+    shift: number(-FAR, FAR),
+  }).optional(),
 });
 
-/** @throws ConfigError that names the figure at fault */
-function statsOf({ role, facts }: Manifest, path: string): { stats?: RewardStats } {
-  if (role !== 'reward') return {};
+type Facts = Pick<ModelCard, 'stats' | 'selfEvaluation'>;
+
+/** What the manifest has measured. @throws ConfigError that names the figure at fault */
+function factsOf({ role, facts: raw }: Manifest, path: string): Facts {
   try {
-    const { stats } = check(statsFacts, facts, 'facts');
+    const { stats, self_evaluation: selfEvaluation } = check(facts, raw, 'facts');
+    if (role !== 'reward') return selfEvaluation === undefined ? {} : { selfEvaluation };
     if (stats === undefined) return {};
     const quantiles = Object.entries(stats.quantiles)
       .map(([at, score]) => [Number(at), score] as const)

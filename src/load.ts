@@ -3,7 +3,6 @@
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { sharedCodecs } from './codecs.ts';
-import type { LanguageModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
@@ -15,12 +14,15 @@ import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
 import { httpReward } from './rewards/http.ts';
+import { reader } from './rewards/reader.ts';
+import type { Reader } from './rewards/reader.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
 import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
+import type { Decoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
@@ -30,12 +32,19 @@ import { loadCodec } from './runtime/tokenizer.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
+/** What decodes, and what it decodes with: the same models may be asked to judge. */
+export interface Decoding {
+  readonly engine: Engines;
+  readonly ort: Ort;
+  readonly decoders: ReadonlyMap<string, Decoder>;
+}
+
 /**
  * Verifies and loads the policies and guides of a config: an engine for each vocabulary.
  * @param onTurn called once a loop turn of any engine, before its batch forms
  * @throws Error that names the file, the model or the setting at fault
  */
-export function loadEngines(config: Config, onTurn: () => void): { engine: Engines; ort: Ort } {
+export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const { threads, spin } = config.engine;
   const ort = new Ort({
     threads: threads === 0 ? availableParallelism() : threads,
@@ -44,24 +53,26 @@ export function loadEngines(config: Config, onTurn: () => void): { engine: Engin
   });
   const manifestOf = (name: string): Manifest => readManifest(config.models[name]!.path);
   const codecOf = sharedCodecs(loadCodec);
+  const decoders = new Map<string, Decoder>();
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
-      const models = group.models.map((name): [string, LanguageModel] => {
+      const models = group.models.map((name): [string, Decoder] => {
         verifyFiles(manifestOf(name));
         return [name, loadDecoder(ort, config.models[name]!.path, name)];
       });
+      for (const [name, model] of models) decoders.set(name, model);
       const engine = engineOf(config, ort, group, new Map(models), onTurn);
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort };
+  return { engine: new Engines(new Map(engines)), ort, decoders };
 }
 
 function engineOf(
   { engine: settings }: Config,
   ort: Ort,
   { vocabulary, share }: VocabularyGroup,
-  models: ReadonlyMap<string, LanguageModel>,
+  models: ReadonlyMap<string, Decoder>,
   onTurn: () => void,
 ): DecodeEngine {
   const all = [...models.values()];
@@ -91,13 +102,20 @@ function engineOf(
  * Verifies and loads what the rewards of a config judge with; each model is tried once.
  * @throws Error that names the file or the model at fault
  */
-export function loadRewards(config: Config, ort: Ort): Loaded {
+export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'engine'>): Loaded {
   const { reward_tokens: runTokens, reward_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
-  for (const [name, { path, role, reads, timeout_ms }] of Object.entries(config.models)) {
-    if (role !== 'reward') continue;
+  const readers = new Map<string, Reader>();
+  for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
+    if (manifest.head === undefined) {
+      const codec = loadCodec(path);
+      const decoder = decoders.get(name) ?? (verifyFiles(manifest), loadDecoder(ort, path, name));
+      const model = decoder.texts(codec.vocabulary.size);
+      readers.set(name, reader({ model, codec, runTokens, turns }));
+    }
+    if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
       model: loadScorer(ort, path, name),
@@ -114,7 +132,7 @@ export function loadRewards(config: Config, ort: Ort): Loaded {
       return [name, reward];
     }),
   );
-  return { models, remotes, now: () => performance.now() / 1000 };
+  return { models, readers, remotes, cache, now: () => performance.now() / 1000 };
 }
 
 /** Its scores are not remembered: what it judges by may change. */

@@ -123,8 +123,8 @@ try {
   const started = performance.now();
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
-  const { engine, ort } = loadEngines(config, () => outbox.flush());
-  serve(engine, loadRewards(config, ort), outbox);
+  const decoding = loadEngines(config, () => outbox.flush());
+  serve(decoding.engine, loadRewards(config, decoding), outbox);
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

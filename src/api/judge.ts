@@ -39,7 +39,7 @@ export const judge =
     try {
       lease = caller.begin();
       const asked = surface.parse(await jsonBody(req, settings.body_bytes), context.catalog);
-      refuseForbidden(caller.grant, asked.names);
+      refuseForbidden(caller.grant, asked.named);
       lease.charge(asked.tokens);
       res.json(await answer(surface, asked, context, meter));
       code = 'ok';

@@ -1,6 +1,6 @@
 /** What decodes: an engine opens one session per tree, and a session is a tree that cannot judge. */
 
-import type { Guidance, Lane } from './guide.ts';
+import type { Bend, Guidance, Lane } from './guide.ts';
 import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
@@ -33,6 +33,8 @@ export interface Opening {
   /** [0] is the policy on the request's prompt. */
   readonly lanes: readonly Lane[];
   readonly guidance: Guidance;
+  /** Null: the guided law is drawn from as it is. */
+  readonly bend: Bend | null;
   /** What every answer must spell; null: anything. */
   readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;

@@ -1,6 +1,6 @@
 /** Guides bend the next-token law: log pi(v) = log p(v) + sum_i w_i * f_i(v) - log Z (GenARM, METHODS.md 1 and 2). */
 
-import type { Token } from './tree.ts';
+import type { Branch, Token } from './tree.ts';
 
 /** A model reading a prompt: what a branch needs one KV row for. Lane 0 is the policy on the request's own prompt. */
 export interface Lane {
@@ -23,6 +23,28 @@ export interface Guidance {
   readonly combine: 'sum' | 'mean';
   /** Upper bound of KL(pi || p) per token in nats, kept by scaling all weights down; null: none. */
   readonly maxKl: number | null;
+}
+
+/**
+ * What bends a law once more, where only its likeliest tokens count (controlled decoding, FUDGE, METHODS.md 4):
+ * log pi'(v) = log pi(v) + add(v) - log Z' for the k likeliest v, and none of the others.
+ */
+export interface Bend {
+  readonly k: number;
+  /** Whether it bends a law whose policy has this entropy, in nats. */
+  applies(entropy: number): boolean;
+  /**
+   * What each token is worth, given the branch as it would be with that token.
+   * @throws whatever those who judge failed with
+   */
+  add(continuations: readonly Branch[], entropy: number): Promise<readonly Added[]>;
+}
+
+export interface Added {
+  /** NaN: this token cannot be taken. */
+  readonly value: number;
+  /** What each value guide said, for the record. */
+  readonly guides: readonly number[];
 }
 
 /**

@@ -1,7 +1,7 @@
 /** A reward reads text and judges it; its tokenizer need not be the policy's. What a request asks of its rewards is plain data. */
 
 import type { Extract } from './answer.ts';
-import type { ChatMessage } from './text.ts';
+import type { ChatMessage, Turn } from './text.ts';
 import type { Token } from './tree.ts';
 
 export interface Score {
@@ -54,10 +54,67 @@ export type RewardSource =
   /** The share of trigrams that occurred before. */
   | { readonly kind: 'repetition' }
   /** Computed by a server that the config names. */
-  | { readonly kind: 'http'; readonly name: string };
+  | { readonly kind: 'http'; readonly name: string }
+  /** log q of an answer. */
+  | {
+      readonly kind: 'likelihood';
+      readonly by: ReadBy;
+      readonly aggregate: 'sum' | 'mean';
+    }
+  /** beta * (log plus - log minus) of an answer. */
+  | {
+      readonly kind: 'ratio';
+      readonly plus: ReadBy;
+      readonly minus: ReadBy;
+      readonly beta: number;
+      readonly aggregate: RatioAggregate;
+      /** Texts that end a step; null: every token counts by itself. */
+      readonly delimiters: readonly string[] | null;
+      readonly sigmoid: boolean;
+    }
+  /** How much likelier a reader is to say the positive lines next. */
+  | {
+      readonly kind: 'follow_up';
+      readonly by: ReadBy;
+      readonly positive: readonly Turn[];
+      readonly negative: readonly Turn[];
+      readonly reads: 'prefix' | 'complete';
+    }
+  /** What a model answers when it is asked about the answer. */
+  | {
+      readonly kind: 'judge';
+      readonly by: ReadBy;
+      readonly questions: readonly Question[];
+      readonly calibration: Calibration | null;
+      readonly reads: 'prefix' | 'complete';
+    };
 
 /** Already checked to be of bounded size and depth, without references and patterns. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+
+/** A language model on one of the readings of a prompt. */
+export interface ReadBy {
+  readonly model: string;
+  /** Key among `Candidate.readings`. */
+  readonly reading: string;
+}
+
+/** decay: sum_k r_k / k. Of steps, `prod` multiplies sigmoids: each step's chance of being right. */
+export type RatioAggregate = 'sum' | 'mean' | 'decay' | 'min' | 'last' | 'prod';
+
+export interface Question {
+  /** What follows the answer, up to where the judge speaks. */
+  readonly asks: readonly Token[];
+  readonly labels: readonly Token[];
+  /** What each label is worth. */
+  readonly values: readonly number[];
+}
+
+/** p becomes sigmoid(scale * logit(p) + shift), so that it comes true as often as it says. */
+export interface Calibration {
+  readonly scale: number;
+  readonly shift: number;
+}
 
 /** What a request's candidates are ranked by. */
 export interface RewardPlan {

@@ -8,6 +8,15 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** A user's turn after an answer, as a chat template writes it. */
+export interface Turn {
+  /** What stands between the answer and the turn. */
+  readonly lead: readonly Token[];
+  readonly content: readonly Token[];
+  /** What follows the turn: the assistant may answer then. */
+  readonly rest: readonly Token[];
+}
+
 export interface Codec {
   readonly vocabulary: Vocabulary;
   /** No token spells more UTF-8 bytes than this: text longer than `longestToken * context` cannot fit. */
@@ -18,6 +27,8 @@ export interface Codec {
   prompt(text: string): Token[];
   /** The model's own chat template, ready for the assistant's answer. Special-token text in contents stays text. Throws ServeError if the template refuses the messages. */
   chat(messages: readonly ChatMessage[]): Token[];
+  /** What a user says to an answer, by the chat template. Throws ServeError if the template has no place for it. */
+  turn(content: string): Turn;
   /** Special tokens are left out unless asked for. */
   decode(tokens: readonly Token[], special?: boolean): string;
 }

@@ -2,7 +2,7 @@
 
 import type { Vocabulary } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
-import type { Branch, Draw, Finish, Token } from '../core/tree.ts';
+import type { Branch, Draw, Finish, Peeked, Token } from '../core/tree.ts';
 import type { Slot } from './slots.ts';
 import { BranchText } from './text.ts';
 
@@ -34,17 +34,19 @@ export class Hypothesis implements Branch {
   }
 
   twin(id: number, vocabulary: Vocabulary): Hypothesis {
-    const twin = new Hypothesis(id, this.slots.length, vocabulary, this.rule);
-    twin.tokens.push(...this.tokens);
-    twin.draws.push(...this.draws);
-    [twin.logprob, twin.base, twin.logZ] = [this.logprob, this.base, this.logZ];
-    twin.finish = this.finish;
+    const twin = this.#copy(id, vocabulary);
     twin.parked = this.parked;
-    twin.#text = this.#text.copy();
     this.slots.forEach((slot, lane) => {
       if (slot !== null && slot.cached > 0) twin.slots[lane] = slot.pool.fork(slot);
     });
     return twin;
+  }
+
+  /** The branch as it would be with this token, for whoever judges it. It holds no slots and can go no further. */
+  ahead({ draw, logZ }: Peeked, limit: Limit, vocabulary: Vocabulary): Branch {
+    const branch = this.#copy(this.id, vocabulary);
+    branch.append(draw, logZ, limit);
+    return branch;
   }
 
   /**
@@ -70,6 +72,16 @@ export class Hypothesis implements Branch {
       } else if (this.tokens.length >= limit.maxTokens) this.finish = 'length';
     }
     if (this.finish !== null) this.#text.end();
+  }
+
+  #copy(id: number, vocabulary: Vocabulary): Hypothesis {
+    const copy = new Hypothesis(id, this.slots.length, vocabulary, this.rule);
+    copy.tokens.push(...this.tokens);
+    copy.draws.push(...this.draws);
+    [copy.logprob, copy.base, copy.logZ] = [this.logprob, this.base, this.logZ];
+    copy.finish = this.finish;
+    copy.#text = this.#text.copy();
+    return copy;
   }
 
   /** Takes tokens that nobody drew. What reads the branch next reads them first. */

@@ -5,10 +5,12 @@
 
 import type { Engine, Opening, Session } from '../core/engine.ts';
 import { ServeError } from '../core/errors.ts';
-import type { LaneWeights } from '../core/guide.ts';
+import type { Bend, LaneWeights } from '../core/guide.ts';
 import type { LanguageModel, Tails, Vocabulary } from '../core/model.ts';
 import type { RuleNetwork, RuleState } from '../core/rule.ts';
+import type { Branch, Peeked } from '../core/tree.ts';
 import { Admission } from './admission.ts';
+import { Bending } from './bending.ts';
 import { Iteration } from './iteration.ts';
 import { lawOf, type Job, type OpenTree } from './job.ts';
 import { Prefill } from './prefill.ts';
@@ -44,7 +46,10 @@ export class DecodeEngine implements Engine, Disposable {
   readonly #cache: PrefixCache;
   readonly #prefill: Prefill;
   readonly #iteration: Iteration;
+  readonly #bending: Bending;
   readonly #jobs = new Set<Job>();
+  /** Jobs whose laws others judge just now. */
+  readonly #judged = new Set<Job>();
   readonly #trees = new Map<OpenTree, { width: number; abort: () => void }>();
   #looping = false;
   /** Counters since the start; seconds. */
@@ -70,7 +75,10 @@ export class DecodeEngine implements Engine, Disposable {
     this.#cache = new PrefixCache(options.prefixBytes);
     this.#prefill = new Prefill(this.#cache, this.stats);
     const rows = options.classes.reduce((sum, c) => sum + c.rows, 0);
-    this.#iteration = new Iteration({ ...options, rows }, this.stats);
+    const ask = (job: Job, bend: Bend, next: readonly Peeked[]): void =>
+      void this.#bend(job, bend, next); // it does not reject
+    this.#iteration = new Iteration({ ...options, rows, ask }, this.stats);
+    this.#bending = new Bending(options.vocabulary.size);
   }
 
   /** Trees that are open, and that wait for room; the share of KV rows promised in the fullest pool. */
@@ -185,9 +193,33 @@ export class DecodeEngine implements Engine, Disposable {
       let open = mine.length;
       if (open === 0) return resolve();
       tree.waits.add(fail);
-      for (const job of mine) this.#jobs.add(job);
-      if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
+      for (const job of mine) this.#queue(job);
     });
+  }
+
+  #queue(job: Job): void {
+    this.#jobs.add(job);
+    if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
+  }
+
+  /** Lets others judge a job's next tokens, draws one, and lets the job go on; unless nobody waits for it by then. */
+  async #bend(job: Job, bend: Bend, next: readonly Peeked[]): Promise<void> {
+    const { branch, tree } = job;
+    this.#judged.add(job);
+    try {
+      const continuations = next.map((one) =>
+        branch.ahead(one, tree.limit, this.#options.vocabulary),
+      );
+      const added = await bend.add(continuations, next[0]!.draw.entropy);
+      if (!tree.waits.has(job.fail)) return;
+      if (branch.dropped) throw droppedWaiting(branch);
+      this.#bending.settle(job, next, added);
+      if (job.left > 0) this.#queue(job);
+    } catch (error) {
+      job.fail(error as Error);
+    } finally {
+      this.#judged.delete(job);
+    }
   }
 
   async #loop(): Promise<void> {
@@ -203,8 +235,7 @@ export class DecodeEngine implements Engine, Disposable {
 
   /** A branch that was dropped while it waited holds no promise of a slot any more. */
   #sweep(): void {
-    for (const { branch, fail } of this.#jobs)
-      if (branch.dropped) fail(new Error(`branch ${branch.id} was dropped while it waited`));
+    for (const { branch, fail } of this.#jobs) if (branch.dropped) fail(droppedWaiting(branch));
   }
 
   #iterate(): void {
@@ -218,7 +249,7 @@ export class DecodeEngine implements Engine, Disposable {
     this.#iteration.run(ready);
     for (const job of ready) {
       this.#jobs.delete(job);
-      if (job.left > 0) this.#jobs.add(job); // to the back: rows beyond one iteration take turns
+      if (job.left > 0 && !this.#judged.has(job)) this.#jobs.add(job); // to the back: rows beyond one iteration take turns
     }
     const ended = now();
     this.stats.iterations++;
@@ -227,6 +258,9 @@ export class DecodeEngine implements Engine, Disposable {
     this.stats.iterationSeconds += (ended - started) / 1000;
   }
 }
+
+const droppedWaiting = ({ id }: Branch): Error =>
+  new Error(`branch ${id} was dropped while it waited`);
 
 /** However many rows step, new prompts still come in. */
 const MIN_PREFILL = 64;

@@ -30,5 +30,5 @@ export function groupsOf(jobs: readonly Job[]): Group[] {
 }
 
 /** How many of the likeliest tokens a job looks at: its own affair, so that traffic cannot show. */
-const listed = ({ peek, sampling, tree }: Job): number =>
-  Math.max(peek, sampling.topK, tree.opening.record.top) > NARROW ? WIDE : NARROW;
+const listed = ({ peek, sampling, tree: { opening } }: Job): number =>
+  Math.max(peek, sampling.topK, opening.record.top, opening.bend?.k ?? 0) > NARROW ? WIDE : NARROW;

@@ -3,12 +3,12 @@
  * law of each row's lanes, and a token is drawn. Hot path: one pass, no allocation per vocabulary entry.
  */
 
-import type { LaneWeights } from '../core/guide.ts';
+import type { Bend, LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { isBoundary, isPaused, type Job } from './job.ts';
+import { isBoundary, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
@@ -21,6 +21,8 @@ export interface IterationOptions {
   readonly laneWeights: LaneWeights;
   /** Most rows of one iteration. */
   readonly rows: number;
+  /** Takes a job out of its hands: its law is to be bent once more, which takes until others have judged. */
+  readonly ask: (job: Job, bend: Bend, next: readonly Peeked[]) => void;
 }
 
 export interface IterationStats {
@@ -182,18 +184,36 @@ export class Iteration {
   }
 
   #act(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
-    if (job.peek > 0) this.#hold(job, mixed, i, lanes);
+    const { bend } = job.tree.opening;
+    if (bend?.applies(mixed.entropy[i]!) === true) this.#ask(job, bend, mixed, i, lanes);
+    else if (job.peek > 0) this.#hold(job, mixed, i, lanes);
     else this.#take(job, mixed, i, lanes);
   }
 
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
+    this.#keepHeads(job, i, lanes);
+    job.left = 0;
+    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+  }
+
+  /** Leaves the next token to a law that others bend, its likeliest tokens known. */
+  #ask(job: Job, bend: Bend, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
+    this.#keepHeads(job, i, lanes);
+    const next = topOf(mixed, i, bend.k);
+    this.#options.ask(
+      job,
+      bend,
+      next.map((one) => this.#peeked(job, mixed, i, lanes, { ...one, bias: 0 })),
+    );
+  }
+
+  /** The next law may be mixed again without a step. */
+  #keepHeads(job: Job, i: number, lanes: readonly Reals[]): void {
     job.law.lanes.forEach((lane, k) => {
       const width = job.law.widths[k]!;
       job.branch.slots[lane]!.head = lanes[k]!.slice(i * width, (i + 1) * width);
     });
-    job.left = 0;
-    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
   }
 
   /** What a peek shows: what could be drawn, as far as it was asked for. */
@@ -210,13 +230,7 @@ export class Iteration {
     const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
-    const draw = this.#drawOf(job, mixed, i, lanes, token);
-    branch.append(draw, logZOf(job, mixed, i), tree.limit);
-    tree.spent.generatedTokens++;
-    job.left--;
-    job.drawn++;
-    if (branch.finish !== null || isPaused(job)) job.left = 0;
-    if (job.left === 0) job.done(NO_TOKENS);
+    take(job, this.#drawOf(job, mixed, i, lanes, token), logZOf(job, mixed, i));
   }
 
   #drawOf(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], token: Token): Draw {

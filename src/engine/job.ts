@@ -4,7 +4,7 @@ import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
 import type { Reals } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
-import type { Peeked, Reach, Sampling } from '../core/tree.ts';
+import type { Draw, Peeked, Reach, Sampling } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
 
@@ -105,6 +105,19 @@ export function remainder(asked: Asked, granted: number, job: Asked): Asked | nu
 /** Length of a lane's sequence: its prompt and the branch's tokens. */
 export const target = (job: Job, lane: number): number =>
   job.tree.opening.lanes[lane]!.prompt.length + job.branch.tokens.length;
+
+/** The branch takes a token; the job ends with it, or goes on. */
+export function take(job: Job, draw: Draw, logZ: number): void {
+  const { branch, tree } = job;
+  branch.append(draw, logZ, tree.limit);
+  tree.spent.generatedTokens++;
+  job.left--;
+  job.drawn++;
+  if (branch.finish !== null || isPaused(job)) job.left = 0;
+  if (job.left === 0) job.done(NO_TOKENS);
+}
+
+const NO_TOKENS: readonly never[] = [];
 
 /** A segment ends before a token whose entropy reaches the bound, if it has its least length. */
 export const isBoundary = (

@@ -98,6 +98,9 @@ const limits = strict({
   rewards: integer(0, 64).default(8),
   /** Steps that one text may be judged in. */
   steps: integer(1, 4096).default(64),
+  /** Questions or follow-up lines of one reward, and the characters of each. */
+  questions: integer(1, 1024).default(16),
+  question_length: integer(1, 1_000_000).default(2000),
   documents: integer(1, 65_536).default(128),
   stops: integer(0, 1024).default(4),
   stop_length: integer(1, 4096).default(64),

@@ -16,11 +16,11 @@ import { refuseOverGrant } from './grant.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import type { Rewards } from './rewards.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule } from './rule.ts';
 import { planPartial, planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
+import type { Reader } from './sources/source.ts';
 
 /** A request whose model is known. */
 export interface Received {
@@ -75,7 +75,7 @@ function planOf(
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
   }));
-  const readers = [...alignment.lanes, ...(alignment.rewards?.readers ?? [])];
+  const readers = [...alignment.lanes, ...alignment.readers];
   const room = fitContext(asked.maxTokens, placed, readers, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
@@ -91,6 +91,7 @@ function planOf(
     strategy: chosen.type,
     params,
     reward: alignment.rewards?.plan ?? null,
+    values: alignment.values,
     prompts,
     n,
     answers,
@@ -153,7 +154,7 @@ function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sa
   };
 }
 
-function promptOf(source: Source, { lanes, rewards }: Alignment, policy: ModelCard): PlanPrompt {
+function promptOf(source: Source, { lanes, readers }: Alignment, policy: ModelCard): PlanPrompt {
   const text = sourceText(source, policy);
   return {
     lanes: lanes.map(({ card, own, at }) => ({
@@ -162,14 +163,17 @@ function promptOf(source: Source, { lanes, rewards }: Alignment, policy: ModelCa
     })),
     text,
     messages: source.kind === 'chat' ? source.messages : null,
-    readings: readingsOf(source, text, rewards),
+    readings: readingsOf(source, text, readers),
   };
 }
 
 /** A prompt as those who judge read it; the policy's token ids mean nothing to their models, so they read their text. */
-function readingsOf(source: Source, text: string, rewards: Rewards | null): PlanPrompt['readings'] {
+function readingsOf(
+  source: Source,
+  text: string,
+  readers: readonly Reader[],
+): PlanPrompt['readings'] {
   const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
-  const readers = rewards?.readers ?? [];
   return Object.fromEntries(
     readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
   );

@@ -8,11 +8,16 @@ import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Named } from './grant.ts';
+import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
-import { alignmentSchema, modelGuideSchema, ratioGuideSchema } from './schema.ts';
+import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
+import { onceEach } from './sources/source.ts';
+import type { Reader } from './sources/source.ts';
+import { parseValueGuide } from './values.ts';
+import type { ValueGuide } from './values.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
 export interface LaneSpec {
@@ -28,7 +33,10 @@ export interface Alignment {
   readonly guidance: Guidance;
   /** For each guide of the request what it rules; null where it is of another kind. */
   readonly rules: readonly (PlacedRule | null)[];
-  /** For each guide of the request its place among `guidance.uses`; null where it has no weight. */
+  readonly values: readonly ValueUse[];
+  /** Who reads the prompt in order to judge, each reading once. */
+  readonly readers: readonly Reader[];
+  /** For each guide of the request its place among `guidance.uses`, then `values`; null where it has no weight. */
   readonly guideOrder: readonly (number | null)[];
   /** Null: no candidate is judged. */
   readonly rewards: Rewards | null;
@@ -57,41 +65,55 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
   const rules = guides.map((guide, i) =>
     guideRule(guide, `alignment.guides[${i}]`, catalog.limits),
   );
-  const parsed = guides.map((guide, i) =>
-    rules[i] === null ? parseGuide(guide, `alignment.guides[${i}]`, catalog, lanes) : null,
-  );
-  const uses = parsed.filter((use) => use !== null);
+  const parsed = guides.map((guide, i) => {
+    const at = `alignment.guides[${i}]`;
+    if (rules[i] !== null) return null;
+    return has(guide, 'value')
+      ? parseValueGuide(guide, at, catalog)
+      : parseGuide(guide, at, catalog, lanes);
+  });
+  const values = parsed.filter((guide) => guide !== null && 'readers' in guide);
+  const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
+  const recorded = [...uses, ...values];
   const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
   refuseZeroTotal(guidance);
-  const rewards = parseRewards(wire, catalog);
+  if (values.length > 0 && guidance.maxKl !== null)
+    throw wrong('alignment.max_kl', guidance.maxKl, 'left out beside a value guide');
+  const rewards = parseRewards(wire, { ...catalog, policy: policy.name }); // who judges itself is whoever answers
   return {
     lanes: lanes.specs,
     guidance,
     rules,
-    guideOrder: parsed.map((use) => (use === null ? null : uses.indexOf(use))),
+    guideOrder: parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide))),
+    values: values.map(({ use }) => use),
+    readers: onceEach([...(rewards?.readers ?? []), ...values.flatMap(({ readers }) => readers)]),
     rewards,
     asksForRewards: rewards !== null && gives(raw, 'rewards'),
-    named: namedIn(raw, lanes, rewards),
+    named: namedIn(raw, lanes, rewards, values),
     strategy: wire.strategy ? strategyOf(wire.strategy) : null,
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
 }
 
-/** The policy itself may always stand in a ratio. */
+/** The policy itself may always stand in a ratio, and judge. */
 function namedIn(
   raw: unknown,
-  { specs: [policy, ...lanes] }: Lanes,
+  { specs: lanes, policy }: Lanes,
   rewards: Rewards | null,
+  values: readonly ValueGuide[],
 ): Named[] {
-  const guides = lanes.filter(({ card }) => card !== policy?.card);
-  const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.specs ?? []) : [];
+  const guides = [...lanes, ...values.flatMap(({ readers }) => readers)].map(({ card }) => ({
+    card,
+    at: 'alignment.guides',
+  }));
+  const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.readers ?? []) : [];
+  const remotes = gives(raw, 'rewards') ? (rewards?.specs ?? []) : [];
   return [
-    ...(gives(raw, 'guides') ? guides : []).map(({ card }) => ({
-      name: card.name,
-      at: 'alignment.guides',
-    })),
-    ...judges.flatMap(({ named }) => named),
+    ...[...(gives(raw, 'guides') ? guides : []), ...judges]
+      .filter(({ card }) => card !== policy)
+      .map(({ card, at }) => ({ name: card.name, at })),
+    ...remotes.flatMap(({ remote }) => remote ?? []),
   ];
 }
 
@@ -143,12 +165,6 @@ const laneKey = (card: ModelCard, own: OwnPrompt): string =>
 
 /** Null for a weight of zero: no model is run for it. */
 function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): GuideUse | null {
-  if (has(raw, 'value'))
-    throw new ServeError(
-      'strategy_unavailable',
-      `${at} is a value guide, which this version does not have; it has {"model", "weight"} and {"plus", "minus", "weight"}`,
-      `${at}.value`,
-    );
   if (has(raw, 'plus') || has(raw, 'minus')) {
     const wire = check(ratioGuideSchema(catalog.limits), raw, at);
     const plus = guideCard(wire.plus, `${at}.plus`, catalog, lanes.policy);
@@ -158,14 +174,14 @@ function parseGuide(raw: unknown, at: string, catalog: Catalog, lanes: Lanes): G
       plus: lanes.take(plus, wire.plus_prompt, `${at}.plus_prompt`),
       minus: lanes.take(minus, wire.minus_prompt, `${at}.minus_prompt`),
       weight: wire.weight,
-      entropyAbove: bound(wire.mask),
+      entropyAbove: guideMask(wire.mask),
     };
   }
   const wire = check(modelGuideSchema(catalog.limits), raw, at);
   const card = guideCard(wire.model, `${at}.model`, catalog, lanes.policy);
   if (wire.weight === 0) return null;
   const plus = lanes.take(card, wire.prompt, `${at}.prompt`);
-  return { plus, minus: null, weight: wire.weight, entropyAbove: bound(wire.mask) };
+  return { plus, minus: null, weight: wire.weight, entropyAbove: guideMask(wire.mask) };
 }
 
 const has = (raw: unknown, key: string): boolean =>
@@ -174,9 +190,6 @@ const has = (raw: unknown, key: string): boolean =>
 /** Null means left out. */
 const gives = (raw: unknown, key: string): boolean =>
   has(raw, key) && (raw as Record<string, unknown>)[key] !== null;
-
-const bound = (mask: 'all' | { entropy_above: number } | null | undefined): number | null =>
-  mask && mask !== 'all' ? mask.entropy_above : null;
 
 /** A guide shares the vocabulary of the request's policy: a guide model or a policy, that policy included. */
 function guideCard(name: string, at: string, catalog: Catalog, policy: ModelCard): ModelCard {

@@ -1,5 +1,6 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
+import type { Calibration } from '../core/reward.ts';
 import type { PartialFigure } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
 import type { RuleLimits } from '../rules/compile.ts';
@@ -11,6 +12,10 @@ export interface ModelCard {
   readonly context: number;
   /** Its own tokenizer and chat template; guides share the policy's ids, not its template. */
   readonly codec: Codec;
+  /** A scalar instead of a vocabulary's logits: it says one number of a text. */
+  readonly head?: 'scalar';
+  /** How far it can be trusted to judge its own answers; left out where nobody measured. */
+  readonly selfEvaluation?: SelfEvaluation;
   /** Policies and guides: the vocabulary they share, by the name of its first policy; null for the others. */
   readonly vocabulary: string | null;
   /** Rewards only: what they may score. */
@@ -21,6 +26,11 @@ export interface ModelCard {
   readonly partial?: readonly PartialFigure[];
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
+}
+
+/** From the manifest: what the model was asked about its own answers, and what its log-odds have to become to be right. */
+export interface SelfEvaluation extends Calibration {
+  readonly question: string;
 }
 
 export interface RewardStats {
@@ -58,6 +68,9 @@ export interface Limits {
   readonly rewards: number;
   /** Steps that one text may be cut into. */
   readonly steps: number;
+  /** Questions or follow-up lines of one reward, and the characters of each. */
+  readonly questions: number;
+  readonly questionLength: number;
   /** Texts that one request may have judged. */
   readonly documents: number;
   readonly stops: number;

@@ -25,6 +25,8 @@ export interface Placed {
 /** Who reads a prompt and its answer: a lane's model, or a reward, whose own tokens are taken to be as many as the policy's. */
 export interface Reader {
   readonly card: ModelCard;
+  /** Tokens that it reads beside them. */
+  readonly extra?: number;
 }
 
 /** Tokens each answer may have, from the context of every model that reads the prompts. */
@@ -45,7 +47,8 @@ function roomOf(
   maxLength: number,
 ): number {
   const rooms = lanes.map(({ model, prompt }, i) => {
-    const context = Math.min(specs[i]?.card.context ?? maxLength, maxLength);
+    const reader = specs[i];
+    const context = Math.min(reader?.card.context ?? maxLength, maxLength) - (reader?.extra ?? 0);
     const room = context - prompt.length;
     if (room >= Math.max(1, asked ?? 1)) return room;
     const wanted = asked === null ? 'at least one more' : `${at} ${asked}`;

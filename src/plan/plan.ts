@@ -13,13 +13,15 @@ export interface Plan {
   readonly params: unknown;
   /** Null: no candidate is judged. */
   readonly reward: RewardPlan | null;
+  /** Rewards that bend the next-token law; none: empty. */
+  readonly values: readonly ValueUse[];
   readonly prompts: readonly PlanPrompt[];
   /** Independent trees per prompt; choice index = (prompt index * n + tree index) * answers + rank. */
   readonly n: number;
   /** The best so many of each tree are answers, each a choice of its own. */
   readonly answers: number;
   /** Shared by all trees; a tree's `choice` is its index under its prompt. */
-  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak'>;
+  readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak' | 'bend'>;
   /** Milliseconds after which the search ends with the best so far; null: no bound. `opening.budget` is that in tokens. */
   readonly budgetMs: number | null;
   /** Yield text as it becomes certain, token by token; otherwise only at the end. */
@@ -28,6 +30,17 @@ export interface Plan {
   readonly draws: boolean;
   /** Send draft frames too. */
   readonly drafts: boolean;
+}
+
+/** weight * V(answer and token) on the log-prob of each of the likeliest tokens (controlled decoding, METHODS.md 4). */
+export interface ValueUse {
+  /** V, as one reward. */
+  readonly reward: RewardPlan;
+  readonly weight: number;
+  /** Tokens that are considered. */
+  readonly topK: number;
+  /** Guide only where the policy's entropy (nats) is above this; null: everywhere. */
+  readonly entropyAbove: number | null;
 }
 
 export interface PlanPrompt {

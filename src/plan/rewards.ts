@@ -16,6 +16,7 @@ import { scaleOf, transformOf } from './scale.ts';
 import type { AlignmentWire, MemberWire } from './schema.ts';
 import { parseMember } from './sources/index.ts';
 import { modelSource } from './sources/model.ts';
+import { onceEach } from './sources/source.ts';
 import type { ParsedMember, Reader, SourceSpec } from './sources/source.ts';
 
 type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'lagrange' | 'constraints' | 'length'>;
@@ -68,7 +69,7 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
       length: wire.length ? lengthOf(wire.length) : null,
     },
     specs: members.map(({ spec }) => spec),
-    readers: [...new Map(readers.map((reader) => [reader.key, reader])).values()],
+    readers: onceEach(readers),
   };
 }
 

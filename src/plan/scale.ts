@@ -30,7 +30,7 @@ export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: numbe
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */
 export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
   const [use] = plan.uses;
-  const known = use?.transform === null && use.steps === null && use.scale !== 'pool';
+  const known = use?.transform === null && use.scale !== 'pool';
   return (share) => {
     if (!known || !decidesAlone(plan)) return null;
     const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
@@ -48,7 +48,8 @@ export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] 
 }
 
 function decidesAlone({ uses, lagrange, length, constraints }: RewardPlan): boolean {
-  return uses.length === 1 && lagrange === null && length === null && constraints.length === 0;
+  if (uses.length !== 1 || uses[0]!.steps !== null) return false;
+  return lagrange === null && length === null && constraints.length === 0;
 }
 
 /** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */

@@ -223,10 +223,17 @@ export const alignmentSchema = (limits: Limits) =>
     }).nullish(),
   });
 
-const ownPrompt = strict({
+/** A prompt of a model's own, in place of the request's. */
+export const ownPrompt = strict({
   system: text(1_000_000).nullish(),
   text: text(1_000_000).nullish(),
 }).nullish();
+
+type Mask = 'all' | { readonly entropy_above: number } | null | undefined;
+
+/** Nats that the policy's entropy must exceed; null: guided everywhere. */
+export const guideMask = (mask: Mask): number | null =>
+  mask && mask !== 'all' ? mask.entropy_above : null;
 
 const guideParts = (limits: Limits) => ({
   weight: number(-limits.weight, limits.weight).default(1),
@@ -248,6 +255,15 @@ export const ratioGuideSchema = (limits: Limits) =>
     minus: text(256, 1),
     plus_prompt: ownPrompt,
     minus_prompt: ownPrompt,
+    ...guideParts(limits),
+  });
+
+/** weight * V(answer and token), on the likeliest tokens. */
+export const valueGuideSchema = (limits: Limits) =>
+  strict({
+    value: text(256, 1),
+    top_k: integer(1, 64).nullish(),
+    transform: transformSchema.nullish(),
     ...guideParts(limits),
   });
 

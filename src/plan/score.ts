@@ -13,8 +13,8 @@ import {
   wrong,
 } from '../core/fields.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
-import type { Named } from './grant.ts';
 import { policyCard } from './catalog.ts';
+import type { Named } from './grant.ts';
 import type { Catalog } from './catalog.ts';
 import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -28,8 +28,8 @@ export interface Scoring {
   readonly judging: Omit<Judging, 'id'>;
   /** As the client named it; the members' names where it named several. */
   readonly model: string;
-  /** What it asks for by name, and where. */
-  readonly names: readonly Named[];
+  /** Models that judge. */
+  readonly named: readonly Named[];
   /** Tokens that the models will read. */
   readonly tokens: number;
 }
@@ -88,10 +88,11 @@ export function scoringOf(
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
-    names: rewards.specs.flatMap(({ named }) =>
-      alignment ? named : named.map((one) => ({ ...one, at: 'model' })),
-    ),
     model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
+    named: [
+      ...rewards.readers.map(({ card, at }) => ({ name: card.name, at: alignment ? at : 'model' })),
+      ...rewards.specs.flatMap(({ remote }) => remote ?? []),
+    ],
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }
@@ -171,10 +172,10 @@ function candidateOf(
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = readers.map(({ key, card, own, at: ownAt }) => {
+  const readings = readers.map(({ key, card, own, at: ownAt, extra }) => {
     const prompt = render(card, query, own, ownAt);
     const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
-    const length = prompt.length + answer + Number(complete);
+    const length = prompt.length + answer + Number(complete) + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

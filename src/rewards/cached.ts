@@ -16,27 +16,40 @@ export const scoreCache = (bytes: number): ScoreCache =>
     sizeCalculation: (_score, key) => 2 * key.length + ENTRY_BYTES,
   });
 
+/** What a reward looks at beside the answer: two that agree in `key` say the same of candidates with these readings. */
+export interface Known {
+  readonly key: string;
+  /** Keys of the prompt's readings. */
+  readonly readings: readonly string[];
+}
+
+/** A model that reads the prompt under its own name, and then the answer's text. */
+const byText = ({ name }: Reward): Known => ({ key: name, readings: [name] });
+
 /** @param reward judges each candidate by itself, so that a score stands for good */
-export function cached(reward: Reward, cache: ScoreCache): Reward {
+export function cached(reward: Reward, cache: ScoreCache, known = byText(reward)): Reward {
   const { name, reads } = reward;
   const spelled = new WeakMap<readonly Token[], string>();
-  function keyOf({ readings, text, complete }: Candidate): string {
-    const reading = readings[name]!;
+  function promptOf(reading: readonly Token[]): string {
     const prompt = spelled.get(reading) ?? reading.join();
     spelled.set(reading, prompt);
-    return `${name}\n${prompt}\n${complete}\n${text}`;
+    return prompt;
+  }
+  function keyOf({ readings, text, complete }: Candidate): string {
+    const prompts = known.readings.map((key) => promptOf(readings[key]!));
+    return [known.key, ...prompts, complete, text].join('\n');
   }
   return {
     name,
     reads,
     async score(batch) {
       const keys = batch.map(keyOf);
-      const known = new Map<string, Score>();
+      const before = new Map<string, Score>();
       const missing = new Map<string, Candidate>();
       keys.forEach((key, i) => {
         const score = cache.get(key);
         if (score === undefined) missing.set(key, batch[i]!);
-        else known.set(key, score);
+        else before.set(key, score);
       });
       const found = missing.size === 0 ? [] : await reward.score([...missing.values()]);
       const fresh = new Map([...missing.keys()].map((key, i) => [key, found[i]!]));
@@ -44,7 +57,7 @@ export function cached(reward: Reward, cache: ScoreCache): Reward {
         if (Number.isFinite(value)) cache.set(key, { value, parts });
       const counted = new Set<string>();
       return keys.map((key) => {
-        const { value, parts, tokens } = known.get(key) ?? fresh.get(key)!;
+        const { value, parts, tokens } = before.get(key) ?? fresh.get(key)!;
         const read = counted.has(key) ? undefined : tokens; // equal candidates are read once
         counted.add(key);
         return read === undefined ? { value, parts } : { value, parts, tokens: read };

@@ -7,6 +7,7 @@ import type { ScoreModel } from '../core/model.ts';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
+import { runsOf } from './runs.ts';
 import type { Turns } from './turns.ts';
 
 export interface ScalarHead {
@@ -47,19 +48,4 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       }));
     },
   };
-}
-
-/** Rows of like lengths together, as many to a run as its tokens allow. */
-function runsOf(
-  fit: readonly number[],
-  rows: readonly (readonly Token[])[],
-  runTokens: number,
-): number[][] {
-  const runs: number[][] = [];
-  for (const i of fit.toSorted((a, b) => rows[b]!.length - rows[a]!.length || a - b)) {
-    const run = runs.at(-1);
-    if (run !== undefined && (run.length + 1) * rows[run[0]!]!.length <= runTokens) run.push(i);
-    else runs.push([i]);
-  }
-  return runs;
 }

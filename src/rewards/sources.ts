@@ -1,8 +1,15 @@
 /** The table of kinds: from what a plan names to the reward that judges. A new kind is a file beside this one and a line here. */
 
-import type { Reward, RewardSource } from '../core/reward.ts';
+import type { ReadBy, Reward, RewardSource } from '../core/reward.ts';
+import { cached } from './cached.ts';
+import type { ScoreCache } from './cached.ts';
 import { numberCheck, schemaCheck } from './check.ts';
 import { lengthReward, repetitionReward } from './length.ts';
+import { followUp } from './follow_up.ts';
+import { judge } from './judge.ts';
+import { likelihood } from './likelihood.ts';
+import { ratio } from './ratio.ts';
+import type { Reader } from './reader.ts';
 
 /** What the process has loaded, once, for all requests. */
 export interface Loaded {
@@ -12,6 +19,9 @@ export interface Loaded {
   readonly remotes: ReadonlyMap<string, Reward>;
   /** Seconds since some moment. */
   readonly now: () => number;
+  /** Language models, by name. */
+  readonly readers: ReadonlyMap<string, Reader>;
+  readonly cache: ScoreCache;
 }
 
 type Opener<S> = (source: S, loaded: Loaded) => Reward;
@@ -23,14 +33,37 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
   length: lengthReward,
   repetition: repetitionReward,
   http: ({ name }, { remotes }) => known(remotes, name),
+  likelihood: (source, loaded) =>
+    remembered(likelihood(readerOf(source.by, loaded), source), loaded, source, source.by),
+  ratio(source, loaded) {
+    const reward = ratio(readerOf(source.plus, loaded), readerOf(source.minus, loaded), source);
+    return remembered(reward, loaded, source, source.plus, source.minus);
+  },
+  follow_up: (source, loaded) =>
+    remembered(followUp(readerOf(source.by, loaded), source), loaded, source, source.by),
+  judge: (source, loaded) =>
+    remembered(judge(readerOf(source.by, loaded), source), loaded, source, source.by),
 };
 
 /** The reward that a source names. What it says of a candidate may depend on that candidate only. */
 export const opened = (source: RewardSource, loaded: Loaded): Reward =>
   (kinds[source.kind] as Opener<RewardSource>)(source, loaded);
 
-function known(rewards: ReadonlyMap<string, Reward>, name: string): Reward {
-  const reward = rewards.get(name);
-  if (reward === undefined) throw new Error(`the plan names reward ${name}, which is not loaded`);
-  return reward;
+const readerOf = ({ model }: ReadBy, { readers }: Loaded): Reader => known(readers, model);
+
+const remembered = (
+  reward: Reward,
+  { cache }: Loaded,
+  source: RewardSource,
+  ...by: readonly ReadBy[]
+): Reward =>
+  cached(reward, cache, {
+    key: JSON.stringify(source),
+    readings: by.map(({ reading }) => reading),
+  });
+
+function known<T>(loaded: ReadonlyMap<string, T>, name: string): T {
+  const found = loaded.get(name);
+  if (found === undefined) throw new Error(`the plan names ${name}, which is not loaded`);
+  return found;
 }

@@ -16,37 +16,44 @@ export interface Dfa {
 }
 
 const MOST_STATES = 2048;
-/** Steps of one construction. */
-const MOST_WORK = 1_000_000;
+/** Steps that constructions may still take; shared by all of one schema. */
+export interface Work {
+  left: number;
+}
+
+/** A tenth of a second or so. */
+export const someWork = (): Work => ({ left: 1_000_000 });
 
 /**
  * The texts that an expression matches.
  * @param search whether a match may stand anywhere in the text, as `pattern` means it, or must be all of it
  * @throws BadRegex
  */
-export function regexDfa(source: string, search: boolean): Dfa {
+export function regexDfa(source: string, search: boolean, work = someWork()): Dfa {
   const alternatives = split(parseRegex(source), search);
   if (alternatives.every(({ aheads }) => aheads.length === 0))
-    return determinised({ kind: 'choice', parts: alternatives.map(({ body }) => body) });
+    return determinised({ kind: 'choice', parts: alternatives.map(({ body }) => body) }, work);
   return alternatives
-    .map(({ body, aheads }) => aheads.reduce(narrowed, determinised(body)))
-    .reduce((all, one) => product(all, one, (a, b) => a || b));
+    .map(({ body, aheads }) =>
+      aheads.reduce((dfa, ahead) => narrowed(dfa, ahead, work), determinised(body, work)),
+    )
+    .reduce((all, one) => product(all, one, (a, b) => a || b, work));
 }
 
 /** Texts of `least` to `most` characters. */
-export const lengthDfa = (least: number, most: number): Dfa =>
-  determinised({ kind: 'repeat', part: { kind: 'set', ranges: ANY }, least, most });
+export const lengthDfa = (least: number, most: number, work = someWork()): Dfa =>
+  determinised({ kind: 'repeat', part: { kind: 'set', ranges: ANY }, least, most }, work);
 
 /** Texts that both accept. */
-export const both = (a: Dfa, b: Dfa): Dfa => product(a, b, (x, y) => x && y);
+export const both = (a: Dfa, b: Dfa, work: Work): Dfa => product(a, b, (x, y) => x && y, work);
 
 /** Every text of `dfa` but these. */
-export const except = (dfa: Dfa, texts: readonly string[]): Dfa => {
+export const except = (dfa: Dfa, texts: readonly string[], work: Work): Dfa => {
   const parts = texts.map((text): Regex => ({
     kind: 'sequence',
     parts: [...text].map((c) => ({ kind: 'set', ranges: [c.codePointAt(0)!, c.codePointAt(0)!] })),
   }));
-  return product(dfa, determinised({ kind: 'choice', parts }), (a, b) => a && !b);
+  return product(dfa, determinised({ kind: 'choice', parts }, work), (a, b) => a && !b, work);
 };
 
 const REST: Regex = {
@@ -58,9 +65,9 @@ const REST: Regex = {
 
 type Ahead = Extract<Regex, { kind: 'ahead' }>;
 
-function narrowed(dfa: Dfa, { part, negative }: Ahead): Dfa {
-  const begins = determinised({ kind: 'choice', parts: split(part, false).map(open) });
-  return product(dfa, begins, negative ? (a, b) => a && !b : (a, b) => a && b);
+function narrowed(dfa: Dfa, { part, negative }: Ahead, work: Work): Dfa {
+  const begins = determinised({ kind: 'choice', parts: split(part, false).map(open) }, work);
+  return product(dfa, begins, negative ? (a, b) => a && !b : (a, b) => a && b, work);
 }
 
 /** What follows a look-ahead's own text is free, unless it ends with $. */
@@ -151,33 +158,32 @@ class Nfa {
   }
 }
 
-function determinised(regex: Regex): Dfa {
+function determinised(regex: Regex, work: Work): Dfa {
   const nfa = new Nfa();
   const start = nfa.state();
   const final = nfa.add(regex, start);
-  const budget = { left: MOST_WORK };
-  return explored(closure(nfa, [start], budget), (set) => ({
+  return explored(closure(nfa, [start], work), (set) => ({
     accepts: set.includes(final),
-    moves: partition(nfa, set, budget).map(({ low, high, to }) => ({
+    moves: partition(nfa, set, work).map(({ low, high, to }) => ({
       low,
       high,
-      to: closure(nfa, to, budget),
+      to: closure(nfa, to, work),
     })),
   }));
 }
 
 /** Everything reachable without reading, ascending. */
-function closure(nfa: Nfa, states: readonly number[], budget: { left: number }): number[] {
+function closure(nfa: Nfa, states: readonly number[], work: Work): number[] {
   const seen = new Set(states);
   for (const state of seen) {
-    spend(budget, 1 + nfa.jumps[state]!.length);
+    spend(work, 1 + nfa.jumps[state]!.length);
     for (const to of nfa.jumps[state]!) seen.add(to);
   }
   return [...seen].toSorted((a, b) => a - b);
 }
 
 /** The characters that a set of states reads, cut where the targets change. */
-function partition(nfa: Nfa, states: readonly number[], budget: { left: number }) {
+function partition(nfa: Nfa, states: readonly number[], work: Work) {
   const edges = states.flatMap((state) => nfa.sets[state]!);
   const cuts = new Set<number>();
   for (const { ranges } of edges)
@@ -189,7 +195,7 @@ function partition(nfa: Nfa, states: readonly number[], budget: { left: number }
     for (let i = 0; i < ranges.length; i += 2) {
       const end = place.get(ranges[i + 1]! + 1)!;
       for (let at = place.get(ranges[i]!)!; at < end; at++) {
-        spend(budget, 1);
+        spend(work, 1);
         targets[at]!.push(to);
       }
     }
@@ -198,8 +204,7 @@ function partition(nfa: Nfa, states: readonly number[], budget: { left: number }
   );
 }
 
-function product(a: Dfa, b: Dfa, accept: (a: boolean, b: boolean) => boolean): Dfa {
-  const budget = { left: MOST_WORK };
+function product(a: Dfa, b: Dfa, accept: (a: boolean, b: boolean) => boolean, work: Work): Dfa {
   const movesOf = (dfa: Dfa, state: number): readonly Move[] =>
     state < 0 ? [] : dfa.moves[state]!;
   return explored([0, 0], ([p, q]) => {
@@ -208,7 +213,7 @@ function product(a: Dfa, b: Dfa, accept: (a: boolean, b: boolean) => boolean): D
     const points = [...new Set(cuts)].toSorted((x, y) => x - y);
     const moves = points.slice(0, -1).flatMap((low, i) => {
       const at = (moves: readonly Move[]): number => {
-        spend(budget, moves.length);
+        spend(work, moves.length);
         return moves.find((move) => move.low <= low && low <= move.high)?.to ?? -1;
       };
       const to = [at(left), at(right)];
@@ -247,6 +252,6 @@ function explored(start: number[], look: (set: number[]) => Seen): Dfa {
   return { accepts, moves };
 }
 
-function spend(budget: { left: number }, work: number): void {
-  if ((budget.left -= work) < 0) throw new BadRegex('takes too much work to compile');
+function spend(work: Work, steps: number): void {
+  if ((work.left -= steps) < 0) throw new BadRegex('takes too much work to compile');
 }

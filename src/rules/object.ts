@@ -92,7 +92,7 @@ export class ObjectRule {
     const { network } = json;
     const [entry, key, done] = [network.state(), network.state(), network.state()];
     const names = properties.map(({ name }) => name);
-    json.quoted(except(lengthDfa(0, Infinity), names), entry, key);
+    json.quoted(except(lengthDfa(0, Infinity), names, this.#compiler.work), entry, key);
     const rule = this.#compiler.rule(schema, `${this.#at}.additionalProperties`, this.#depth + 1);
     network.call(json.after(key, ':'), rule, done);
     network.jump(json.after(done, ','), entry);

@@ -5,7 +5,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { joinPath, show, wrong } from '../core/fields.ts';
-import { both, lengthDfa, regexDfa, type Dfa } from './dfa.ts';
+import { both, lengthDfa, regexDfa, someWork, type Dfa } from './dfa.ts';
 import { FORMATS } from './formats.ts';
 import type { Json } from './json.ts';
 import { TooLarge, type State } from './network.ts';
@@ -33,6 +33,8 @@ const LONGEST_LIST = 1024;
 export class SchemaCompiler {
   readonly json: Json;
   readonly refs: Refs;
+  /** What the patterns of this schema may still cost. */
+  readonly work = someWork();
   readonly #limits: SchemaLimits;
   #schemas = 0;
   #values = 0;
@@ -157,7 +159,7 @@ export class SchemaCompiler {
       const most = this.#limits.pattern;
       if (pattern.length > most)
         throw tooLarge(`${at}.pattern`, `has more than ${most} characters`);
-      dfas.push(compiled(() => regexDfa(pattern, true), `${at}.pattern`, pattern));
+      dfas.push(compiled(() => regexDfa(pattern, true, this.work), `${at}.pattern`, pattern));
     }
     const known = format === undefined || !Object.hasOwn(FORMATS, format) ? null : FORMATS[format]!;
     if (known !== null) dfas.push(regexDfa(known, false));
@@ -167,8 +169,14 @@ export class SchemaCompiler {
   #narrowed(patterns: readonly Dfa[], least: number, most: number, at: string): Dfa {
     const long = most === Infinity ? most : Math.min(most, Math.max(least, LONGEST_PATTERNED));
     const bounded =
-      least === 0 && most === Infinity ? patterns : [...patterns, lengthDfa(least, long)];
-    return compiled(() => bounded.reduce(both), at, 'its pattern and its lengths');
+      least === 0 && most === Infinity
+        ? patterns
+        : [...patterns, lengthDfa(least, long, this.work)];
+    return compiled(
+      () => bounded.reduce((a, b) => both(a, b, this.work)),
+      at,
+      'its pattern and its lengths',
+    );
   }
 
   #array(schema: Schema, from: State, to: State, at: string, depth: number): void {

@@ -4,6 +4,7 @@ import { BudgetSpent, type Budget } from '../core/budget.ts';
 import type { Session, Spent } from '../core/engine.ts';
 import type { CandidateReport, ChoiceReport } from '../core/events.ts';
 import { abstains } from '../core/reward.ts';
+import type { RewardPlan } from '../core/reward.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
@@ -14,6 +15,7 @@ import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
 import type { Accounted, Running } from './run.ts';
+import { Values } from './values.ts';
 
 export interface Choice {
   readonly prompt: PlanPrompt;
@@ -37,19 +39,33 @@ interface Parts {
   readonly chronicle: Chronicle;
 }
 
+/** Who judged, and what it took. */
+interface Costs {
+  readonly values: Values;
+  readonly calls: Calls;
+}
+
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
 export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
-  const opening = { ...plan.opening, lanes: prompt.lanes, choice: tree, peak: peakOf(plan) };
   const calls = new Calls();
-  const reward = plan.reward === null ? null : rewardOf(plan.reward, calls.told);
+  const judging = { ...running, rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told) };
+  const values = new Values(plan.values, judging, prompt);
+  const opening = {
+    ...plan.opening,
+    lanes: prompt.lanes,
+    choice: tree,
+    peak: peakOf(plan),
+    bend: values.bend,
+  };
+  const reward = plan.reward === null ? null : judging.rewardOf(plan.reward);
   const first = index * plan.answers;
   const chronicle = new Chronicle(first, plan.drafts ? emit : null);
   const onScored = chronicle.scored.bind(chronicle);
   const judge = new Judge({ reward, prompt, signal, onScored, onBug });
   const finish = (outcome: Outcome, spent: Spent): void => {
-    const whole = reportOf(plan, outcome, spent, { judge, chronicle, calls });
+    const whole = reportOf(plan, outcome, spent, { judge, chronicle, values, calls });
     for (let rank = 0; rank < plan.answers; rank++) {
       const branch = outcome.ranked[rank];
       const report = rank === 0 ? whole : shareOf(whole, branch);
@@ -132,7 +148,7 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  { judge, chronicle, calls }: Pick<Parts, 'judge' | 'chronicle'> & { readonly calls: Calls },
+  { judge, chronicle, values, calls }: Pick<Parts, 'judge' | 'chronicle'> & Costs,
 ): ChoiceReport {
   const best = ranked[0];
   const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
@@ -143,7 +159,7 @@ function reportOf(
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens,
+    rewardTokens: judge.tokens + values.tokens,
     savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,

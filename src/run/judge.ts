@@ -99,7 +99,10 @@ export class Judge {
   }
 
   async #judge(branches: readonly Branch[]): Promise<readonly Score[]> {
-    const scores = await this.#ask(branches.map((branch) => this.#candidate(branch)));
+    const { reward, prompt } = this.#options;
+    if (reward === null) throw new Error('the plan has no reward');
+    const batch = branches.map((branch) => candidateOf(branch, prompt));
+    const scores = await judged(reward, batch, this.#options);
     branches.forEach((branch, i) => {
       const score = scores[i]!;
       this.tokens += score.tokens ?? 0;
@@ -108,24 +111,29 @@ export class Judge {
     this.#options.onScored(branches, scores);
     return scores;
   }
+}
 
-  #candidate(branch: Branch): Candidate {
-    const { text: prompt, messages, readings } = this.#options.prompt;
-    const { id, text, tokens, finish } = branch;
-    const complete = finish === 'stop';
-    return { prompt, messages, readings, text, tokens: [...tokens], branch: id, complete };
-  }
+/** A branch as rewards see it. */
+export function candidateOf(
+  { id, text, tokens, finish }: Branch,
+  { text: prompt, messages, readings }: PlanPrompt,
+): Candidate {
+  const complete = finish === 'stop';
+  return { prompt, messages, readings, text, tokens: [...tokens], branch: id, complete };
+}
 
-  async #ask(batch: readonly Candidate[]): Promise<readonly Score[]> {
-    const { reward, signal, onBug } = this.#options;
-    if (reward === null) throw new Error('the plan has no reward');
-    try {
-      return await unless(signal, reward.score(batch));
-    } catch (error) {
-      if (signal.aborted || error instanceof ServeError) throw error;
-      onBug(error);
-      throw new ServeError('reward_failed', 'a reward model failed on this request');
-    }
+/** @throws ServeError reward_failed where the reward fails; the signal's reason if it aborts first */
+export async function judged(
+  reward: Reward,
+  batch: readonly Candidate[],
+  { signal, onBug }: Pick<JudgeOptions, 'signal' | 'onBug'>,
+): Promise<readonly Score[]> {
+  try {
+    return await unless(signal, reward.score(batch));
+  } catch (error) {
+    if (signal.aborted || error instanceof ServeError) throw error;
+    onBug(error);
+    throw new ServeError('reward_failed', 'a reward model failed on this request');
   }
 }
 

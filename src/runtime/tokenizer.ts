@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { ServeError } from '../core/errors.ts';
-import type { ChatMessage, Codec } from '../core/text.ts';
+import type { ChatMessage, Codec, Turn } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import { readJson } from './json.ts';
 import { readVocabulary, type TokenizerJson } from './vocabulary.ts';
@@ -43,6 +43,13 @@ export function loadCodec(folder: string): Codec {
   const start = bos !== null && config.add_bos_token === true ? encode(aware, bos) : [];
   const template = config.chat_template === undefined ? null : new Template(config.chat_template);
 
+  const pieces = (messages: readonly ChatMessage[]): Piece[] => {
+    if (template !== null) return render(template, messages, { bos, eos });
+    throw new ServeError('invalid_value', 'this model has no chat template', 'messages');
+  };
+  const tokensOf = (some: readonly Piece[]): Token[] =>
+    some.flatMap(({ text, message }) => encode(message === null ? aware : plain, text));
+
   return {
     vocabulary,
     longestToken: Math.max(
@@ -50,13 +57,8 @@ export function loadCodec(folder: string): Codec {
     ),
     encode: (text) => encode(plain, text.toWellFormed()),
     prompt: (text) => [...start, ...encode(plain, text.toWellFormed())],
-    chat(messages) {
-      if (template === null)
-        throw new ServeError('invalid_value', 'this model has no chat template', 'messages');
-      return render(template, messages, { bos, eos }).flatMap(({ text, written }) =>
-        encode(written ? plain : aware, text),
-      );
-    },
+    chat: (messages) => tokensOf(pieces(messages)),
+    turn: (content) => turnOf(pieces([ASKED, ANSWERED, { role: 'user', content }]), tokensOf),
     decode: (tokens, special = false) =>
       special
         ? aware.decode([...tokens], { skip_special_tokens: false })
@@ -66,8 +68,26 @@ export function loadCodec(folder: string): Codec {
 
 interface Piece {
   readonly text: string;
-  /** By a user, not by the template. */
-  readonly written: boolean;
+  /** Which message's content it is; null: the template's own. */
+  readonly message: number | null;
+}
+
+const ASKED = { role: 'user', content: '' } as const;
+const ANSWERED = { role: 'assistant', content: '' } as const;
+
+/** @param pieces of a question, an answer and the turn that follows it */
+function turnOf(pieces: readonly Piece[], tokensOf: (some: readonly Piece[]) => Token[]): Turn {
+  const [answer, turn] = [1, 2].map((at) => pieces.findLastIndex(({ message }) => message === at));
+  if (answer === undefined || turn === undefined || answer < 0 || turn < answer)
+    throw new ServeError(
+      'invalid_value',
+      "the model's chat template has no place for a user's turn after an answer",
+    );
+  return {
+    lead: tokensOf(pieces.slice(answer + 1, turn)),
+    content: tokensOf(pieces.slice(turn, turn + 1)),
+    rest: tokensOf(pieces.slice(turn + 1)),
+  };
 }
 
 /** Runs the template over marks in place of contents, then cuts at the marks. */
@@ -97,8 +117,8 @@ function render(
     .split(new RegExp(`${mark}(\\d+)\\.`))
     .map((piece, i) =>
       i % 2 === 0
-        ? { text: piece, written: false }
-        : { text: messages[Number(piece)]!.content.toWellFormed(), written: true },
+        ? { text: piece, message: null }
+        : { text: messages[Number(piece)]!.content.toWellFormed(), message: Number(piece) },
     );
 }
 

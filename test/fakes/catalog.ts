@@ -16,7 +16,7 @@ const card = (
 
 const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
   const [, plain] = card(name, 'reward', 384, null);
-  return [name, { ...plain, ...changes }];
+  return [name, { ...plain, head: 'scalar', ...changes }];
 };
 
 const preset = (
@@ -32,6 +32,8 @@ export const limits: Limits = {
   guides: 4,
   rewards: 8,
   steps: 8,
+  questions: 4,
+  questionLength: 40,
   documents: 128,
   stops: 4,
   stopLength: 64,

@@ -101,6 +101,7 @@ export function opening({
     peak: { least: peak, most: peak },
     seed: BigInt(seed),
     choice,
+    bend: null,
     record: { top, guides: true },
     salt: '',
   };

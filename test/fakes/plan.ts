@@ -15,6 +15,7 @@ export interface PlanAsk extends Ask {
   readonly strategy?: string;
   readonly params?: unknown;
   readonly reward?: RewardPlan | null;
+  readonly values?: Plan['values'];
   readonly n?: number;
   readonly answers?: number;
   readonly prompts?: readonly (readonly number[])[];
@@ -29,6 +30,7 @@ export function planOf({
   strategy = 'sample',
   params = { chunk: 1 },
   reward = null,
+  values = [],
   n = 1,
   answers = 1,
   prompts,
@@ -43,6 +45,7 @@ export function planOf({
     strategy,
     params,
     reward,
+    values,
     prompts: (prompts ?? [lanes[0]!.prompt]).map((prompt) => ({
       lanes: lanes.map(({ model }) => ({ model, prompt })),
       text: '',

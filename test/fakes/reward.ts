@@ -1,6 +1,7 @@
 /** Rewards without a model: scores that are a hash of the text, or whatever a test makes of a candidate. */
 
 import type { Candidate, Reward, RewardPlan, RewardUse, Score } from '../../src/core/reward.ts';
+import { scoreCache } from '../../src/rewards/cached.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
 import { memberOf } from '../../src/rewards/member.ts';
 import type { Loaded } from '../../src/rewards/sources.ts';
@@ -61,6 +62,8 @@ export const loaded = (...models: readonly Reward[]): Loaded => ({
   models: new Map(models.map((model) => [model.name, model])),
   remotes: new Map(),
   now: () => 0,
+  readers: new Map(),
+  cache: scoreCache(0),
 });
 
 /** What a plan judges with; nobody is told of it. */

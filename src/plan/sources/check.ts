@@ -21,14 +21,16 @@ interface Wire {
   readonly schema?: unknown;
 }
 
-export const check = sourceKind(fields, (wire, at, catalog) => ({
-  source: CHECKS[wire.check](wire, at, catalog),
-  name: wire.check,
-  reads: 'complete',
-  readers: [],
-  named: [],
-  at: `${at}.check`,
-}));
+export const check = sourceKind(
+  () => fields,
+  (wire, at, catalog) => ({
+    source: CHECKS[wire.check](wire, at, catalog),
+    name: wire.check,
+    reads: 'complete',
+    readers: [],
+    at: `${at}.check`,
+  }),
+);
 
 const CHECKS: Readonly<
   Record<Wire['check'], (wire: Wire, at: string, catalog: Catalog) => RewardSource>

@@ -6,22 +6,23 @@ import { sourceKind } from './source.ts';
 const target = integer(1, 1_000_000).nullish();
 
 export const length = sourceKind(
-  { length: oneOf(['linear', 'over', 'ratio']), target },
+  () => ({ length: oneOf(['linear', 'over', 'ratio']), target }),
   (wire, at) => ({
     source: { kind: 'length', mode: wire.length, target: wire.target ?? 200 },
     name: 'length',
     reads: 'prefix',
     readers: [],
-    named: [],
     at: `${at}.length`,
   }),
 );
 
-export const repetition = sourceKind({ repetition: oneOf(['trigrams']) }, (_wire, at) => ({
-  source: { kind: 'repetition' },
-  name: 'repetition',
-  reads: 'prefix',
-  readers: [],
-  named: [],
-  at: `${at}.repetition`,
-}));
+export const repetition = sourceKind(
+  () => ({ repetition: oneOf(['trigrams']) }),
+  (_wire, at) => ({
+    source: { kind: 'repetition' },
+    name: 'repetition',
+    reads: 'prefix',
+    readers: [],
+    at: `${at}.repetition`,
+  }),
+);

@@ -3,11 +3,12 @@
 import { ServeError } from '../../core/errors.ts';
 import { show, text } from '../../core/fields.ts';
 import type { Catalog, ModelCard } from '../catalog.ts';
-import { sourceKind } from './source.ts';
+import { readerOf, sourceKind } from './source.ts';
 import type { SourceSpec } from './source.ts';
 
-export const model = sourceKind({ model: text(256, 1) }, (wire, at, catalog) =>
-  modelSource(wire.model, `${at}.model`, catalog),
+export const model = sourceKind(
+  () => ({ model: text(256, 1) }),
+  (wire, at, catalog) => modelSource(wire.model, `${at}.model`, catalog),
 );
 
 /** @param at path of the field that names it */
@@ -20,17 +21,20 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     ...(card.stats ? { stats: card.stats } : {}),
     ...(card.partial ? { partial: card.partial } : {}),
     stepwise: true,
-    named: [{ name, at }],
-    readers: [{ key: name, card, own: null, at }],
+    readers: [readerOf(card, null, at)],
     at,
   };
 }
 
 function rewardCard(name: string, at: string, catalog: Catalog): ModelCard {
   const card = catalog.models.get(name);
-  if (card?.role === 'reward') return card;
-  const rewards = [...catalog.models.values()].filter(({ role }) => role === 'reward');
-  const what = card ? `a ${card.role} model, which does not judge` : 'not a model of this server';
+  const scalar = ({ role, head }: ModelCard): boolean =>
+    (role === 'reward' || role === 'value') && head === 'scalar';
+  if (card && scalar(card)) return card;
+  const rewards = [...catalog.models.values()].filter(scalar);
+  const what = card
+    ? `a ${card.role} model without a scalar head, which judges as "likelihood" or "judge"`
+    : 'not a model of this server';
   throw new ServeError(
     'model_not_found',
     `${at} is ${show(name)}, ${what}; rewards here: ${rewards.map((one) => one.name).join(', ')}`,

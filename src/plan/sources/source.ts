@@ -17,6 +17,27 @@ export interface Reader {
   readonly own: OwnPrompt;
   /** Path of the field that asks for it. */
   readonly at: string;
+  /** Tokens that it reads beside prompt and answer. */
+  readonly extra: number;
+}
+
+/** Models on the request's own prompt read it under their name. */
+export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0): Reader => ({
+  key: own ? JSON.stringify([card.name, own.system ?? null, own.text ?? null]) : card.name,
+  card,
+  own,
+  at,
+  extra,
+});
+
+/** Each reading once, for whoever needs most beside it. */
+export function onceEach(readers: readonly Reader[]): Reader[] {
+  const known = new Map<string, Reader>();
+  for (const reader of readers) {
+    const other = known.get(reader.key);
+    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
+  }
+  return [...known.values()];
 }
 
 /** A source made valid. */
@@ -27,11 +48,11 @@ export interface SourceSpec {
   readonly reads: 'prefix' | 'complete';
   /** Figures of its scores over base samples, where they are stored. */
   readonly stats?: RewardStats;
-  /** What prefixes say of whole answers, where that is stored. */
+  /** How well its scores of unfinished answers foretell the final ones, where that is stored. */
   readonly partial?: readonly PartialFigure[];
   readonly readers: readonly Reader[];
-  /** Names of the config that it stands on, for what an API key may use. */
-  readonly named: readonly Named[];
+  /** Where it stands on no reader but on another server: its name, for what an API key may use. */
+  readonly remote?: Named;
   /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
   readonly stepwise?: true;
   /** Path of the field that names it. */
@@ -54,12 +75,12 @@ export interface SourceKind {
  * @param specOf makes them valid against the catalog
  */
 export function sourceKind<S extends z.core.$ZodLooseShape>(
-  fields: S,
+  fields: (limits: Limits) => S,
   specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
 ): SourceKind {
   const built = new WeakMap<Limits, z.ZodType>(); // a schema takes longer to build than to use
   const schemaOf = (limits: Limits): z.ZodType => {
-    const schema = built.get(limits) ?? strict({ ...fields, ...memberParts(limits) });
+    const schema = built.get(limits) ?? strict({ ...fields(limits), ...memberParts(limits) });
     built.set(limits, schema);
     return schema;
   };

@@ -132,7 +132,7 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
     'model_not_found',
     'alignment.guides[0].minus',
   ],
-  [{ guides: [{ value: 'tvm' }] }, 'strategy_unavailable', 'alignment.guides[0].value'],
+  [{ guides: [{ value: 'tvm' }] }, 'model_not_found', 'alignment.guides[0].value'],
   [
     { guides: [{ ...happy, prompt: { system: 'x' } }] },
     'invalid_value',

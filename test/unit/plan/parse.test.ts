@@ -30,6 +30,7 @@ describe('a completion', () => {
       id: 'cmpl-1',
       strategy: 'sample',
       reward: null,
+      values: [],
       params: { chunk: 16 },
       prompts: [
         {

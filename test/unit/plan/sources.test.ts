@@ -1,143 +1,178 @@
+/** Rewards in which a language model judges, from the wire to the plan. */
+
 import { describe, expect, test } from 'vitest';
-import fc from 'fast-check';
 import { ServeError } from '../../../src/core/errors.ts';
-import { parseRewards } from '../../../src/plan/rewards.ts';
+import { ANYTHING } from '../../../src/plan/grant.ts';
+import { planner } from '../../../src/plan/parse.ts';
+import { parseScore } from '../../../src/plan/score.ts';
+import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
-const sourceOf = (member: object) => parseRewards({ rewards: [member] }, catalog)!.plan.uses[0]!;
+const parser = planner(catalog);
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
 
-function refusal(member: unknown, others: object = {}): ServeError {
+const planOf = (reward: object, fields: object = {}) => {
+  const alignment = { strategy: { type: 'best_of_n', n: 4 }, rewards: [reward] };
+  return parser.completion({ prompt: 'ab', max_tokens: 5, alignment, ...fields }, ambient).plan;
+};
+const useOf = (reward: object) => planOf(reward).reward!.uses[0]!;
+const refusal = (reward: object, fields?: object): ServeError => {
   try {
-    parseRewards({ rewards: [member], ...others }, catalog);
+    planOf(reward, fields);
   } catch (error) {
     if (error instanceof ServeError) return error;
     throw error;
   }
   throw new Error('accepted');
-}
+};
+/** A user's turn after the answer, as the byte codec writes it. */
+const turn = (text: string) => [2, ...byteCodec.encode(text), 3];
+const token = (text: string) => byteCodec.encode(text)[0]!;
 
-test('a member is of the kind whose key it has, and called after its source', () => {
-  expect(sourceOf({ check: 'number', answer: 44 })).toMatchObject({
-    id: 'number',
-    source: { kind: 'number', answer: '44', extract: { extract: 'last_number' } },
+test('a likelihood may be that of any language model, on a prompt of its own', () => {
+  const by = { model: 'arm-happy', reading: 'arm-happy' };
+  expect(useOf({ likelihood: 'arm-happy' })).toMatchObject({
+    id: 'likelihood:arm-happy',
+    source: { kind: 'likelihood', by, aggregate: 'sum' },
   });
-  const extract = { extract: 'json_pointer', pointer: '/a' };
-  expect(sourceOf({ check: 'number', answer: '-0.5', extract }).source).toMatchObject({
-    answer: '-0.5',
-    extract,
+  const own = planOf({ likelihood: 'tales', aggregate: 'mean', prompt: { text: 'be kind' } });
+  const [[key, reading]] = Object.entries(own.prompts[0]!.readings) as [[string, number[]]];
+  expect(own.reward!.uses[0]!.source).toMatchObject({ by: { model: 'tales', reading: key } });
+  expect(reading).toEqual(byteCodec.prompt('be kind'));
+  expect(refusal({ likelihood: 'rm-happy-a' })).toMatchObject({
+    code: 'model_not_found',
+    param: 'alignment.rewards[0].likelihood',
   });
-  const schema = { type: 'array', items: { enum: [1, 'a', null] } };
-  expect(sourceOf({ check: 'json', schema })).toMatchObject({
-    id: 'json',
-    source: { kind: 'schema', schema },
-  });
-  expect(sourceOf({ length: 'over', target: 9 }).source).toEqual({
-    kind: 'length',
-    mode: 'over',
-    target: 9,
-  });
-  expect(sourceOf({ repetition: 'trigrams', weight: -1 }).source).toEqual({ kind: 'repetition' });
-  expect(sourceOf({ http: 'taste' }).source).toEqual({ kind: 'http', name: 'taste' });
 });
 
-test('steps are judged by sources that read beginnings', () => {
-  const steps = { until: ['. '], transform: { type: 'delta' } };
-  expect(sourceOf({ model: 'rm-happy-a', steps }).steps).toEqual({
-    until: ['. '],
-    most: 8,
-    transform: { kind: 'delta' },
+test('a ratio has two readings, and steps if asked', () => {
+  const plan = planOf({
+    plus: 'arm-kind',
+    minus: 'tales',
+    minus_prompt: { text: 'c' },
+    beta: 0.5,
+    step: { until: ['\n'] },
+    weight: 2,
+  });
+  expect(plan.reward!.uses[0]).toMatchObject({
+    id: 'ratio:arm-kind/tales',
+    weight: 2,
+    source: { beta: 0.5, aggregate: 'min', delimiters: ['\n'], sigmoid: false },
+  });
+  expect(Object.values(plan.prompts[0]!.readings)).toEqual([
+    byteCodec.prompt('ab'),
+    byteCodec.prompt('c'),
+  ]);
+  expect(useOf({ plus: 'arm-kind', minus: 'tales' }).source).toMatchObject({
+    beta: 1,
     aggregate: 'sum',
+    delimiters: null,
   });
-  expect(sourceOf({ http: 'taste', steps: {} }).steps).toMatchObject({
-    until: ['\n'],
-    aggregate: 'last',
-  });
-  for (const member of [{ model: 'rm-late' }, { check: 'number', answer: 1 }, { length: 'over' }])
-    expect(refusal({ ...member, steps: {} })).toMatchObject({
-      code: 'reward_mismatch',
-      param: 'alignment.rewards[0].steps',
+  expect(refusal({ plus: 'arm-kind' }).param).toBe('alignment.rewards[0].minus');
+});
+
+test('follow-up lines are turns of the user, and count towards the context', () => {
+  const ask = { likelihood: 'tales', follow_up: { positive: ['yes'], negative: ['no', 'oh'] } };
+  const { source } = useOf(ask) as { source: { positive: unknown; negative: unknown } };
+  expect(source.positive).toEqual([byteCodec.turn('yes')]);
+  expect(source.negative).toHaveLength(2);
+  const long = 'x'.repeat(40);
+  const wide = { likelihood: 'arm-short', follow_up: { positive: [long] } };
+  expect(refusal(wide).code).toBe('context_length_exceeded'); // 32 tokens
+  expect(refusal({ ...ask, follow_up: {} }).param).toBe('alignment.rewards[0].follow_up');
+  expect(refusal({ ...ask, follow_up: { positive: [long + 'x'] } }).message).toContain('40');
+  const segment = { strategy: { type: 'segment_beam' }, rewards: [ask] };
+  expect(refusal(ask, { alignment: segment }).code).toBe('reward_mismatch');
+  const prefix = { ...segment, rewards: [{ ...ask, reads: 'prefix' }] };
+  expect(planOf(ask, { alignment: prefix }).strategy).toBe('segment_beam');
+});
+
+describe('a judge', () => {
+  const questions = (ask: object) =>
+    (useOf({ judge: 'tales', ...ask }).source as { questions: unknown }).questions;
+
+  test('answers yes or no, by labels of one token', () => {
+    expect(questions({ question: 'Good?', labels: ['Y', 'N'] })).toEqual([
+      { asks: turn('Good?'), labels: [token('Y'), token('N')], values: [1, 0] },
+    ]);
+    expect(questions({ question: 'Good?', labels: ['<|4|>', 'N'] })).toMatchObject([
+      { labels: [4, token('N')] },
+    ]);
+    expect(refusal({ judge: 'tales', question: 'Good?' })).toMatchObject({
+      param: 'alignment.rewards[0].labels[0]', // "Yes" has three tokens here
     });
-});
-
-test.each([
-  [{ check: 'magic' }, 'check'],
-  [{ check: 'number' }, 'answer'],
-  [{ check: 'number', answer: 'forty' }, 'answer'],
-  [{ check: 'number', answer: NaN }, 'answer'],
-  [{ check: 'number', answer: 4, schema: {} }, 'schema'],
-  [{ check: 'number', answer: 4, extract: { extract: 'regex', pattern: '(a+)+' } }, 'extract'],
-  [{ check: 'json', schema: {}, answer: 4 }, 'answer'],
-  [{ check: 'json' }, 'schema'],
-  [{ length: 'short' }, 'length'],
-  [{ length: 'over', target: 0 }, 'target'],
-  [{ repetition: 3 }, 'repetition'],
-  [{ http: 'nowhere' }, 'http'],
-  [{ http: 'http://127.0.0.1:1/' }, 'http'],
-  [{ http: 'taste', url: 'http://127.0.0.1:1/' }, 'url'],
-  [{ http: 'taste', steps: { aggregate: 'max' } }, 'steps.aggregate'],
-  [{ http: 'taste', steps: { until: [''] } }, 'steps.until[0]'],
-])('%o is refused at %s', (member, param) => {
-  expect(refusal(member).param).toBe(`alignment.rewards[0].${param}`);
-});
-
-describe('a schema', () => {
-  const refused = (schema: unknown) => refusal({ check: 'json', schema });
-
-  test.each([
-    [{ $ref: '#/a' }, '$ref'],
-    [{ $ref: 'http://127.0.0.1:1/schema.json' }, '$ref'],
-    [{ pattern: '(a+)+$' }, 'pattern'],
-    [{ properties: { a: { format: 'regex' } } }, 'properties.a.format'],
-    [{ type: 'text' }, 'type'],
-    [{ items: [] }, 'items'],
-    [{ anyOf: [] }, 'anyOf'],
-    [{ minLength: -1 }, 'minLength'],
-    [7, ''],
-  ])('%o is refused', (schema, _at) => {
-    const error = refused(schema);
-    expect(error.param).toMatch(/^alignment\.rewards\[0\]\.schema/);
-    expect(error.message.length).toBeLessThan(500);
   });
 
-  test('of too many values, or nested too deep, is refused before it is looked at', () => {
-    let deep: object = {};
-    for (let i = 0; i < 100_000; i++) deep = { not: deep };
-    expect(refused(deep).message).toContain('deep');
-    expect(refused({ enum: Array(1e6).fill(1) }).message).toContain('values');
+  test('rates, by numbers or by place', () => {
+    const rated = (ratings: string[]) => questions({ criterion: 'kind', ratings });
+    expect(rated(['2', '5'])).toEqual([
+      {
+        asks: turn('Rate the answer from 2 to 5 by this criterion: kind'),
+        labels: [token('2'), token('5')],
+        values: [2, 5],
+      },
+    ]);
+    expect(rated(['a', 'b', 'c'])).toMatchObject([{ values: [1, 2, 3] }]);
   });
 
-  test('of any shape is taken as it is, or refused by name', () => {
-    fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 4 }), (schema) => {
-        try {
-          expect(sourceOf({ check: 'json', schema }).source).toEqual({ kind: 'schema', schema });
-        } catch (error) {
-          expect(error).toBeInstanceOf(ServeError);
-        }
-      }),
-      { numRuns: 300 },
-    );
+  test('is asked about two options in both orders', () => {
+    const ask = { question: '{first} or {second}?', options: ['good', 'bad'] };
+    expect(questions(ask)).toEqual([
+      { asks: turn('good or bad?'), labels: [token('A'), token('B')], values: [1, 0] },
+      { asks: turn('bad or good?'), labels: [token('A'), token('B')], values: [0, 1] },
+    ]);
+    expect(refusal({ judge: 'tales', ...ask, question: 'Good?' }).message).toContain('{first}');
+  });
+
+  test('may be asked several questions, within bounds', () => {
+    const labels = ['Y', 'N'];
+    expect(questions({ question: ['a', 'b'], labels })).toHaveLength(2);
+    const ask = (wire: object) => refusal({ judge: 'tales', labels, ...wire });
+    expect(ask({ question: Array(5).fill('a') }).param).toBe('alignment.rewards[0].question');
+    expect(ask({}).message).toContain('criterion');
+    expect(ask({ question: 'a', criterion: 'b' }).param).toBe('alignment.rewards[0].criterion');
+    expect(ask({ question: 'a', ratings: ['1', '2'] }).param).toBe('alignment.rewards[0].ratings');
   });
 });
 
-test('an ensemble names members by id; multipliers need a cap', () => {
-  const rewards = [
-    { model: 'rm-happy-a', id: 'a' },
-    { length: 'over', weight: -1 },
-  ];
-  const of = (wire: object) => parseRewards({ rewards, ...wire }, catalog)!.plan;
-  const plan = of({ ensemble: { members: ['a'], abstain: 0.5 } });
-  expect(plan.ensemble).toMatchObject({ members: ['a'], abstain: 0.5 });
-  expect(plan.uses.map(({ scale }) => scale)).toEqual([{ mean: 1, std: 2 }, null]);
-  const constraints = [{ reward: 'a', cap: 1 }];
-  expect(of({ constraints, lagrange: { rate: 2 } })).toMatchObject({
-    lagrange: { rate: 2, steps: 10 },
-    uses: [{ cap: 1 }, { cap: null }],
+describe('self-evaluation', () => {
+  const knowing = (selfEvaluation?: object) => {
+    const tales = {
+      ...catalog.models.get('tales')!,
+      ...(selfEvaluation ? { selfEvaluation } : {}),
+    };
+    const codec = {
+      ...byteCodec,
+      encode: (text: string) =>
+        text === 'Yes' ? [5] : text === 'No' ? [6] : byteCodec.encode(text),
+    };
+    const models = new Map([...catalog.models, ['tales', { ...tales, codec }] as const]);
+    return (reward: object) => {
+      const parts = { rewards: [reward] };
+      const asked = { queries: 'a', documents: 'b', alignment: parts };
+      return parseScore(asked, { ...catalog, models } as typeof catalog).judging.reward.uses[0]!;
+    };
+  };
+
+  test('is refused without a calibration record, unless asked', () => {
+    expect(() => knowing()({ self_evaluation: {} })).toThrow(/uncalibrated/);
+    const { source, id } = knowing()({ self_evaluation: { uncalibrated: true } });
+    expect(id).toBe('self_evaluation');
+    expect(source).toMatchObject({
+      kind: 'judge',
+      questions: [{ labels: [6, 5], values: [1, 0] }], // "no": a restart would not be better
+      calibration: null,
+      reads: 'prefix',
+    });
   });
-  const stranger = refusal(rewards[0], { ensemble: { members: ['b'] } });
-  expect(stranger.param).toBe('alignment.ensemble.members[0]');
-  expect(refusal(rewards[0], { lagrange: {} }).param).toBe('alignment.lagrange');
-  expect(refusal(rewards[0], { constraints, lagrange: {}, ensemble: {} }).param).toBe(
-    'alignment.lagrange',
-  );
+
+  test('is calibrated for the question of the record only', () => {
+    const record = { question: 'Again?', scale: 2, shift: 1 };
+    const parse = knowing(record);
+    expect(parse({ self_evaluation: {} }).source).toMatchObject({
+      questions: [{ asks: turn('Again?') }],
+      calibration: { scale: 2, shift: 1 },
+    });
+    expect(() => parse({ self_evaluation: { question: 'Other?' } })).toThrow(/no calibration/);
+  });
 });

@@ -5,6 +5,7 @@ import { ServeError } from '../../../src/core/errors.ts';
 import type { Vocabulary } from '../../../src/core/model.ts';
 import type { RuleState } from '../../../src/core/rule.ts';
 import { byteCodec } from '../../fakes/codec.ts';
+import { fakeVocabulary } from '../../fakes/model.ts';
 import { talesCodec } from '../../fakes/models.ts';
 import { ruleFor } from '../../fakes/rule.ts';
 import { Automaton } from '../../../src/rules/automaton.ts';
@@ -190,8 +191,23 @@ test('allOf adds up; what nothing can satisfy is refused', () => {
   );
 });
 
+test('a vocabulary that cannot spell JSON is told so', () => {
+  expect(() => ruleFor(fakeVocabulary(27), { kind: 'object' })).toThrow(
+    /accepts nothing that can be written with the tokens of test/,
+  );
+});
+
 const deep = (n: number): object => (n === 0 ? {} : { type: 'array', items: deep(n - 1) });
 const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, {}]));
+
+test('many patterns, each dear to compile and small at the end, share one bound', () => {
+  const pattern = (i: number): object => ({ type: 'string', pattern: `^(?=.*a.{8}b)c{3}${i}$` });
+  const properties = Object.fromEntries(
+    Array.from({ length: 200 }, (_, i) => [`k${i}`, pattern(i)]),
+  );
+  const ask = { kind: 'schema', schema: { properties } } as const;
+  expect(() => ruleFor(TALES, ask, { states: 1_000_000 })).toThrow(/too much work/);
+});
 
 const HOSTILE: readonly [schema: unknown, param: string][] = [
   [5, 'rule'],

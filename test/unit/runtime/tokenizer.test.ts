@@ -119,6 +119,24 @@ test('a template that refuses the messages is the client`s error, in its own wor
   );
 });
 
+test("a user's turn after an answer is what the template makes of it", () => {
+  const { lead, content, rest } = changed({}).turn('<|yes|> so?');
+  const special = (tokens: readonly number[]): string => changed({}).decode(tokens, true);
+  expect([special(lead), special(rest)]).toEqual(['<|user|>', '<|assistant|>']);
+  expect(changed({}).decode(content)).toBe('<|yes|> so?'); // spelled, not the token
+  const wordy = changed({
+    chat_template:
+      "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}.{% endfor %}[assistant]",
+  });
+  const turn = wordy.turn('why');
+  expect(wordy.decode([...turn.lead, ...turn.content, ...turn.rest])).toBe(
+    '.[user]why.[assistant]',
+  );
+  expect(() => changed({ chat_template: "{{ messages[0]['content'] }}" }).turn('x')).toThrow(
+    /no place for a user's turn/,
+  );
+});
+
 test('a model without a template cannot chat', () => {
   const codec = changed({ chat_template: undefined });
   expect(() => codec.chat(user('x'))).toThrow(expect.objectContaining({ param: 'messages' }));

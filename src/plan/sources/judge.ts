@@ -1,0 +1,172 @@
+/**
+ * {"judge": MODEL, "question" | "criterion": ...}: what a language model answers when it is asked about the answer.
+ * {"self_evaluation": {...}}: the policy asked whether it would do better by starting over.
+ */
+
+import { z } from 'zod';
+import { ServeError } from '../../core/errors.ts';
+import { flag, list, strict, text, wrong } from '../../core/fields.ts';
+import type { Question } from '../../core/reward.ts';
+import { policyCard } from '../catalog.ts';
+import type { Limits, ModelCard } from '../catalog.ts';
+import { ownPrompt } from '../schema.ts';
+import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
+import { readerOf, sourceKind } from './source.ts';
+import type { SourceSpec } from './source.ts';
+
+const MOST_LABELS = 10;
+const label = text(64, 1);
+
+/** One text, or several whose judgements are averaged. */
+const texts = ({ questions, questionLength }: Limits) =>
+  z
+    .union([text(questionLength, 1), list(text(questionLength, 1), questions, 1)], {
+      error: `a string of 1 to ${questionLength} characters, or a list of 1 to ${questions} of them`,
+    })
+    .transform((one) => (typeof one === 'string' ? [one] : one))
+    .nullish();
+
+const fields = (limits: Limits) => ({
+  judge: text(256, 1),
+  question: texts(limits),
+  criterion: texts(limits),
+  ratings: list(label, MOST_LABELS, 2).nullish(),
+  options: list(text(limits.questionLength, 1), 2, 2).nullish(),
+  labels: list(label, 2, 2).nullish(),
+  prompt: ownPrompt,
+  reads: readsField,
+});
+type JudgeWire = z.output<z.ZodObject<ReturnType<typeof fields>>>;
+
+export const judge = sourceKind(fields, (wire, at, catalog) => {
+  const card = languageModel(wire.judge, `${at}.judge`, catalog);
+  const questions = asked(wire, at).flatMap(({ text: question, at: path }) =>
+    questionsOf(question, path, wire, at, card),
+  );
+  return judging(card, questions, null, {
+    name: `judge:${card.name}`,
+    reads: wire.reads ?? 'complete',
+    at: `${at}.judge`,
+    own: wire.prompt,
+  });
+});
+
+export const selfEvaluation = sourceKind(
+  ({ questionLength }) => ({
+    self_evaluation: strict({
+      question: text(questionLength, 1).nullish(),
+      uncalibrated: flag.nullish(),
+    }),
+    reads: readsField,
+  }),
+  (wire, raw, catalog) => {
+    const at = `${raw}.self_evaluation`;
+    const card = policyCard(catalog);
+    const { question, uncalibrated } = wire.self_evaluation;
+    const record = card.selfEvaluation ?? null;
+    const trusted = record !== null && (question ?? record.question) === record.question;
+    if (!trusted && !uncalibrated)
+      throw new ServeError(
+        'reward_mismatch',
+        `${at}: ${card.name} has no calibration record for this question, so its opinion of itself may mean nothing; ask with "uncalibrated": true to have it as it is`,
+        at,
+      );
+    const asks = question ?? record?.question ?? START_OVER;
+    const [yes, no] = yesNo(card).map((one) => labelToken(card, one, at));
+    const tokens = questionTokens(card, asks, `${at}.question`);
+    // It is the chance of "no" that a restart would not be better.
+    const questions = [{ asks: tokens, labels: [no!, yes!], values: [1, 0] }];
+    const calibration = trusted ? { scale: record.scale, shift: record.shift } : null;
+    const reads = wire.reads ?? 'prefix';
+    return judging(card, questions, calibration, { name: 'self_evaluation', reads, at, own: null });
+  },
+);
+
+/** Adaptive inference-time compute (Manvi et al. 2024), in our words. */
+const START_OVER = 'Would you do better by starting over?';
+
+type Saying = Pick<SourceSpec, 'name' | 'reads' | 'at'> & { readonly own: JudgeWire['prompt'] };
+
+function judging(
+  card: ModelCard,
+  questions: readonly Question[],
+  calibration: SelfCalibration,
+  { name, reads, at, own }: Saying,
+): SourceSpec {
+  const extra = Math.max(...questions.map(({ asks }) => asks.length));
+  const reader = readerOf(card, own, at, extra);
+  const by = { model: card.name, reading: reader.key };
+  return {
+    source: { kind: 'judge', by, questions, calibration, reads },
+    name,
+    reads,
+    readers: [reader],
+    at,
+  };
+}
+type SelfCalibration = Extract<SourceSpec['source'], { kind: 'judge' }>['calibration'];
+
+/** The questions as the judge reads them: as given, or made of criteria. */
+function asked(wire: JudgeWire, at: string): { readonly text: string; readonly at: string }[] {
+  const { question, criterion, ratings } = wire;
+  if (question && criterion)
+    throw wrong(`${at}.criterion`, criterion, 'left out beside a question, which says it all');
+  const given = question ?? criterion;
+  if (!given) throw wrong(`${at}.question`, undefined, 'a question, or a criterion in its place');
+  const path = question ? `${at}.question` : `${at}.criterion`;
+  return given.map((one, i) => ({
+    text: question ? one : worded(one, ratings ?? null),
+    at: given.length === 1 ? path : `${path}[${i}]`,
+  }));
+}
+
+const worded = (criterion: string, ratings: readonly string[] | null): string =>
+  ratings === null
+    ? `Does the answer meet this criterion: ${criterion}?`
+    : `Rate the answer from ${ratings[0]} to ${ratings.at(-1)} by this criterion: ${criterion}`;
+
+/** One question for yes and no or for ratings; two, in both orders, for two options. */
+function questionsOf(
+  question: string,
+  path: string,
+  { ratings, options, labels }: JudgeWire,
+  at: string,
+  card: ModelCard,
+): Question[] {
+  const tokensOf = (all: readonly string[], field: string) =>
+    all.map((one, i) => labelToken(card, one, `${at}.${field}[${i}]`));
+  if (ratings) {
+    if (options ?? labels)
+      throw wrong(`${at}.ratings`, ratings, 'left out beside options or labels');
+    const asks = questionTokens(card, question, path);
+    return [{ asks, labels: tokensOf(ratings, 'ratings'), values: worthOf(ratings) }];
+  }
+  if (!options) {
+    const asks = questionTokens(card, question, path);
+    return [{ asks, labels: tokensOf(labels ?? yesNo(card), 'labels'), values: [1, 0] }];
+  }
+  for (const mark of [FIRST, SECOND])
+    if (!question.includes(mark))
+      throw wrong(path, question, `a text with ${FIRST} and ${SECOND} where the options stand`);
+  const places = tokensOf(labels ?? ['A', 'B'], 'labels');
+  const [better, worse] = options as [string, string];
+  return [
+    { asks: [better, worse], values: [1, 0] },
+    { asks: [worse, better], values: [0, 1] },
+  ].map(({ asks: [first, second], values }) => ({
+    asks: questionTokens(card, placed(question, first!, second!), path),
+    labels: places,
+    values,
+  }));
+}
+
+const [FIRST, SECOND] = ['{first}', '{second}'] as const;
+
+const placed = (question: string, first: string, second: string): string =>
+  question.replaceAll(/\{first\}|\{second\}/g, (mark) => (mark === FIRST ? first : second));
+
+/** Ratings that are numbers count as they are, others by their place from 1. */
+function worthOf(ratings: readonly string[]): number[] {
+  const numbers = ratings.map(Number);
+  return numbers.every(Number.isFinite) ? numbers : ratings.map((_, i) => i + 1);
+}

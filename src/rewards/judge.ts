@@ -1,0 +1,52 @@
+/**
+ * A language model as a judge: after the answer it is asked, and what counts is how likely each label is to come next.
+ *   R = mean over questions of sum_k value_k * P(label_k), P renormalised over the labels
+ * Yes and no, worth 1 and 0, give sigmoid(l_yes - l_no); ratings their expectation; two options asked about in both orders a
+ * judgement without the judge's bias for a place.
+ */
+
+import type { Calibration, Reward, RewardSource } from '../core/reward.ts';
+import { sigmoid } from './implicit.ts';
+import type { Reader } from './reader.ts';
+
+type Judging = Extract<RewardSource, { kind: 'judge' }>;
+
+export function judge(reader: Reader, asked: Judging): Reward {
+  const { by, questions, calibration, reads } = asked;
+  return {
+    name: `judge:${reader.name}`,
+    reads,
+    async score(batch) {
+      const texts = batch.flatMap(({ readings, text }) => {
+        const answered = [...readings[by.reading]!, ...reader.codec.encode(text)];
+        return questions.map(({ asks, labels }) => {
+          const tokens = [...answered, ...asks];
+          return { tokens, picks: labels.map((token) => ({ after: tokens.length - 1, token })) };
+        });
+      });
+      const all = await reader.ask(texts);
+      return batch.map((_, i) => {
+        const at = i * questions.length;
+        const values = questions.map(({ values: worth }, q) =>
+          all[at + q] === null ? NaN : expected(all[at + q]!, worth),
+        );
+        const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+        const tokens = questions.reduce((n, _q, q) => n + texts[at + q]!.tokens.length, 0);
+        return { value: calibration ? calibrated(mean, calibration) : mean, parts: {}, tokens };
+      });
+    },
+  };
+}
+
+/** sum_k value_k * p_k, p the softmax of the labels' log-probs. */
+export function expected(logProbs: ArrayLike<number>, values: readonly number[]): number {
+  const all = Array.from(logProbs);
+  const most = Math.max(...all);
+  const weights = all.map((x) => Math.exp(x - most));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.reduce((sum, weight, k) => sum + (weight / total) * values[k]!, 0);
+}
+
+/** sigmoid(scale * logit(p) + shift). */
+export const calibrated = (p: number, { scale, shift }: Calibration): number =>
+  sigmoid(scale * (Math.log(p) - Math.log1p(-p)) + shift);

@@ -1,0 +1,80 @@
+/**
+ * A decoder that judges: what it is asked about texts within one event-loop turn, by whichever rewards and requests,
+ * shares runs of at most so many tokens, which take turns with decoding.
+ */
+
+import type { AskedText, Pick, TextModel } from '../core/model.ts';
+import type { Candidate } from '../core/reward.ts';
+import type { Codec } from '../core/text.ts';
+import type { Token } from '../core/tree.ts';
+import { runsOf } from './runs.ts';
+import type { Turns } from './turns.ts';
+
+export interface Reader {
+  readonly name: string;
+  readonly codec: Codec;
+  /** The log-probs of each text's picks; null for a text that is longer than the model reads. */
+  ask(texts: readonly AskedText[]): Promise<readonly (Float32Array | null)[]>;
+}
+
+export interface ReaderOptions {
+  readonly model: TextModel;
+  readonly codec: Codec;
+  /** Tokens of one run, padding included; a longer text runs alone. */
+  readonly runTokens: number;
+  readonly turns: Turns;
+}
+
+interface Waiting {
+  readonly text: AskedText;
+  readonly resolve: (logProbs: Float32Array) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function reader({ model, codec, runTokens, turns }: ReaderOptions): Reader {
+  let waiting: Waiting[] = [];
+
+  function flush(): void {
+    const asked = waiting;
+    waiting = [];
+    const rows = asked.map(({ text }) => text.tokens);
+    for (const run of runsOf([...rows.keys()], rows, runTokens))
+      void read(run.map((i) => asked[i]!));
+  }
+
+  /** A run that fails is tried text by text: one caller fails no other. */
+  async function read(run: readonly Waiting[]): Promise<void> {
+    try {
+      const all = await turns.run(() => model.logProbs(run.map(({ text }) => text)));
+      run.forEach(({ resolve }, i) => resolve(all[i]!));
+    } catch (error) {
+      if (run.length === 1) run[0]!.reject(error);
+      else for (const one of run) void read([one]);
+    }
+  }
+
+  const queue = (text: AskedText): Promise<Float32Array> =>
+    new Promise((resolve, reject) => {
+      if (waiting.length === 0) setImmediate(flush);
+      waiting.push({ text, resolve, reject });
+    });
+
+  return {
+    name: model.name,
+    codec,
+    ask: (texts) =>
+      Promise.all(texts.map((text) => (text.tokens.length > model.context ? null : queue(text)))),
+  };
+}
+
+/** An answer in a reader's own tokens; a complete one ends with its end token. */
+export function answerTokens({ codec }: Reader, { text, complete }: Candidate): Token[] {
+  const end = complete ? [...codec.vocabulary.ends].slice(0, 1) : [];
+  return [...codec.encode(text), ...end];
+}
+
+/** `tokens` after `before`: asks for the log-prob of each of them. A first token of all has nothing before it. */
+export function continuation(before: readonly Token[], tokens: readonly Token[]): AskedText {
+  const picks = tokens.map((token, i): Pick => ({ after: before.length + i - 1, token }));
+  return { tokens: [...before, ...tokens], picks: before.length === 0 ? picks.slice(1) : picks };
+}
