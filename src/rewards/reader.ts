@@ -63,7 +63,9 @@ export function reader({ model, codec, runTokens, turns }: ReaderOptions): Reade
     name: model.name,
     codec,
     ask: (texts) =>
-      Promise.all(texts.map((text) => (text.tokens.length > model.context ? null : queue(text)))),
+      Promise.all(
+        texts.map(async (text) => (text.tokens.length > model.context ? null : await queue(text))),
+      ),
   };
 }
 

@@ -35,7 +35,9 @@ export class Values {
       applies: (entropy) => uses.some((use) => guides(use, entropy)),
       add: async (continuations, entropy) => {
         const rows = await Promise.all(
-          uses.map((use) => (guides(use, entropy) ? this.#ask(use, continuations) : null)),
+          uses.map(async (use) =>
+            guides(use, entropy) ? await this.#ask(use, continuations) : null,
+          ),
         );
         return continuations.map((_, i): Added => {
           const said = rows.map((row) => row?.[i] ?? null);

@@ -30,9 +30,7 @@ test('the embedded default names the models of the pack', () => {
   const config = readConfig(null);
   expect(config.policy).toBe('tales');
   expect(Object.keys(config.models)).toContain('arm-happy-small');
-  expect(Object.keys(config.presets)).toEqual(
-    expect.arrayContaining(['tales:happy', 'tales:kind']),
-  );
+  expect(Object.keys(config.presets)).toContain('tales:happy');
   expect(config.models['tales']?.path).toBe(join(import.meta.dirname, '../../../models/tales'));
   expect(config.engine).toMatchObject({ kv_slots: 64, max_seq: 384, kv_bytes: 2 ** 30 });
 });
@@ -63,10 +61,7 @@ test.each([
   ['server: { port: 99999 }', 'server.port is 99999; it must be an integer from 0 to 65535'],
   ['server: 5', 'server is 5; it must be an object'],
   ['presets: { x: { max_cost: 0 } }', 'presets.x.max_cost is 0'],
-  [
-    'wat: 1',
-    'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, presets',
-  ],
+  ['wat: 1', 'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, presets'],
   ['policy: other', 'Map keys must be unique'],
   ['a: [', 'Flow sequence'],
 ])('%s is refused by name', (line, message) => {

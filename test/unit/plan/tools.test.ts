@@ -33,11 +33,11 @@ function taken(rule: RuleNetwork | null, texts: readonly string[]): string[] {
   return texts.filter((text) => {
     let state: RuleState | null = new Automaton(rule!, byteCodec.vocabulary, 1 << 20).start;
     for (const token of byteCodec.encode(text)) {
-      if (!state!.next.tokens.includes(token)) return false;
-      state = state!.after(token);
+      if (!state.next.tokens.includes(token)) return false;
+      state = state.after(token);
       if (state === null) return true; // free from here
     }
-    return state!.distance === 0;
+    return state.distance === 0;
   });
 }
 type RuleState = Automaton['start'];

@@ -63,8 +63,10 @@ const SOURCES: Record<string, RewardSource> = {
   follow_up: {
     kind: 'follow_up',
     by,
-    positive: ['That made me smile.', 'What a happy story! I smiled.'].map(codec.turn),
-    negative: ['That made me cry.', 'What a sad story.'].map(codec.turn),
+    positive: ['That made me smile.', 'What a happy story! I smiled.'].map((line) =>
+      codec.turn(line),
+    ),
+    negative: ['That made me cry.', 'What a sad story.'].map((line) => codec.turn(line)),
     reads: 'complete',
   },
   judge: {
