@@ -133,6 +133,21 @@ describe.each(['tiny int8', 'tiny float32', 'tales'])('%s', (kind) => {
   });
 });
 
+test.each(['tales', 'arith'])(
+  '%s: a prompt read beside a longer one leaves the bits that it leaves alone',
+  (name) => {
+    const model = decoder(TALES.replace(/tales$/, name));
+    const kv = closing(model.open(2, 192));
+    const lengths = [2, 17, 33, 63, 64, 65, 66, 97, 129]; // around the tiles of 64 that a kernel may work in
+    const differing = lengths.filter((length) => {
+      const alone = kv.prefill(0, tokensOf(length), 0).slice();
+      const beside = kv.prefillBatch(0, [tokensOf(length), tokensOf(length + 57, 2)]);
+      return alone.some((logit, i) => logit !== beside[i]);
+    });
+    expect(differing).toEqual([]);
+  },
+);
+
 test('a damaged, a missing and a lying model folder are refused by path', () => {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-bad-'));
   afterAll(() => rmSync(folder, { recursive: true }));
