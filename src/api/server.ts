@@ -50,6 +50,8 @@ export function createApi(context: Context): ApiServer {
       maxHeaderSize: settings.header_bytes,
       requestTimeout: settings.request_ms,
       headersTimeout: settings.request_ms,
+      // Node looks every 30 s if it is not told: a deadline may be late by a tenth.
+      connectionsCheckingInterval: Math.ceil(settings.request_ms / 10),
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },

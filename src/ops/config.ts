@@ -40,6 +40,8 @@ const server = strict({
   host: text(255, 1).default('127.0.0.1'),
   port: integer(0, 65535).default(8000),
   log: oneOf(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Whether the log holds the bodies of requests; answers never are. */
+  log_prompts: z.boolean('true or false').default(false),
   /** How long running requests may go on once the server was told to stop. */
   drain_ms: integer(0, 3_600_000).default(30_000),
   /** API keys by name, which stands in the log; none: everybody is let in. */
