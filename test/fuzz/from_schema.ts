@@ -54,6 +54,7 @@ function drawn(shape: Shape, how: Drawing): unknown {
       return chance.is(0.5);
     case 'null':
       return null;
+    case undefined:
     default:
       return hostile(chance);
   }

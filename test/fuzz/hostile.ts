@@ -23,15 +23,52 @@ const nested = (open: string, close: string, depth: number) =>
   new Raw(open.repeat(depth) + close.repeat(depth));
 
 const NUMBERS = [
-  ...['1e309', '-1e309', '-0', '9007199254740993', '1e-400', '0.1', '-1', '0', '65537', '1e15'],
-  ...['NaN', 'Infinity', '-Infinity', '0x10', '01', '+1', '.5', '2147483648', '4294967296.5'],
+  '1e309',
+  '-1e309',
+  '-0',
+  '9007199254740993',
+  '1e-400',
+  '0.1',
+  '-1',
+  '0',
+  '65537',
+  '1e15',
+  'NaN',
+  'Infinity',
+  '-Infinity',
+  '0x10',
+  '01',
+  '+1',
+  '.5',
+  '2147483648',
+  '4294967296.5',
 ].map((json) => new Raw(json));
 
 const STRINGS = [
   ...['"\\ud800"', '"\\udfff x"', '"a\\u0000b"', '"\\ufeff"', '"\\u202e"'].map((s) => new Raw(s)),
-  ...['', ' ', '__proto__', 'constructor', 'toString', '<|yes|>', '<|endoftext|>', '</s>', '🙂👩‍👩‍👧'],
-  ...['tales', 'rm-happy-a', 'arm-happy', '../../etc/passwd', 'http://127.0.0.1/', '1', 'null'],
-  ...['a'.repeat(257), 'é'.repeat(2000), '\n'.repeat(500), '(a+)+$', '[', '(?=a)', 'a{1,99999}'],
+  '',
+  ' ',
+  '__proto__',
+  'constructor',
+  'toString',
+  '<|yes|>',
+  '<|endoftext|>',
+  '</s>',
+  '🙂👩‍👩‍👧',
+  'tales',
+  'rm-happy-a',
+  'arm-happy',
+  '../../etc/passwd',
+  'http://127.0.0.1/',
+  '1',
+  'null',
+  'a'.repeat(257),
+  'é'.repeat(2000),
+  '\n'.repeat(500),
+  '(a+)+$',
+  '[',
+  '(?=a)',
+  'a{1,99999}',
 ];
 
 const SHAPES = [
@@ -72,7 +109,8 @@ export function spoil(root: object, chance: Chance): void {
       at = inner as Record<string, unknown>;
       continue;
     }
-    if (chance.is(0.1)) delete at[key];
+    const gone = chance.is(0.1);
+    if (gone) delete at[key];
     else if (chance.is(0.1))
       at[chance.pick(['x', 'weight', 'type', 'n', 'seed', ''])] = hostile(chance);
     else at[key] = hostile(chance);

@@ -36,22 +36,22 @@ function configOf({ data }: Resource): Config {
 }
 
 const pod = ofKind('Deployment')['spec'].template as Resource;
-const [container] = pod['spec'].containers as Resource[];
+const container = (pod['spec'].containers as Resource[])[0]!;
 
 test('the config in it is one that this version reads, and its keys come from the secret', () => {
   const { server } = configOf(ofKind('ConfigMap'));
   expect(server.host).toBe('0.0.0.0');
-  const variables = (container?.['env'] as Resource[]).map(({ name }) => name as string);
+  const variables = (container['env'] as Resource[]).map(({ name }) => name as string);
   expect(Object.values(server.keys).map(({ env }) => env)).toEqual(variables);
 });
 
 test('probes ask open routes on the port that is served', () => {
   const { server } = configOf(ofKind('ConfigMap'));
-  const [port] = container?.['ports'] as Resource[];
+  const [port] = container['ports'] as Resource[];
   expect(port).toMatchObject({ name: 'http', containerPort: server.port });
   const open: string[] = ['/health', ...server.open_routes];
   for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
-    const { path, port: named } = container?.[probe].httpGet as Resource;
+    const { path, port: named } = container[probe].httpGet as Resource;
     expect(open).toContain(path);
     expect(named).toBe('http');
   }
@@ -61,8 +61,7 @@ test('probes ask open routes on the port that is served', () => {
 test('a pod that is told to stop has time to drain', () => {
   const { server } = configOf(ofKind('ConfigMap'));
   const grace = pod['spec'].terminationGracePeriodSeconds as number;
-  const [, waits] =
-    /(\d+)\)$/.exec(container?.['lifecycle'].preStop.exec.command[2] as string) ?? [];
+  const [, waits] = /(\d+)\)$/.exec(container['lifecycle'].preStop.exec.command[2] as string) ?? [];
   expect(grace * 1000).toBeGreaterThanOrEqual(Number(waits) + server.drain_ms + 5000);
 });
 
@@ -74,8 +73,8 @@ test('every part is selected by one label, and runs without rights', () => {
     ofKind('PodDisruptionBudget')['spec'].selector.matchLabels,
   ] as Resource[];
   for (const selector of selectors) expect(labels).toMatchObject(selector);
-  expect(container?.['resources'].limits).toBeDefined();
-  expect(container?.['securityContext']).toMatchObject({
+  expect(container['resources'].limits).toBeDefined();
+  expect(container['securityContext']).toMatchObject({
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
     capabilities: { drop: ['ALL'] },
