@@ -30,12 +30,16 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
     policy: config.policy,
     models,
     presets: new Map(Object.entries(config.presets).map(presetOf(config))),
+    remotes: new Map(
+      Object.entries(config.rewards).map(([name, { reads }]) => [name, { name, reads }]),
+    ),
     maxLength: config.engine.max_seq,
     limits: {
       branches: limits.branches,
       tokens: limits.tokens,
       guides: limits.guides,
       rewards: limits.rewards,
+      steps: limits.steps,
       questions: limits.questions,
       questionLength: limits.question_length,
       documents: limits.documents,

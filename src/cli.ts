@@ -10,13 +10,14 @@ import { hashKey, newKey } from './ops/keys.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
-  coxswain serve [--config FILE] [--port N] [--host H]
+  coxswain serve [--config FILE] [--port N] [--host H] [--check-config]
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
   --host H        instead of the config's
+  --check-config  read all that the config names, say whether it would serve, and exit with 0 or 1
   --version       print the version
   --help          print this
 `;
@@ -36,6 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
       config: { type: 'string' },
       port: { type: 'string' },
       host: { type: 'string' },
+      'check-config': { type: 'boolean' },
       new: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
@@ -56,7 +58,12 @@ async function main(args: readonly string[]): Promise<number> {
   const port = values.port === undefined ? null : Number(values.port);
   if (port !== null && !(Number.isInteger(port) && port >= 0 && port <= 65535))
     return usage(`--port is ${values.port}; it must be an integer from 0 to 65535`);
-  return serve({ config: values.config ?? null, host: values.host ?? null, port });
+  return serve({
+    config: values.config ?? null,
+    host: values.host ?? null,
+    port,
+    check: values['check-config'] ?? false,
+  });
 }
 
 /** The key comes by standard input: arguments are seen by every user of the machine. */

@@ -8,21 +8,24 @@ import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
-import type { Config } from './ops/config.ts';
+import type { Config, RemoteEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
+import { httpReward } from './rewards/http.ts';
 import { reader } from './rewards/reader.ts';
 import type { Reader } from './rewards/reader.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
+import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
 import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
+import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
@@ -105,7 +108,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const heads = Object.values(config.models).filter(({ path }) => readManifest(path).head).length;
-  for (const [name, { path, reads }] of Object.entries(config.models)) {
+  for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
       const codec = loadCodec(path);
@@ -122,7 +125,34 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
       runTokens,
       turns,
     });
-    models.set(name, cached(batched(head), cache));
+    models.set(name, timed(cached(batched(head), cache), timeout_ms));
   }
-  return { models, readers, cache };
+  const remotes = new Map(
+    Object.entries(config.rewards).map(([name, entry]) => {
+      const reward = timed(remote(name, entry), entry.timeout_ms);
+      return [name, reward];
+    }),
+  );
+  return { models, readers, remotes, cache, now: () => performance.now() / 1000 };
 }
+
+/** Its scores are not remembered: what it judges by may change. */
+const remote = (name: string, entry: RemoteEntry): Reward =>
+  httpReward({
+    name,
+    reads: entry.reads,
+    post: postTo({
+      url: entry.url,
+      headers: entry.headers,
+      timeoutMs: entry.attempt_ms,
+      responseBytes: entry.response_bytes,
+    }),
+    passing: (error) => error instanceof PostFailure && error.passing,
+    retries: entry.retries,
+    batch: entry.batch,
+    requestBytes: entry.request_bytes,
+    inFlight: entry.in_flight,
+    queue: entry.queue,
+    failures: entry.failures,
+    halfOpenMs: entry.half_open_ms,
+  });

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { Announcer } from './announce.ts';
 import { Work } from './api/context.ts';
 import { createApi } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
@@ -10,11 +11,10 @@ import { buildCatalog } from './catalog.ts';
 import { ambient } from './ops/ambient.ts';
 import { ConfigError, readConfig } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
+import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
-import { policiesOf } from './plan/catalog.ts';
-import type { Catalog } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
 import { loadCodec } from './runtime/tokenizer.ts';
@@ -24,12 +24,19 @@ export interface ServeOptions {
   readonly config: string | null;
   readonly host: string | null;
   readonly port: number | null;
+  /** Read the config, the manifests, checksums and tokenizers, try the presets, and stop there. */
+  readonly check: boolean;
 }
 
-/** Serves until it is told to stop. Resolves with the exit code. */
+/** Serves until it is told to stop, or only checks all that the config names. Resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
+  keepHeapSmall();
   try {
-    return await serveConfig(readConfig(options.config), options);
+    const config = readConfig(options.config);
+    if (!options.check) return await serveConfig(config, options);
+    const { models, presets } = buildCatalog(config, loadCodec);
+    console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
+    return 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(`coxswain cannot start: ${error.message}`);
@@ -40,6 +47,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 async function serveConfig(config: Config, options: ServeOptions): Promise<number> {
   const catalog = buildCatalog(config, loadCodec);
   const log = createLog(config.server.log);
+  const announcer = new Announcer(log, process.stdout.isTTY);
   let giveUp: (message: string) => void = () => undefined;
   const hopeless = new Promise<string>((resolve) => (giveUp = resolve));
   const inference = new InferenceProcess<Plan>({
@@ -61,10 +69,14 @@ async function serveConfig(config: Config, options: ServeOptions): Promise<numbe
   });
   try {
     await listen(api, options.host ?? config.server.host, options.port ?? config.server.port);
-    announce(api, catalog, inference);
+    announcer.listening(urlOf(api), version(), config, catalog);
+    void watchLoading(announcer, inference);
     const message = await Promise.race([told(), hopeless]);
-    if (message === null) await drained(api, config.server.drain_ms);
-    else console.error(`coxswain stops: ${message}`);
+    if (message !== null) console.error(`coxswain stops: ${message}`);
+    else {
+      announcer.stopping(config.server.drain_ms);
+      await api.drain(config.server.drain_ms);
+    }
     return message === null ? 0 : 1;
   } finally {
     api.http.closeAllConnections();
@@ -91,21 +103,20 @@ function listen({ http }: ApiServer, host: string, port: number): Promise<void> 
   });
 }
 
-function announce({ http }: ApiServer, catalog: Catalog, inference: InferenceProcess<Plan>): void {
+function urlOf({ http }: ApiServer): string {
   const { address, family, port } = http.address() as AddressInfo;
-  const host = family === 'IPv6' ? `[${address}]` : address;
-  const { models, presets } = catalog;
-  const guides = [...models.values()].filter(({ role }) => role === 'guide');
-  console.log(`coxswain ${version()}`);
-  console.log(
-    `  policies ${policiesOf(catalog)
-      .map(({ name }) => name)
-      .join(', ')}`,
-  );
-  console.log(`  guides   ${guides.map(({ name }) => name).join(', ') || 'none'}`);
-  console.log(`  presets  ${[...presets.keys()].join(', ') || 'none'}`);
-  console.log(`  listening on http://${host}:${port}, loading models`);
-  void inference.ready.then((ms) => console.log(`  ready, models loaded in ${Math.round(ms)} ms`));
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+/** Says when the models are loaded, and that they are not as long as they are not. */
+async function watchLoading(
+  announcer: Announcer,
+  inference: InferenceProcess<Plan>,
+): Promise<void> {
+  const loaded = announcer.loading();
+  const ms = await inference.ready;
+  loaded();
+  announcer.ready(ms, await inference.snapshot());
 }
 
 /** A process group and npm may both pass on one signal: only a later one is a second. */
@@ -137,9 +148,4 @@ function onOrphaned(stop: () => void): void {
     stop();
   }, ORPHAN_POLL_MS);
   timer.unref();
-}
-
-async function drained(api: ApiServer, ms: number): Promise<void> {
-  console.log(`coxswain is stopping; running requests have ${ms} ms to finish`);
-  await api.drain(ms);
 }

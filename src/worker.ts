@@ -5,7 +5,7 @@ import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
-import type { Judging } from './core/reward.ts';
+import type { Evaluation, Judging } from './core/reward.ts';
 import type { Engines } from './engine/engines.ts';
 import { loadEngines, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
@@ -52,7 +52,7 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
-      rewardOf: (asked) => rewardOf(asked, loaded),
+      rewardOf: (asked, told) => rewardOf(asked, loaded, told),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),
@@ -89,12 +89,15 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
 }
 
 async function judge({ id, reward, candidates }: Judging, loaded: Loaded): Promise<void> {
+  const evaluations: Evaluation[] = [];
   try {
-    send({ kind: 'judged', id, scores: await rewardOf(reward, loaded).score(candidates) });
+    const judge = rewardOf(reward, loaded, (evaluation) => evaluations.push(evaluation));
+    const scores = await judge.score(candidates);
+    send({ kind: 'judged', id, judged: { scores, evaluations } });
   } catch (error) {
     console.error(error);
     const failure = new ServeError('reward_failed', 'a reward model failed on this request');
-    send({ kind: 'judged', id, scores: toFailure(failure) });
+    send({ kind: 'judged', id, judged: toFailure(failure) });
   }
 }
 

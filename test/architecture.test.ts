@@ -30,6 +30,8 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   ws: /^api\//,
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
+  '@cfworker/json-schema': /^rewards\/json_schema\.ts$/,
+  cockatiel: /^rewards\/http\.ts$/,
   yaml: /^ops\/config\.ts$/,
   'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/response_store)\.ts$/,
 };

@@ -1,6 +1,7 @@
 /** What a request cost and how far it was bent: the `usage` and `alignment` blocks of its response. */
 
 import type { ChoiceReport } from '../core/events.ts';
+import type { Evaluation } from '../core/reward.ts';
 import type { Answer } from '../plan/request.ts';
 
 /** Reports by choice index. */
@@ -34,6 +35,24 @@ function cachedTokens({ promptTokens, n }: Answer, reports: Reports): number {
   }, 0);
 }
 
+/** What rewards could not do, where that is anything: who failed, and which choices an ensemble abstained from. */
+function verdicts(reports: readonly ChoiceReport[]) {
+  const failed = failedRewards(reports.flatMap(({ evaluations }) => evaluations));
+  return {
+    ...(failed.length > 0 ? { failed_rewards: failed } : {}),
+    ...(reports.some(({ abstained }) => abstained)
+      ? { abstained: reports.map(({ abstained }) => abstained) }
+      : {}),
+  };
+}
+
+/** Members that some call left out, once each. */
+export function failedRewards(evaluations: readonly Evaluation[]) {
+  const failed = evaluations.filter(({ outcome }) => outcome !== 'ok');
+  const worst = new Map(failed.map(({ member, outcome }) => [member, outcome]));
+  return [...worst].map(([id, outcome]) => ({ id, outcome }));
+}
+
 export function alignmentOf({ strategy, seed, remarks, explain }: Answer, reports: Reports) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
@@ -56,5 +75,6 @@ export function alignmentOf({ strategy, seed, remarks, explain }: Answer, report
       inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
     ...(explain ? { trees: inOrder.map(([choice, { search }]) => ({ choice, ...search })) } : {}),
     tokens_saved: total(reports, (report) => report.savedTokens),
+    ...verdicts(inOrder.map(([, report]) => report)),
   };
 }

@@ -47,6 +47,7 @@ export async function conduct(
       abort: () => controller.abort(),
       admit(body, { socket }) {
         if (context.work.draining) throw draining();
+        if (context.settings.log_prompts) context.log.info({ request, body }, 'prompt');
         const worded = admitted(context, surface, caller.grant, body, socket);
         held.charge(worded.cost);
         meter.admitted(measured(worded));

@@ -15,8 +15,10 @@ import type { Context } from './context.ts';
 import { generate } from './generate.ts';
 import { refuseMalformed } from './malformed.ts';
 import { listModels, oneModel } from './models.ts';
+import { judge } from './judge.ts';
 import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { Keys } from './keys.ts';
+import { reranks } from './rerank.ts';
 import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
 import { responses } from './responses.ts';
@@ -48,6 +50,8 @@ export function createApi(context: Context): ApiServer {
       maxHeaderSize: settings.header_bytes,
       requestTimeout: settings.request_ms,
       headersTimeout: settings.request_ms,
+      // Node looks every 30 s if it is not told: a deadline may be late by a tenth.
+      connectionsCheckingInterval: Math.ceil(settings.request_ms / 10),
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
@@ -115,7 +119,8 @@ function application(context: Context, { gate, surfaces, store }: Parts): Expres
     .all(otherMethod('GET, HEAD, DELETE'));
   get('/v1/responses/:id/input_items', told(stored.input));
   post('/v1/responses/:id/cancel', told(stored.cancel));
-  post('/v1/score', score(context));
+  post(score.endpoint, judge(score, context));
+  for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context));
   post(
     '/tokenize',
     json(context, (raw) => tokenize(context.catalog, raw)),

@@ -2,6 +2,7 @@
 
 import type { Budget } from './budget.ts';
 import type { Failure } from './errors.ts';
+import type { Evaluation } from './reward.ts';
 import type { Draw, Finish } from './tree.ts';
 
 /** A hypothesis as the client sees it once its tree has ended. */
@@ -44,6 +45,10 @@ export interface ChoiceReport {
   readonly exhausted: Budget | null;
   readonly search: SearchReport;
   readonly candidates: readonly CandidateReport[];
+  /** Calls of rewards: all that failed in a way of their own, and of the others some hundred. */
+  readonly evaluations: readonly Evaluation[];
+  /** Its ensemble was asked to abstain where its members disagree too much, and they do. */
+  readonly abstained: boolean;
 }
 
 export type StreamEvent =

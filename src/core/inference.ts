@@ -1,7 +1,7 @@
 /** The seam between the HTTP process and the inference process: a Plan in, StreamEvents out, and an abort. */
 
 import type { StreamEvent } from './events.ts';
-import type { Judging, Score } from './reward.ts';
+import type { Judged, Judging } from './reward.ts';
 
 export interface Inference<Plan> {
   /**
@@ -11,7 +11,7 @@ export interface Inference<Plan> {
    */
   submit(plan: Plan, signal: AbortSignal): AsyncIterable<StreamEvent>;
   /** Judges texts; rejects with a ServeError. */
-  judge(asked: Judging): Promise<readonly Score[]>;
+  judge(asked: Judging): Promise<Judged>;
   /** Ready to serve, and if not, why. */
   readonly state: 'starting' | 'ready' | 'restarting' | 'stopped';
   /** Figures of the engine, for the metrics page; the last known ones if the process does not answer at once. */

@@ -3,7 +3,7 @@
 import type { Failure } from './errors.ts';
 import type { StreamEvent } from './events.ts';
 import type { EngineSnapshot } from './inference.ts';
-import type { Judging, Score } from './reward.ts';
+import type { Judged, Judging } from './reward.ts';
 
 /** HTTP process to inference process. */
 export type ToWorker<Plan> =
@@ -28,7 +28,7 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly loadMs: number }
   /** One message per iteration, with the events of all requests. */
   | { readonly kind: 'events'; readonly batch: readonly EventBatch[] }
-  | { readonly kind: 'judged'; readonly id: string; readonly scores: readonly Score[] | Failure }
+  | { readonly kind: 'judged'; readonly id: string; readonly judged: Judged | Failure }
   | { readonly kind: 'snapshot'; readonly seq: number; readonly snapshot: EngineSnapshot }
   /** It cannot serve (a damaged model file, say) and exits. */
   | { readonly kind: 'fatal'; readonly message: string };

@@ -1,6 +1,7 @@
 /** A reward reads text and judges it; its tokenizer need not be the policy's. What a request asks of its rewards is plain data. */
 
-import type { Turn } from './text.ts';
+import type { Extract } from './answer.ts';
+import type { ChatMessage, Turn } from './text.ts';
 import type { Token } from './tree.ts';
 
 export interface Score {
@@ -10,10 +11,15 @@ export interface Score {
   readonly parts: Readonly<Record<string, number>>;
   /** Tokens that models read for it; left out where none were. */
   readonly tokens?: number;
+  /** Of members that judge step by step, what they said of each step, as they combine it. */
+  readonly steps?: Readonly<Record<string, readonly number[]>>;
 }
 
 export interface Candidate {
+  /** As the client wrote it; of a chat the contents of its messages. */
   readonly prompt: string;
+  /** Null where the prompt is no chat. */
+  readonly messages: readonly ChatMessage[] | null;
   /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
   readonly text: string;
@@ -40,6 +46,15 @@ export interface Reward {
 export type RewardSource =
   /** A model with a scalar head, which reads the prompt under its own name. */
   | { readonly kind: 'model'; readonly model: string }
+  /** 1 where the number that the text answers is this one, else 0. */
+  | { readonly kind: 'number'; readonly answer: string; readonly extract: Extract }
+  /** 1 where the whole text is JSON that fits the schema, else 0. */
+  | { readonly kind: 'schema'; readonly schema: JsonSchema }
+  | { readonly kind: 'length'; readonly mode: LengthRule['mode']; readonly target: number }
+  /** The share of trigrams that occurred before. */
+  | { readonly kind: 'repetition' }
+  /** Computed by a server that the config names. */
+  | { readonly kind: 'http'; readonly name: string }
   /** log q of an answer. */
   | {
       readonly kind: 'likelihood';
@@ -74,6 +89,9 @@ export type RewardSource =
       readonly reads: 'prefix' | 'complete';
     };
 
+/** Already checked to be of bounded size and depth, without references and patterns. */
+export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+
 /** A language model on one of the readings of a prompt. */
 export interface ReadBy {
   readonly model: string;
@@ -104,6 +122,8 @@ export interface RewardPlan {
   readonly uses: readonly RewardUse[];
   /** Null: the weighted sum of all uses. */
   readonly ensemble: Ensemble | null;
+  /** Members with a cap are weighed by multipliers instead of being cut at it; null: they are cut. */
+  readonly lagrange: Lagrange | null;
   readonly constraints: readonly Constraint[];
   readonly length: LengthRule | null;
 }
@@ -115,17 +135,56 @@ export interface Judging {
   readonly candidates: readonly Candidate[];
 }
 
-/** One member: weight * transform((cap(r) - mean) / std). */
+/** One call of a member, as metrics and the response tell it. */
+export interface Evaluation {
+  /** Its id in the request. */
+  readonly member: string;
+  /** Its name in the config, or its kind: one of a closed set. */
+  readonly reward: string;
+  readonly seconds: number;
+  /** failed: it threw, or knew no candidate. slow: it was not waited for any longer. */
+  readonly outcome: 'ok' | 'failed' | 'slow';
+}
+
+/** Whether an ensemble has nothing to say: on every candidate that it judged its members disagree by more than this. */
+export function abstains(
+  scores: readonly Pick<Score, 'parts'>[],
+  { abstain }: Pick<Ensemble, 'abstain'>,
+): boolean {
+  const said = scores.flatMap(({ parts: { disagreement } }) => disagreement ?? []);
+  return abstain !== null && said.length > 0 && said.every((by) => by > abstain);
+}
+
+/** What judging came to. */
+export interface Judged {
+  readonly scores: readonly Score[];
+  readonly evaluations: readonly Evaluation[];
+}
+
+/** One member: weight * transform((cap(r) - mean) / std), r being what its steps come to where it has some. */
 export interface RewardUse {
   /** Its key among `parts`, and its name in constraints. */
   readonly id: string;
   readonly source: RewardSource;
+  /** Null: texts are judged as a whole. */
+  readonly steps: Steps | null;
   readonly weight: number;
   /** Scores above it count as it: a proxy is not to be trusted beyond (METHODS.md 3, constrained). */
   readonly cap: number | null;
   /** What scores are normalised with: stored figures, those of the request's own candidates, or nothing. */
   readonly scale: Scale | 'pool' | null;
   readonly transform: Transform | null;
+}
+
+/** A text cut after each delimiter: step k's score is that of the text up to its end. */
+export interface Steps {
+  readonly until: readonly string[];
+  /** What there is beyond these belongs to the last. */
+  readonly most: number;
+  /** On the steps' scores. delta: r_k - r_k+1, then r_K-1, then 0. */
+  readonly transform:
+    { readonly kind: 'clip'; readonly eta: number } | { readonly kind: 'delta' } | null;
+  readonly aggregate: 'min' | 'last' | 'prod' | 'mean' | 'sum';
 }
 
 export interface Scale {
@@ -140,9 +199,19 @@ export type Transform =
 
 /** Many rewards read as one. uwo = mean - lambda * variance, lcb = mean - lambda * deviation. */
 export interface Ensemble {
+  /** Ids; null: all. What the others say is added, weighted. */
+  readonly members: readonly string[] | null;
+  /** An answer whose candidates all have members that disagree by more is marked abstained; null: never. */
+  readonly abstain: number | null;
   readonly aggregate: 'mean' | 'median' | 'min' | 'uwo' | 'lcb';
   readonly lambda: number;
   readonly variance: 'population' | 'unbiased';
+}
+
+/** `steps` dual steps of size `rate` over the request's own candidates, from multipliers of 1/2. */
+export interface Lagrange {
+  readonly rate: number;
+  readonly steps: number;
 }
 
 /** Candidates whose raw score by a member lies outside rank below all others. */

@@ -52,7 +52,7 @@ export class RuledLaw {
         topTokens: this.#tokens,
         logZ: Float64Array.of(logZ),
         logZTempered: Float64Array.of(
-          temperature === 0 ? logZ : this.#logSumExp(most, 1 / temperature),
+          temperature === 0 || temperature === 1 ? logZ : this.#logSumExp(most, 1 / temperature),
         ),
         norms: mixed.norms.map((norm) => norm.subarray(i, i + 1)),
         kl: Float64Array.of(this.#kl(logZ, rows, mixed.norms[0]![i]!)),

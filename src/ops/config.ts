@@ -40,6 +40,8 @@ const server = strict({
   host: text(255, 1).default('127.0.0.1'),
   port: integer(0, 65535).default(8000),
   log: oneOf(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Whether the log holds the bodies of requests; answers never are. */
+  log_prompts: z.boolean('true or false').default(false),
   /** How long running requests may go on once the server was told to stop. */
   drain_ms: integer(0, 3_600_000).default(30_000),
   /** API keys by name, which stands in the log; none: everybody is let in. */
@@ -98,6 +100,8 @@ const limits = strict({
   budget_ms: integer(1, 2 ** 31 - 1).default(600_000),
   guides: integer(0, 64).default(4),
   rewards: integer(0, 64).default(8),
+  /** Steps that one text may be judged in. */
+  steps: integer(1, 4096).default(64),
   /** Questions or follow-up lines of one reward, and the characters of each. */
   questions: integer(1, 1024).default(16),
   question_length: integer(1, 1_000_000).default(2000),
@@ -124,8 +128,41 @@ const model = strict({
   role: oneOf(['policy', 'guide', 'reward', 'value']),
   head: oneOf(['scalar']).optional(),
   reads: oneOf(['prefix', 'complete']).optional(),
+  /** Rewards: how long a request waits for its scores before it goes on without them. */
+  timeout_ms: integer(10, 3_600_000).default(30_000),
   /** Policies: how much KV memory theirs is, against the others'; those of one vocabulary add up. */
   kv_share: number(0.001, 1000).optional(),
+});
+
+/** A header's value, or the environment variable that holds it. */
+const header = z
+  .union([text(4096), strict({ env: text(256, 1) })], { error: 'a string, or {"env": NAME}' })
+  .transform((raw, context) => {
+    if (typeof raw === 'string') return raw;
+    const value = process.env[raw.env];
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: 'set in the environment', input: raw.env });
+    return z.NEVER;
+  });
+
+/** A reward that another server computes: this is the only place that can name its address. */
+const remote = strict({
+  url: z.url({ protocol: /^https?$/, error: 'an http or https URL' }),
+  headers: table(text(128, 1), header, 'an object of headers by name').default({}),
+  reads: oneOf(['prefix', 'complete']).default('complete'),
+  /** How long a request waits for it, and how long it may take to answer once. */
+  timeout_ms: integer(10, 3_600_000).default(5000),
+  attempt_ms: integer(10, 3_600_000).default(2000),
+  retries: integer(0, 10).default(1),
+  request_bytes: size.default(2 ** 20),
+  response_bytes: size.default(2 ** 20),
+  /** Texts of one call, calls at a time, and calls that may wait. */
+  batch: integer(1, 65_536).default(32),
+  in_flight: integer(1, 1024).default(4),
+  queue: integer(0, 65_536).default(256),
+  /** Failures in a row after which it is not asked again for a while; then by one call first. */
+  failures: integer(1, 1000).default(5),
+  half_open_ms: integer(10, 3_600_000).default(10_000),
 });
 
 const presetFields = {
@@ -146,6 +183,7 @@ const schema = strict({
   limits: limits.prefault({}),
   policy: text(256, 1),
   models: table(text(256, 1), model, 'an object of models by name'),
+  rewards: table(text(256, 1), remote, 'an object of rewards by name').default({}),
   presets: table(text(256, 1), preset, 'an object of presets by name').default({}),
 });
 
@@ -160,6 +198,7 @@ export type ServerSettings = Omit<Checked['server'], 'keys'> & {
   readonly keys: Readonly<Record<string, Key>>;
 };
 export type EngineSettings = Config['engine'];
+export type RemoteEntry = Config['rewards'][string];
 export type ModelEntry = Config['models'][string];
 
 /** Same place from src/ and from dist/. */

@@ -7,7 +7,7 @@ import type { Failure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { EngineSnapshot, Inference } from '../core/inference.ts';
 import type { FromWorker, ToWorker } from '../core/messages.ts';
-import type { Judging, Score } from '../core/reward.ts';
+import type { Judged, Judging } from '../core/reward.ts';
 import { EventQueue, isLast } from './event-queue.ts';
 import type { Logger } from './log.ts';
 
@@ -63,7 +63,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
   #child: ChildProcess | null = null;
   #state: Inference<P>['state'] = 'starting';
   #streams = new Map<string, EventQueue>();
-  #judging = new Map<string, (scores: readonly Score[] | Failure) => void>();
+  #judging = new Map<string, (judged: Judged | Failure) => void>();
   #deaths: number[] = [];
   #fatal: string | null = null;
   #seq = 0;
@@ -100,14 +100,14 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     return stream;
   }
 
-  async judge(asked: Judging): Promise<readonly Score[]> {
+  async judge(asked: Judging): Promise<Judged> {
     if (this.#state !== 'ready') throw failed(this.#refusal());
-    const scores = await new Promise<readonly Score[] | Failure>((resolve) => {
+    const judged = await new Promise<Judged | Failure>((resolve) => {
       this.#judging.set(asked.id, resolve);
       this.#send({ kind: 'judge', asked });
     });
-    if ('code' in scores) throw failed(scores);
-    return scores;
+    if ('code' in judged) throw failed(judged);
+    return judged;
   }
 
   #refusal(): Failure {
@@ -170,7 +170,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
         for (const [id, events] of message.batch) this.#deliver(id, events);
         return;
       case 'judged':
-        this.#judging.get(message.id)?.(message.scores);
+        this.#judging.get(message.id)?.(message.judged);
         this.#judging.delete(message.id);
         return;
       case 'snapshot':

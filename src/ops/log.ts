@@ -1,14 +1,16 @@
-/** JSON lines on standard error: one per request, with its id and figures. Never prompts, answers or keys. */
+/** JSON lines on standard error: one per request, with its id and figures. Never answers or keys, and prompts only where the config says so. */
 
 import { destination, pino } from 'pino';
-import type { Logger } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
 
 export type { Logger };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Writes in the background: a reader that stops must not stop the server. */
-export function createLog(level: LogLevel): Logger {
+/** Written in the background: a reader that stops must not stop the server. */
+const backgroundStderr = (): DestinationStream => destination({ dest: 2, sync: false });
+
+export function createLog(level: LogLevel, to = backgroundStderr()): Logger {
   return pino(
     {
       level,
@@ -16,6 +18,6 @@ export function createLog(level: LogLevel): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ dest: 2, sync: false }),
+    to,
   );
 }

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
+import type { Evaluation, Score } from '../core/reward.ts';
 import type { Metrics } from './metrics.ts';
 
 export type Outcome = 'ok' | 'cancelled' | ErrorCode;
@@ -62,6 +63,11 @@ export class Meter {
       this.#visible ||= tokens > 0;
       return;
     }
+    if (!this.#visible)
+      this.#metrics.observe(
+        'first_visible_token_seconds',
+        (performance.now() - this.#began) / 1000,
+      );
     const now = performance.now();
     const before = this.#last.get(choice);
     if (before !== undefined)
@@ -83,9 +89,12 @@ export class Meter {
     metrics.count('tokens_saved_total', report.savedTokens);
     metrics.count('reward_tokens_total', report.rewardTokens);
     metrics.count('pruned_tokens_total', report.prunedTokens);
+    this.#chosen(report);
+    for (const ess of report.search.figures['ess'] ?? [])
+      metrics.observe('effective_sample_size', ess);
+    this.#called(report.evaluations, report.candidates);
     if (report.exhausted !== null)
       metrics.count('budget_exhausted_total', 1, { budget: report.exhausted });
-    this.#judged(report);
     for (const { status } of report.candidates)
       metrics.count('candidates_total', 1, { outcome: status });
     metrics.observe('request_queue_time_seconds', queueMs / 1000);
@@ -106,7 +115,7 @@ export class Meter {
     this.#spent = spent;
   }
 
-  #judged({ candidates }: ChoiceReport): void {
+  #chosen({ candidates }: ChoiceReport): void {
     const ended = candidates.filter(({ prunedAt }) => prunedAt === null);
     const scores = ended.flatMap(({ score }) => score ?? []);
     const chosen = candidates.find(({ status }) => status === 'selected');
@@ -115,6 +124,29 @@ export class Meter {
     this.#metrics.observe('reward_gain', chosen.score - mean);
     const { disagreement } = chosen.parts;
     if (disagreement !== undefined) this.#metrics.observe('ensemble_disagreement', disagreement);
+  }
+
+  /** Texts that were written elsewhere have been judged. */
+  judged(scores: readonly Score[], evaluations: readonly Evaluation[]): void {
+    const tokens = scores.reduce((sum, score) => sum + (score.tokens ?? 0), 0);
+    this.#metrics.count('reward_tokens_total', tokens);
+    this.#called(evaluations, scores);
+  }
+
+  /** What rewards took, and what they said, each under its own name. */
+  #called(evaluations: readonly Evaluation[], judged: readonly Pick<Score, 'parts'>[]): void {
+    const names = new Map<string, string>();
+    for (const { member, reward, seconds, outcome } of evaluations) {
+      names.set(member, reward);
+      this.#metrics.observe('reward_eval_seconds', seconds, { reward });
+      if (outcome !== 'ok') this.#metrics.count('reward_failures_total', 1, { reward, outcome });
+    }
+    for (const { parts } of judged)
+      for (const [member, reward] of names) {
+        const value = parts[member];
+        if (value !== undefined && Number.isFinite(value))
+          this.#metrics.observe('reward_score', value, { reward });
+      }
   }
 
   /** An answer that comes in one piece shows no gaps: its report does. */

@@ -6,6 +6,8 @@ import type { EngineSnapshot } from '../core/inference.ts';
 const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120];
 const GAPS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const TOKENS = [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
+const SCORES = [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20];
+const COUNTS = [1, 2, 4, 8, 16, 32, 64];
 const NATS = [0.001, 0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16];
 
 /** Observed as requests pass; names lack the prefix. */
@@ -30,6 +32,10 @@ const REQUESTS = {
   tokens_saved_total: { help: 'How many tokens did pruning leave undrawn?', labels: [] },
   guided_requests_total: { help: 'How many requests used this many guides?', labels: ['guides'] },
   candidates_total: { help: 'What became of the candidates of searches?', labels: ['outcome'] },
+  reward_failures_total: {
+    help: 'How often was a reward left out? outcome is failed or slow.',
+    labels: ['reward', 'outcome'],
+  },
   budget_exhausted_total: {
     help: 'How many answers were the best so far when this budget was spent?',
     labels: ['budget'],
@@ -63,9 +69,27 @@ const DURATIONS = {
   },
   request_prompt_tokens: { help: 'How long are prompts, in tokens?', buckets: TOKENS },
   request_generation_tokens: { help: 'How long are answers, in tokens?', buckets: TOKENS },
+  first_visible_token_seconds: {
+    help: 'How long until a streaming client sees text? In a search, long after the first token.',
+    buckets: SECONDS,
+  },
+  reward_eval_seconds: {
+    help: 'How long did a request wait for the scores of one call of a reward?',
+    buckets: SECONDS,
+    labels: ['reward'],
+  },
+  reward_score: {
+    help: 'What did rewards say of candidates, before transforms?',
+    buckets: SCORES,
+    labels: ['reward'],
+  },
   reward_gain: {
     help: 'How much better is the chosen candidate than the mean of all that were judged to the end?',
     buckets: NATS,
+  },
+  effective_sample_size: {
+    help: 'How many particles still count at a decision? Near 1 one of them has all the weight.',
+    buckets: COUNTS,
   },
   ensemble_disagreement: {
     help: 'How far do the members of an ensemble disagree on the chosen candidate? Deviation.',
@@ -76,6 +100,12 @@ const DURATIONS = {
     buckets: NATS,
   },
 } as const;
+
+interface Distribution {
+  readonly help: string;
+  readonly buckets: readonly number[];
+  readonly labels?: readonly string[];
+}
 
 type Figure = readonly [help: string, read: (snapshot: EngineSnapshot) => number];
 
@@ -132,10 +162,15 @@ export class Metrics {
         name,
         new Counter({ ...named(name, help), labelNames: labels, registers }),
       );
-    for (const [name, { help, buckets }] of Object.entries(DURATIONS))
+    for (const [name, { help, buckets, labels }] of Object.entries<Distribution>(DURATIONS))
       this.#histograms.set(
         name,
-        new Histogram({ ...named(name, help), buckets: [...buckets], registers }),
+        new Histogram({
+          ...named(name, help),
+          buckets: [...buckets],
+          labelNames: labels ?? [],
+          registers,
+        }),
       );
     for (const [name, [help]] of Object.entries(GAUGES)) this.#gauge(name, help);
     for (const [name, [help]] of Object.entries(COUNTERS))
@@ -163,8 +198,8 @@ export class Metrics {
     this.#counters.get(name)?.inc(labels, by);
   }
 
-  observe(name: DurationName, value: number): void {
-    this.#histograms.get(name)?.observe(value);
+  observe(name: DurationName, value: number, labels: Record<string, string> = {}): void {
+    this.#histograms.get(name)?.observe(labels, value);
   }
 
   /** The page, in Prometheus' text format. */

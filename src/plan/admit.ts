@@ -66,7 +66,7 @@ function planOf(
 ): Pick<Admitted, 'plan' | 'cost'> {
   const { catalog, wire, policy, preset, rules, ambient } = received;
   const { limits, maxLength } = catalog;
-  const n = wire.n ?? 1;
+  const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
   const stream = ambient.socket || (wire.stream ?? false);
   const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
@@ -94,6 +94,7 @@ function planOf(
     values: alignment.values,
     prompts,
     n,
+    answers,
     opening: {
       guidance: alignment.guidance,
       rule: planRule([asked.rule, ...alignment.rules], rules),
@@ -132,7 +133,7 @@ function answerOf(
     remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
-    n: plan.n,
+    n: plan.n * plan.answers,
     seed: wire.seed ?? ambient.seed,
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
@@ -161,6 +162,7 @@ function promptOf(source: Source, { lanes, readers }: Alignment, policy: ModelCa
       prompt: render(card, source, own, at),
     })),
     text,
+    messages: source.kind === 'chat' ? source.messages : null,
     readings: readingsOf(source, text, readers),
   };
 }

@@ -108,9 +108,13 @@ function namedIn(
     at: 'alignment.guides',
   }));
   const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.readers ?? []) : [];
-  return [...(gives(raw, 'guides') ? guides : []), ...judges]
-    .filter(({ card }) => card !== policy)
-    .map(({ card, at }) => ({ name: card.name, at }));
+  const remotes = gives(raw, 'rewards') ? (rewards?.specs ?? []) : [];
+  return [
+    ...[...(gives(raw, 'guides') ? guides : []), ...judges]
+      .filter(({ card }) => card !== policy)
+      .map(({ card, at }) => ({ name: card.name, at })),
+    ...remotes.flatMap(({ remote }) => remote ?? []),
+  ];
 }
 
 /** A preset stands in for the parts that the request leaves out. */

@@ -40,6 +40,12 @@ export interface RewardStats {
   readonly quantiles: readonly (readonly [share: number, score: number])[];
 }
 
+/** A reward that another server computes; where it is, clients neither say nor learn. */
+export interface RemoteCard {
+  readonly name: string;
+  readonly reads: 'prefix' | 'complete';
+}
+
 /** A model name that clients can pick, standing for a policy and a default `alignment`. */
 export interface Preset {
   readonly name: string;
@@ -60,6 +66,8 @@ export interface Limits {
   readonly budgetMs: number;
   readonly guides: number;
   readonly rewards: number;
+  /** Steps that one text may be cut into. */
+  readonly steps: number;
   /** Questions or follow-up lines of one reward, and the characters of each. */
   readonly questions: number;
   readonly questionLength: number;
@@ -81,6 +89,7 @@ export interface Catalog {
   readonly policy: string;
   readonly models: ReadonlyMap<string, ModelCard>;
   readonly presets: ReadonlyMap<string, Preset>;
+  readonly remotes: ReadonlyMap<string, RemoteCard>;
   readonly limits: Limits;
   /** Longest sequence the engine has rows for, in tokens. */
   readonly maxLength: number;

@@ -139,10 +139,4 @@ function refuseUnserved(wire: CompletionWire): void {
     throw wrong('logprobs', wire.logprobs, 'left out with echo: prompts have no log-probs here');
   if (wire.best_of && wire.best_of < n)
     throw wrong('best_of', wire.best_of, `at least n, which is ${n}`);
-  if (wire.best_of && wire.best_of > n && n > 1)
-    throw wrong(
-      'best_of',
-      wire.best_of,
-      `n, which is ${n}, or beside an n of 1: one answer of them is returned`,
-    );
 }

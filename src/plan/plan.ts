@@ -3,6 +3,7 @@
 import type { Opening } from '../core/engine.ts';
 import type { Lane } from '../core/guide.ts';
 import type { RewardPlan } from '../core/reward.ts';
+import type { ChatMessage } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 
 export interface Plan {
@@ -15,8 +16,10 @@ export interface Plan {
   /** Rewards that bend the next-token law; none: empty. */
   readonly values: readonly ValueUse[];
   readonly prompts: readonly PlanPrompt[];
-  /** Independent trees per prompt; choice index = prompt index * n + tree index. */
+  /** Independent trees per prompt; choice index = (prompt index * n + tree index) * answers + rank. */
   readonly n: number;
+  /** The best so many of each tree are answers, each a choice of its own. */
+  readonly answers: number;
   /** Shared by all trees; a tree's `choice` is its index under its prompt. */
   readonly opening: Omit<Opening, 'lanes' | 'choice' | 'peak' | 'bend'>;
   /** Milliseconds after which the search ends with the best so far; null: no bound. `opening.budget` is that in tokens. */
@@ -43,8 +46,10 @@ export interface ValueUse {
 export interface PlanPrompt {
   /** [0] is the policy; `opening.guidance` points at the others by index. */
   readonly lanes: readonly Lane[];
-  /** As the client wrote it, for rewards. */
+  /** As the client wrote it, for rewards; of a chat the contents of its messages. */
   readonly text: string;
+  /** Null where the prompt is no chat. */
+  readonly messages: readonly ChatMessage[] | null;
   /** The prompt as each model that judges reads it, by the reading's key. */
   readonly readings: Readonly<Record<string, readonly Token[]>>;
 }

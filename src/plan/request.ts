@@ -30,7 +30,7 @@ export interface Answer {
   readonly echo: readonly string[] | null;
   /** Tokens of each prompt under the policy. */
   readonly promptTokens: readonly number[];
-  /** Independent trees per prompt. */
+  /** Choices per prompt. */
   readonly n: number;
   /** As asked for, or as drawn: what reproduces this answer. */
   readonly seed: number;

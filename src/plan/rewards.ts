@@ -1,8 +1,17 @@
 /** What a request's candidates are judged by, made valid: `rewards`, `ensemble`, `constraints` and `length` of its alignment. */
 
+import { ServeError } from '../core/errors.ts';
 import { wrong } from '../core/fields.ts';
-import type { Constraint, Ensemble, LengthRule, RewardPlan, RewardUse } from '../core/reward.ts';
-import type { Catalog } from './catalog.ts';
+import type {
+  Constraint,
+  Ensemble,
+  Lagrange,
+  LengthRule,
+  RewardPlan,
+  RewardUse,
+  Steps,
+} from '../core/reward.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { scaleOf, transformOf } from './scale.ts';
 import type { AlignmentWire, MemberWire } from './schema.ts';
 import { parseMember } from './sources/index.ts';
@@ -10,7 +19,7 @@ import { modelSource } from './sources/model.ts';
 import { onceEach } from './sources/source.ts';
 import type { ParsedMember, Reader, SourceSpec } from './sources/source.ts';
 
-type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'constraints' | 'length'>;
+type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'lagrange' | 'constraints' | 'length'>;
 type EnsembleWire = NonNullable<AlignmentWire['ensemble']>;
 type ConstraintWire = NonNullable<AlignmentWire['constraints']>[number];
 
@@ -47,13 +56,15 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
   );
   const bounding = bounds.flatMap(({ member, constraint }) => (constraint ? [member] : []));
   const members = [...new Map([...weighing, ...bounding].map((one) => [one.id, one])).values()];
-  const uses = members.map((member) => useOf(member, wire));
-  if (wire.ensemble) refuseNegative(uses, members);
+  const uses = members.map((member) => useOf(member, wire, catalog.limits));
+  if (wire.ensemble) refuseUnfit(wire.ensemble, uses, members);
+  if (wire.lagrange) refuseUncapped(wire, uses);
   const readers = members.flatMap(({ spec }) => spec.readers);
   return {
     plan: {
       uses,
       ensemble: wire.ensemble ? ensembleOf(wire.ensemble) : null,
+      lagrange: wire.lagrange ? lagrangeOf(wire.lagrange) : null,
       constraints: bounds.flatMap(({ constraint }) => constraint ?? []),
       length: wire.length ? lengthOf(wire.length) : null,
     },
@@ -84,30 +95,52 @@ function free(name: string, taken: ReadonlySet<string>): string {
 }
 
 function refuseWithout(wire: Wires): void {
-  for (const part of ['ensemble', 'constraints', 'length'] as const) {
+  for (const part of ['ensemble', 'lagrange', 'constraints', 'length'] as const) {
     const value = wire[part];
     if (!value || (Array.isArray(value) && value.length === 0)) continue;
     throw wrong(`alignment.${part}`, value, 'left out where alignment.rewards names no reward');
   }
 }
 
-function refuseNegative(uses: readonly RewardUse[], members: readonly Member[]): void {
-  const i = uses.findIndex(({ weight }) => weight < 0);
+/** Shares of a mean must be positive; those who are not in the ensemble are added to it, with any weight. */
+function refuseUnfit(
+  { members: named }: EnsembleWire,
+  uses: readonly RewardUse[],
+  members: readonly Member[],
+): void {
+  (named ?? []).forEach((name, i) => {
+    if (uses.some(({ id, weight }) => id === name && weight !== 0)) return;
+    const ids = uses.map(({ id }) => id).join(', ');
+    throw wrong(`alignment.ensemble.members[${i}]`, name, `the id of a weighed reward: ${ids}`);
+  });
+  const i = uses.findIndex(({ id, weight }) => weight < 0 && (named?.includes(id) ?? true));
   if (i < 0) return;
   throw wrong(`${members[i]!.at}.weight`, uses[i]!.weight, 'positive in an ensemble');
 }
 
-function useOf({ id, spec, wire, at }: Member, { ensemble, constraints }: Wires): RewardUse {
+function refuseUncapped({ lagrange, ensemble }: Wires, uses: readonly RewardUse[]): void {
+  if (ensemble) throw wrong('alignment.lagrange', lagrange, 'left out beside alignment.ensemble');
+  if (uses.every(({ cap }) => cap === null))
+    throw wrong('alignment.lagrange', lagrange, 'beside a constraint with a cap: its proxy point');
+}
+
+function useOf(
+  { id, spec, wire, at }: Member,
+  { ensemble, constraints }: Wires,
+  limits: Limits,
+): RewardUse {
   const { transform } = wire;
   const caps = (constraints ?? []).filter(({ reward }) => reward === id);
   const cap = Math.min(...caps.map((one) => one.cap ?? Infinity));
   const weight = wire.weight ?? 1;
+  const inside = ensemble?.members?.includes(id) ?? true;
   return {
     id,
     source: spec.source,
+    steps: wire.steps ? stepsOf(wire.steps, spec, `${at}.steps`, limits) : null,
     weight,
     cap: cap === Infinity ? null : cap,
-    scale: weight === 0 ? null : scaleOf(transform, ensemble ?? null, spec, at),
+    scale: scaleOf(transform, weight !== 0 && inside ? ensemble : null, spec, at),
     transform: transform ? transformOf(transform, spec, at) : null,
   };
 }
@@ -140,7 +173,39 @@ const strangerOf = (name: string, at: string, catalog: Catalog): Member => ({
   wire: { weight: 0 },
 });
 
+/** Only a source that judges beginnings, by their text alone, can judge steps. */
+function stepsOf(
+  { until, transform, aggregate }: NonNullable<MemberWire['steps']>,
+  { name, reads, stepwise }: SourceSpec,
+  at: string,
+  { steps: most }: Limits,
+): Steps {
+  if (reads === 'complete' || !stepwise)
+    throw new ServeError(
+      'reward_mismatch',
+      `${at}: ${name} does not judge beginnings of texts`,
+      at,
+    );
+  return {
+    until: until ?? ['\n'],
+    most,
+    transform:
+      transform?.type === 'clip' ? { kind: 'clip', eta: transform.eta ?? 0 } : delta(transform),
+    aggregate: aggregate ?? (transform ? 'sum' : 'last'),
+  };
+}
+
+const delta = (transform: object | null | undefined): { kind: 'delta' } | null =>
+  transform ? { kind: 'delta' } : null;
+
+const lagrangeOf = (wire: NonNullable<Wires['lagrange']>): Lagrange => ({
+  rate: wire.rate ?? 0.1,
+  steps: wire.steps ?? 10,
+});
+
 const ensembleOf = (wire: EnsembleWire): Ensemble => ({
+  members: wire.members ?? null,
+  abstain: wire.abstain ?? null,
   aggregate: wire.aggregate ?? 'mean',
   lambda: wire.lambda ?? 0.5,
   variance: wire.variance ?? 'population',

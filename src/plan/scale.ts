@@ -1,7 +1,7 @@
 /** What raw scores are measured by: figures that a manifest stores, those of the request's own candidates, or nothing. */
 
 import { wrong } from '../core/fields.ts';
-import type { Scale, Transform } from '../core/reward.ts';
+import type { RewardPlan, Scale, Transform } from '../core/reward.ts';
 import type { PartialFigure } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
@@ -29,11 +29,10 @@ export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: numbe
 
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */
 export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
-  const { uses, length, constraints } = plan;
-  const [use] = uses;
+  const [use] = plan.uses;
+  const known = use?.transform === null && use.scale !== 'pool';
   return (share) => {
-    const alone = uses.length === 1 && length === null && constraints.length === 0;
-    if (!alone || use === undefined || use.transform !== null || use.scale === 'pool') return null;
+    if (!known || !decidesAlone(plan)) return null;
     const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
     if (score === null) return null;
     const { mean, std } = use.scale ?? { mean: 0, std: 1 };
@@ -44,22 +43,26 @@ export function planQuantile({ plan, specs }: Rewards): (share: number) => numbe
 
 /** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
 export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
-  const { uses, length, constraints } = plan;
-  const alone = uses.length === 1 && length === null && constraints.length === 0;
-  return alone && uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
+  const alone = decidesAlone(plan);
+  return alone && plan.uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
+}
+
+function decidesAlone({ uses, lagrange, length, constraints }: RewardPlan): boolean {
+  if (uses.length !== 1 || uses[0]!.steps !== null) return false;
+  return lagrange === null && length === null && constraints.length === 0;
 }
 
 /** A transform brings its own scale; members without one share the ensemble's. @param at path of the member */
 export function scaleOf(
   transform: MemberWire['transform'],
-  ensemble: NonNullable<AlignmentWire['ensemble']> | null,
+  ensemble: AlignmentWire['ensemble'],
   spec: Stored,
   at: string,
 ): Scale | 'pool' | null {
   if (transform?.type === 'zscore') {
     return transform.of === 'stored' ? storedScale(spec, `${at}.transform.of`) : 'pool';
   }
-  if (transform || ensemble === null || ensemble.normalize === 'none') return null;
+  if (transform || !ensemble || ensemble.normalize === 'none') return null;
   if (ensemble.normalize === 'pool') return 'pool';
   return storedScale(spec, 'alignment.ensemble.normalize');
 }

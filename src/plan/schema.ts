@@ -143,20 +143,46 @@ const transformSchema = z.discriminatedUnion(
   { error: 'an object whose type is log_sigmoid, clip or zscore' },
 );
 
+/** Steps and what they come to; sum: so that delta telescopes. */
+export const stepsSchema = (limits: Limits) =>
+  strict({
+    until: list(text(limits.stopLength, 1), limits.stops, 1).nullish(),
+    transform: z
+      .discriminatedUnion(
+        'type',
+        [
+          strict({ type: z.literal('clip'), eta: number(-FAR, FAR).nullish() }),
+          strict({ type: z.literal('delta') }),
+        ],
+        { error: 'an object whose type is clip or delta' },
+      )
+      .nullish(),
+    aggregate: oneOf(['min', 'last', 'prod', 'mean', 'sum']).nullish(),
+  });
+
 /** What every member says beside what its own kind asks for. */
 export const memberParts = (limits: Limits) => ({
   id: text(64, 1).nullish(),
   weight: number(-limits.weight, limits.weight).nullish(),
+  steps: stepsSchema(limits).nullish(),
   transform: transformSchema.nullish(),
 });
 
 export type MemberWire = z.output<z.ZodObject<ReturnType<typeof memberParts>>>;
 
-const ensembleSchema = strict({
-  aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
-  lambda: number(0, FAR).nullish(),
-  normalize: oneOf(['stored', 'pool', 'none']).nullish(),
-  variance: oneOf(['population', 'unbiased']).nullish(),
+const ensembleSchema = (limits: Limits) =>
+  strict({
+    members: list(text(256, 1), limits.rewards, 1).nullish(),
+    abstain: number(0, FAR).nullish(),
+    aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
+    lambda: number(0, FAR).nullish(),
+    normalize: oneOf(['stored', 'pool', 'none']).nullish(),
+    variance: oneOf(['population', 'unbiased']).nullish(),
+  });
+
+const lagrangeSchema = strict({
+  rate: number(0, FAR).nullish(),
+  steps: integer(0, 1000).nullish(),
 });
 
 const constraintSchema = strict({
@@ -176,7 +202,8 @@ const lengthSchema = strict({
 /** What judges, within `alignment`; its rewards are parsed one by one, each by its kind. */
 export const rewardParts = (limits: Limits) => ({
   rewards: list(z.unknown(), limits.rewards).nullish(),
-  ensemble: ensembleSchema.nullish(),
+  ensemble: ensembleSchema(limits).nullish(),
+  lagrange: lagrangeSchema.nullish(),
   constraints: list(constraintSchema, limits.rewards).nullish(),
   length: lengthSchema.nullish(),
 });

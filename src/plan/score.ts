@@ -20,7 +20,7 @@ import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
-import { messagesSchema, rewardParts } from './schema.ts';
+import { messagesSchema, rewardParts, stepsSchema } from './schema.ts';
 import type { ChatWire } from './schema.ts';
 
 /** What is to be judged, and what the answer says of it. */
@@ -35,7 +35,7 @@ export interface Scoring {
 }
 
 /** A text, what it answers, and the path of its field. */
-interface Pair {
+export interface Pair {
   readonly query: Source;
   readonly document: string;
   readonly at: string;
@@ -49,31 +49,56 @@ const body = (catalog: Catalog) =>
     messages: anything,
     /** Whether the texts are finished answers; true. */
     complete: flag.nullish(),
+    /** How members that say nothing of steps cut texts into them. */
+    steps: stepsSchema(catalog.limits).nullish(),
     alignment: strict(rewardParts(catalog.limits)).nullish(),
   });
 
 export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   const wire = check(body(catalog), raw, '');
-  if (wire.model && wire.alignment)
-    throw wrong('model', wire.model, 'left out where alignment.rewards names the models');
-  const parts = wire.alignment ?? { rewards: [{ model: wire.model ?? '' }] };
-  if (!wire.alignment && !wire.model) throw wrong('model', undefined, 'the name of a reward model');
-  const rewards = rewardsOf(parts, catalog, wire.alignment ? null : 'model');
   const pairs = wire.messages
     ? conversations(wire.messages, catalog)
     : textPairs(wire.queries, wire.documents, catalog);
-  const complete = wire.complete ?? true;
+  return scoringOf(wire, pairs, wire.complete ?? true, catalog);
+}
+
+/** Who judges, as all bodies say it. */
+interface Judges {
+  readonly model?: string | null | undefined;
+  readonly steps?: unknown;
+  readonly alignment?: Parts | null | undefined;
+}
+
+/** @param complete whether the texts are finished answers */
+export function scoringOf(
+  { model, steps, alignment }: Judges,
+  pairs: readonly Pair[],
+  complete: boolean,
+  catalog: Catalog,
+): Scoring {
+  if (model && alignment)
+    throw wrong('model', model, 'left out where alignment.rewards names the models');
+  if (!alignment && !model) throw wrong('model', undefined, 'the name of a reward model');
+  const parts = alignment ?? { rewards: [{ model }] };
+  const rewards = rewardsOf(
+    steps ? { ...parts, rewards: parts.rewards?.map((one) => withSteps(one, steps)) } : parts,
+    catalog,
+    alignment ? null : 'model',
+  );
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
-    model: wire.model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
-    named: rewards.readers.map(({ card, at }) => ({
-      name: card.name,
-      at: wire.alignment ? at : 'model',
-    })),
+    model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
+    named: [
+      ...rewards.readers.map(({ card, at }) => ({ name: card.name, at: alignment ? at : 'model' })),
+      ...rewards.specs.flatMap(({ remote }) => remote ?? []),
+    ],
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }
+
+const withSteps = (member: unknown, steps: unknown): unknown =>
+  typeof member === 'object' && member !== null ? { steps, ...member } : member;
 
 type Parts = Parameters<typeof parseRewards>[0];
 
@@ -91,15 +116,20 @@ function rewardsOf(parts: Parts, catalog: Catalog, at: string | null): Rewards {
 }
 
 /** One query for all documents, or one for each. */
-function textPairs(rawQueries: unknown, rawDocuments: unknown, catalog: Catalog): Pair[] {
+export function textPairs(
+  rawQueries: unknown,
+  rawDocuments: unknown,
+  catalog: Catalog,
+  queriesAt = 'queries',
+): Pair[] {
   const most = catalog.limits.documents;
   const documents = texts(rawDocuments, 'documents', most);
-  const queries = texts(rawQueries, 'queries', most);
+  const queries = texts(rawQueries, queriesAt, most);
   if (queries.length !== 1 && queries.length !== documents.length)
-    throw wrong('queries', rawQueries, `one string, or as many as documents: ${documents.length}`);
+    throw wrong(queriesAt, rawQueries, `one string, or as many as documents: ${documents.length}`);
   return documents.map((document, i) => {
     const at = queries.length === 1 ? 0 : i;
-    const path = Array.isArray(rawQueries) ? `queries[${at}]` : 'queries';
+    const path = Array.isArray(rawQueries) ? `${queriesAt}[${at}]` : queriesAt;
     const query = { kind: 'text', text: queries[at]!, at: path } as const;
     return { query, document, at: Array.isArray(rawDocuments) ? `documents[${i}]` : 'documents' };
   });
@@ -157,6 +187,7 @@ function candidateOf(
   });
   const candidate = {
     prompt: sourceText(query, policy),
+    messages: query.kind === 'chat' ? query.messages : null,
     readings: Object.fromEntries(readings),
     text: document,
     tokens: policy.codec.encode(document),

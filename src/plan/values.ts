@@ -40,6 +40,7 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
   const use = {
     id: spec.name,
     source: spec.source,
+    steps: null,
     weight: 1,
     cap: null,
     scale: scaleOf(transform, null, spec, at),
@@ -47,7 +48,7 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
   };
   return {
     use: {
-      reward: { uses: [use], ensemble: null, constraints: [], length: null },
+      reward: { uses: [use], ensemble: null, lagrange: null, constraints: [], length: null },
       weight: wire.weight,
       topK: wire.top_k ?? TOP_K,
       entropyAbove: guideMask(wire.mask),

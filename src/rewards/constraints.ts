@@ -36,18 +36,3 @@ export function constrained(reward: Reward, bounds: readonly Bound[]): Reward {
 /** How far outside; NaN if it is not known. */
 export const violation = (value: number, { min, max }: Pick<Constraint, 'min' | 'max'>): number =>
   Math.max(0, min - value, value - max);
-
-/** sum_i w_i * (r_i - theta_i), of rewards that are to stay below their proxy points (Moskovitz et al. 2023). */
-export const lagrangian = (
-  values: readonly number[],
-  theta: readonly number[],
-  weights: readonly number[],
-): number => values.reduce((sum, value, i) => sum + weights[i]! * (value - theta[i]!), 0);
-
-/** One step of a multiplier's logit: down where the candidates' mean is above its proxy point, up where it is below. */
-export const dualStep = (
-  logit: number,
-  values: readonly number[],
-  theta: number,
-  rate: number,
-): number => logit - (rate * values.reduce((sum, value) => sum + value - theta, 0)) / values.length;

@@ -5,60 +5,67 @@
 
 import type { Candidate, Ensemble, Reward, Score } from '../core/reward.ts';
 
+/** How values become one. */
+export type Aggregation = Pick<Ensemble, 'aggregate' | 'lambda' | 'variance'>;
+
 export interface Member {
   readonly reward: Reward;
   readonly weight: number;
 }
 
 /** A member's scores, one per candidate. */
-interface Column {
-  readonly weight: number;
+interface Column<M> {
+  readonly member: M;
   readonly scores: readonly Score[];
 }
 
 /**
- * A member that fails, or can judge no candidate, is left out and counted in `members_failed`; a candidate that
- * another member cannot judge has NaN. `parts` hold what each member said, and their `disagreement` (deviation).
+ * What each member says. One that fails, or can judge no candidate, is left out: the others go on.
  * @throws what the first member failed with, if none is left
  */
-export function ensemble(members: readonly Member[], how: Ensemble): Reward {
+export async function answered<M extends Member>(
+  members: readonly M[],
+  batch: readonly Candidate[],
+): Promise<Column<M>[]> {
+  const settled = await Promise.allSettled(members.map(({ reward }) => reward.score(batch)));
+  const columns = settled.flatMap((result, i) =>
+    result.status === 'fulfilled' ? [{ member: members[i]!, scores: result.value }] : [],
+  );
+  const failure = settled.find(({ status }) => status === 'rejected');
+  if (columns.length === 0 && failure?.status === 'rejected') throw failure.reason;
+  const able = columns.filter(({ scores }) => scores.some(({ value }) => !isNaN(value)));
+  return able.length > 0 ? able : columns;
+}
+
+/** A candidate that one member cannot judge has NaN. `parts` hold what each member said, and their `disagreement` (deviation). */
+export function ensemble(members: readonly Member[], how: Aggregation): Reward {
   return {
     name: how.aggregate,
     reads: readsOf(members),
     async score(batch) {
-      const settled = await Promise.allSettled(members.map(({ reward }) => reward.score(batch)));
-      const answered = settled.flatMap((result, i): Column[] =>
-        result.status === 'fulfilled' ? [{ weight: members[i]!.weight, scores: result.value }] : [],
-      );
-      const failure = settled.find(({ status }) => status === 'rejected');
-      if (answered.length === 0 && failure?.status === 'rejected') throw failure.reason;
-      const able = answered.filter(({ scores }) => scores.some(({ value }) => !isNaN(value)));
-      const columns = able.length > 0 ? able : answered;
-      const weights = columns.map(({ weight }) => weight);
-      const failed = members.length - columns.length;
+      const columns = await answered(members, batch);
+      const weights = columns.map(({ member }) => member.weight);
       return rows(batch, columns).map((row) => {
         const values = row.map(({ value }) => value);
         const disagreement = Math.sqrt(varianceOf(values, weights, 'population'));
         const said = merged(row, aggregate(values, weights, how));
-        const parts = { ...said.parts, disagreement };
-        return { ...said, parts: failed > 0 ? { ...parts, members_failed: failed } : parts };
+        return { ...said, parts: { ...said.parts, disagreement } };
       });
     },
   };
 }
 
-/** sum_i weight_i * r_i. No member can be left out: each is a goal of its own. */
+/** sum_i weight_i * r_i. */
 export function weightedSum(members: readonly Member[]): Reward {
   return {
     name: 'sum',
     reads: readsOf(members),
     async score(batch) {
-      const all = await Promise.all(members.map(({ reward }) => reward.score(batch)));
-      const columns = all.map((scores, i) => ({ weight: members[i]!.weight, scores }));
+      const columns = await answered(members, batch);
       return rows(batch, columns).map((row) =>
         merged(
           row,
-          row.reduce((sum, { value }, i) => sum + members[i]!.weight * value, 0),
+          row.reduce((sum, { value }, i) => sum + columns[i]!.member.weight * value, 0),
         ),
       );
     },
@@ -69,7 +76,7 @@ export function weightedSum(members: readonly Member[]): Reward {
 export function aggregate(
   values: readonly number[],
   weights: readonly number[],
-  { aggregate: kind, lambda, variance }: Ensemble,
+  { aggregate: kind, lambda, variance }: Aggregation,
 ): number {
   switch (kind) {
     case 'mean':
@@ -113,16 +120,22 @@ function medianOf(values: readonly number[]): number {
   return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
-const readsOf = (members: readonly Member[]): Reward['reads'] =>
+export const readsOf = (members: readonly Member[]): Reward['reads'] =>
   members.every(({ reward }) => reward.reads === 'prefix') ? 'prefix' : 'complete';
 
 /** What all members said of each candidate. */
-const rows = (batch: readonly Candidate[], columns: readonly Column[]): Score[][] =>
+const rows = (batch: readonly Candidate[], columns: readonly Column<Member>[]): Score[][] =>
   batch.map((_, i) => columns.map(({ scores }) => scores[i]!));
 
 /** @param row what each member said of one candidate */
-export const merged = (row: readonly Score[], value: number): Score => ({
-  value,
-  parts: Object.assign({}, ...row.map(({ parts }) => parts)) as Score['parts'],
-  tokens: row.reduce((sum, { tokens }) => sum + (tokens ?? 0), 0),
-});
+export function merged(row: readonly Score[], value: number): Score {
+  const stepwise = row.flatMap(({ steps }) => (steps === undefined ? [] : [steps]));
+  return {
+    value,
+    parts: Object.assign({}, ...row.map(({ parts }) => parts)) as Score['parts'],
+    tokens: row.reduce((sum, { tokens }) => sum + (tokens ?? 0), 0),
+    ...(stepwise.length > 0 ? { steps: Object.assign({}, ...stepwise) as Steps } : {}),
+  };
+}
+
+type Steps = NonNullable<Score['steps']>;

@@ -1,7 +1,9 @@
-/** What a reward is worth once length and repetition are paid for (METHODS.md 3): learned rewards like long answers for their length alone. */
+/** Length and repetition (METHODS.md 3): learned rewards like long answers for their length alone. A price on another reward, or terms of their own. */
 
-import type { LengthRule, Reward } from '../core/reward.ts';
+import type { Candidate, LengthRule, Reward, RewardSource } from '../core/reward.ts';
 import type { Token } from '../core/tree.ts';
+
+type Of<K> = Extract<RewardSource, { kind: K }>;
 
 /** The rule on top of another reward; lengths in the policy's tokens. */
 export function lengthRuled(reward: Reward, rule: LengthRule): Reward {
@@ -19,21 +21,41 @@ export function lengthRuled(reward: Reward, rule: LengthRule): Reward {
   };
 }
 
+/** What length alone is worth: -tokens, -max(0, tokens - target), or min(1, tokens / target). */
+export const lengthReward = ({ mode, target }: Of<'length'>): Reward =>
+  counted('length', ({ tokens }) => lengthTerm(tokens.length, mode, target));
+
+/** The share of trigrams that occurred before: a term for a negative weight. */
+export const repetitionReward = (): Reward =>
+  counted('repetition', ({ tokens }) => repetition(tokens));
+
+const counted = (name: string, value: (candidate: Candidate) => number): Reward => ({
+  name,
+  reads: 'prefix',
+  score: (batch) =>
+    Promise.resolve(batch.map((candidate) => ({ value: value(candidate), parts: {} }))),
+});
+
+function lengthTerm(length: number, mode: LengthRule['mode'], target: number): number {
+  switch (mode) {
+    case 'linear':
+      return -length;
+    case 'over':
+      return Math.min(0, target - length);
+    case 'ratio':
+      return Math.min(1, length / target);
+    default:
+      return mode satisfies never;
+  }
+}
+
 export function priced(
   value: number,
   length: number,
   { mode, lambda, target }: Omit<LengthRule, 'repetition'>,
 ): number {
-  switch (mode) {
-    case 'linear':
-      return value - lambda * length;
-    case 'over':
-      return value - lambda * Math.max(0, length - target);
-    case 'ratio':
-      return value * Math.min(1, length / target);
-    default:
-      return mode satisfies never;
-  }
+  const term = lengthTerm(length, mode, target);
+  return mode === 'ratio' ? value * term : value + lambda * term;
 }
 
 /** The share of trigrams that occurred before; 0 of fewer than two. */

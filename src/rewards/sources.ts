@@ -3,6 +3,8 @@
 import type { ReadBy, Reward, RewardSource } from '../core/reward.ts';
 import { cached } from './cached.ts';
 import type { ScoreCache } from './cached.ts';
+import { numberCheck, schemaCheck } from './check.ts';
+import { lengthReward, repetitionReward } from './length.ts';
 import { followUp } from './follow_up.ts';
 import { judge } from './judge.ts';
 import { likelihood } from './likelihood.ts';
@@ -13,6 +15,10 @@ import type { Reader } from './reader.ts';
 export interface Loaded {
   /** Models with a scalar head, by name. */
   readonly models: ReadonlyMap<string, Reward>;
+  /** Rewards that other servers compute, by name. */
+  readonly remotes: ReadonlyMap<string, Reward>;
+  /** Seconds since some moment. */
+  readonly now: () => number;
   /** Language models, by name. */
   readonly readers: ReadonlyMap<string, Reader>;
   readonly cache: ScoreCache;
@@ -22,6 +28,11 @@ type Opener<S> = (source: S, loaded: Loaded) => Reward;
 
 const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kind: K }> } = {
   model: ({ model }, { models }) => known(models, model),
+  number: numberCheck,
+  schema: schemaCheck,
+  length: lengthReward,
+  repetition: repetitionReward,
+  http: ({ name }, { remotes }) => known(remotes, name),
   likelihood: (source, loaded) =>
     remembered(likelihood(readerOf(source.by, loaded), source), loaded, source, source.by),
   ratio(source, loaded) {

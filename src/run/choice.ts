@@ -3,11 +3,14 @@
 import { BudgetSpent, type Budget } from '../core/budget.ts';
 import type { Session, Spent } from '../core/engine.ts';
 import type { CandidateReport, ChoiceReport } from '../core/events.ts';
+import { abstains } from '../core/reward.ts';
+import type { RewardPlan } from '../core/reward.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { bestSoFar } from './best_so_far.ts';
+import { Calls } from './calls.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
 import { Judge } from './judge.ts';
@@ -27,19 +30,28 @@ interface Outcome {
   readonly exhausted: Budget | null;
 }
 
-/** What the answer of a choice is made by. */
+/** What the answers of a tree are made by. */
 interface Parts {
   readonly session: Session;
   readonly judge: Judge;
-  readonly commit: Commit;
+  /** One for each answer. */
+  readonly commits: readonly Commit[];
   readonly chronicle: Chronicle;
+}
+
+/** Who judged, and what it took. */
+interface Costs {
+  readonly values: Values;
+  readonly calls: Calls;
 }
 
 /** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
 export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
-  const values = new Values(plan.values, running, prompt);
+  const calls = new Calls();
+  const judging = { ...running, rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told) };
+  const values = new Values(plan.values, judging, prompt);
   const opening = {
     ...plan.opening,
     lanes: prompt.lanes,
@@ -47,28 +59,42 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
     peak: peakOf(plan),
     bend: values.bend,
   };
-  const reward = plan.reward === null ? null : rewardOf(plan.reward);
-  const chronicle = new Chronicle(index, plan.drafts ? emit : null);
+  const reward = plan.reward === null ? null : judging.rewardOf(plan.reward);
+  const first = index * plan.answers;
+  const chronicle = new Chronicle(first, plan.drafts ? emit : null);
   const onScored = chronicle.scored.bind(chronicle);
   const judge = new Judge({ reward, prompt, signal, onScored, onBug });
+  const finish = (outcome: Outcome, spent: Spent): void => {
+    const whole = reportOf(plan, outcome, spent, { judge, chronicle, values, calls });
+    for (let rank = 0; rank < plan.answers; rank++) {
+      const branch = outcome.ranked[rank];
+      const report = rank === 0 ? whole : shareOf(whole, branch);
+      emit({ kind: 'finish', choice: first + rank, reason: branch?.finish ?? 'length', report });
+    }
+  };
   try {
     await using session = await engine.open(opening, signal);
     using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
-    const commit = new Commit(index, opening.stops, plan.draws);
-    const outcome = await searched(plan, index, running, { session, judge, commit, chronicle });
-    const best = outcome.ranked[0]!;
-    const certain = commit.frontier(outcome.ranked.slice(0, 1));
-    if (certain !== null) emit(certain);
-    chronicle.selected(best, judge.scoreOf(best));
-    const reason = best.finish ?? 'length';
-    const report = reportOf(plan, outcome, session.spent, { judge, chronicle, values });
-    emit({ kind: 'finish', choice: index, reason, report });
+    const commits = Array.from(
+      { length: plan.answers },
+      (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
+    );
+    const outcome = await searched(plan, first, running, {
+      session,
+      judge,
+      commits,
+      chronicle,
+    });
+    commits.forEach((commit, rank) => {
+      const certain = commit.frontier(outcome.ranked.slice(rank, rank + 1));
+      if (certain !== null) emit(certain);
+    });
+    for (const branch of outcome.ranked.slice(0, plan.answers))
+      chronicle.selected(branch, judge.scoreOf(branch));
+    finish(outcome, session.spent);
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
-    const queued = { ...NOTHING, queueMs: plan.budgetMs ?? 0 };
-    const nothing = { ranked: [], exhausted: error.budget };
-    const report = reportOf(plan, nothing, queued, { judge, chronicle, values });
-    emit({ kind: 'finish', choice: index, reason: 'length', report });
+    finish({ ranked: [], exhausted: error.budget }, { ...NOTHING, queueMs: plan.budgetMs ?? 0 });
   }
 }
 
@@ -80,9 +106,9 @@ function peakOf({ strategy, params, opening: { budget, maxTokens } }: Plan): Pea
 
 async function searched(
   plan: Plan,
-  index: number,
+  first: number,
   { gate, signal, emit }: Running,
-  { session, judge, commit, chronicle }: Parts,
+  { session, judge, commits, chronicle }: Parts,
 ): Promise<Outcome> {
   const tree = Object.assign(session, {
     score: judge.score.bind(judge),
@@ -97,10 +123,12 @@ async function searched(
       if (done) return { ranked: value, exhausted: null };
       chronicle.kept(value);
       session.keep(value);
-      const certain = commit.frontier(value);
-      if (certain !== null) emit(certain);
+      for (const commit of commits) {
+        const certain = commit.frontier(value);
+        if (certain !== null) emit(certain);
+      }
       if (plan.drafts && value.length > 1)
-        for (const { id, text } of value) emit({ kind: 'draft', choice: index, branch: id, text });
+        for (const { id, text } of value) emit({ kind: 'draft', choice: first, branch: id, text });
     }
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
@@ -120,11 +148,12 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  { judge, chronicle, values }: Pick<Parts, 'judge' | 'chronicle'> & { readonly values: Values },
+  { judge, chronicle, values, calls }: Pick<Parts, 'judge' | 'chronicle'> & Costs,
 ): ChoiceReport {
   const best = ranked[0];
   const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
-  const candidates = judge.report(ranked, pruning ? chronicle.gone : []);
+  const candidates = judge.report(ranked, plan.answers, pruning ? chronicle.gone : []);
+  const judged = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
   const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
   return {
     ...spent,
@@ -136,8 +165,24 @@ function reportOf(
     exhausted,
     search: chronicle.report,
     candidates,
+    evaluations: calls.kept,
+    abstained: plan.reward?.ensemble ? abstains(judged, plan.reward.ensemble) : false,
   };
 }
+
+/** Another answer of the same tree, whose cost is told with the first; undefined: the budget left none. */
+const shareOf = (whole: ChoiceReport, branch: Branch | undefined): ChoiceReport => ({
+  ...whole,
+  completionTokens: branch?.tokens.length ?? 0,
+  generatedTokens: 0,
+  prunedTokens: 0,
+  rewardTokens: 0,
+  savedTokens: 0,
+  guideTokens: 0,
+  kl: branch === undefined ? 0 : branch.logprob - branch.base,
+  candidates: [],
+  evaluations: [],
+});
 
 /** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
 function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {

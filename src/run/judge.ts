@@ -70,16 +70,16 @@ export class Judge {
 
   /**
    * What became of every candidate, by id.
-   * @param ranked those that were left, the answer first
+   * @param ranked those that were left, the answers first
    * @param pruned those that were given up, beside those that were judged
    */
-  report(ranked: readonly Branch[], pruned: readonly Branch[]): CandidateReport[] {
+  report(ranked: readonly Branch[], answers: number, pruned: readonly Branch[]): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
     const judged = [...this.#judged.values()].map(({ branch }) => branch);
     const gone = [...new Set([...judged, ...pruned])].filter(({ id }) => !left.has(id));
     const shown = ranked.slice(0, MOST_REPORTED);
     return [
-      ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank))),
+      ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank, answers))),
       ...gone.slice(0, MOST_REPORTED).map((branch) => this.#reportOf(branch, 'pruned')),
     ].toSorted((a, b) => a.index - b.index);
   }
@@ -116,9 +116,10 @@ export class Judge {
 /** A branch as rewards see it. */
 export function candidateOf(
   { id, text, tokens, finish }: Branch,
-  { text: prompt, readings }: PlanPrompt,
+  { text: prompt, messages, readings }: PlanPrompt,
 ): Candidate {
-  return { prompt, readings, text, tokens: [...tokens], branch: id, complete: finish === 'stop' };
+  const complete = finish === 'stop';
+  return { prompt, messages, readings, text, tokens: [...tokens], branch: id, complete };
 }
 
 /** @throws ServeError reward_failed where the reward fails; the signal's reason if it aborts first */
@@ -137,8 +138,12 @@ export async function judged(
 }
 
 /** Of those left: an unfinished one was still growing when a budget ended the search. */
-const fateOf = ({ finish }: Branch, rank: number): 'selected' | 'completed' | 'pruned' =>
-  rank === 0 ? 'selected' : finish === null ? 'pruned' : 'completed';
+const fateOf = (
+  { finish }: Branch,
+  rank: number,
+  answers: number,
+): 'selected' | 'completed' | 'pruned' =>
+  rank < answers ? 'selected' : finish === null ? 'pruned' : 'completed';
 
 /** JSON has no other numbers. */
 const finite = (parts: Score['parts']): Score['parts'] =>

@@ -5,7 +5,7 @@ import { BudgetSpent } from '../core/budget.ts';
 import type { Engine, Spent } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
-import type { Reward, RewardPlan } from '../core/reward.ts';
+import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
 import type { Plan } from '../plan/plan.ts';
 import { runChoice } from './choice.ts';
 import type { Gate } from './gate.ts';
@@ -13,7 +13,7 @@ import type { Gate } from './gate.ts';
 export interface Running {
   readonly engine: Engine;
   /** Composes what the plan asks for from the rewards that are loaded. */
-  readonly rewardOf: (plan: RewardPlan) => Reward;
+  readonly rewardOf: (plan: RewardPlan, told: (call: Evaluation) => void) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;

@@ -1,13 +1,15 @@
 /** Value guides: what rewards make of an answer with each of its likeliest next tokens bends the law it is drawn from. */
 
 import type { Added, Bend } from '../core/guide.ts';
-import type { Reward } from '../core/reward.ts';
+import type { Reward, RewardPlan } from '../core/reward.ts';
 import type { Branch } from '../core/tree.ts';
 import type { PlanPrompt, ValueUse } from '../plan/plan.ts';
 import { candidateOf, judged } from './judge.ts';
 import type { Running } from './run.ts';
 
-type Judging = Pick<Running, 'rewardOf' | 'signal' | 'onBug'>;
+interface Judging extends Pick<Running, 'signal' | 'onBug'> {
+  readonly rewardOf: (plan: RewardPlan) => Reward;
+}
 
 interface Use extends ValueUse {
   readonly judge: Reward;

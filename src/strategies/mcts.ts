@@ -9,7 +9,7 @@
 import { either, integer, number, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
-import { answerField, answerIn, type Extract } from './answer.ts';
+import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { segmentField } from './segment.ts';
 import { alive, best, largest, toTheEnd } from './select.ts';
 

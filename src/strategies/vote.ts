@@ -8,7 +8,7 @@ import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { answerField, answerIn, type Extract } from './answer.ts';
+import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { descending, noScore, numberOr } from './select.ts';
 
 export interface Vote {

@@ -1,7 +1,8 @@
 /**
  * npm run bench [-- --quick] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
  * streams, unguided and guided, in process and through HTTP SSE, and the same weights in transformers.js.
- * It measures and never asserts. Settings are interleaved in rounds; tables show medians over rounds.
+ * It measures and never asserts. Settings are interleaved in rounds; tables show medians over rounds, ratios are medians of each
+ * round's own where both sides ran in it.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -30,6 +31,8 @@ interface Row {
   readonly guides: string;
   readonly streams: number;
   readonly tokensPerSecond: number;
+  /** Of each round. */
+  readonly rounds: readonly number[];
   readonly ttftP50?: number;
   readonly ttftP99?: number;
   readonly itlP50?: number;
@@ -115,8 +118,13 @@ async function peers(stage: Stage): Promise<Row[]> {
       ours.push(figures.tokensPerSecond);
     }
     const common = { stage: `${stage.name} (beside its peer)`, guides: 'none', streams: batch };
-    rows.push({ ...common, path: 'in process', tokensPerSecond: median(ours) });
-    rows.push({ ...common, path: 'transformers.js', tokensPerSecond: median(theirs) });
+    rows.push({ ...common, path: 'in process', tokensPerSecond: median(ours), rounds: ours });
+    rows.push({
+      ...common,
+      path: 'transformers.js',
+      tokensPerSecond: median(theirs),
+      rounds: theirs,
+    });
   }
   return rows;
 }
@@ -134,6 +142,7 @@ function row(
     guides,
     streams,
     tokensPerSecond: median(figures.map((f) => f.tokensPerSecond)),
+    rounds: figures.map((f) => f.tokensPerSecond),
     ttftP50: median(figures.map((f) => f.ttft.p50)),
     ttftP99: median(figures.map((f) => f.ttft.p99)),
     itlP50: median(figures.map((f) => f.itl.p50)),
@@ -156,31 +165,40 @@ function table(rows: readonly Row[]): string {
 }
 
 function ratios(rows: readonly Row[]): string {
-  const rate = (stage: string, path: Row['path'], guides: string, streams: number): number =>
+  const find = (stage: string, path: Row['path'], guides: string, streams: number): Row =>
     rows.find(
       (r) => r.stage === stage && r.path === path && r.guides === guides && r.streams === streams,
-    )?.tokensPerSecond ?? NaN;
+    )!;
   const lines = ['| ratio | value |', '|---|---|'];
   const add = (what: string, value: number): void =>
     void lines.push(`| ${what} | ${value.toFixed(2)} |`);
   for (const stage of ['pack-shape', 'd384x8']) {
-    const plain = rate(stage, 'in process', 'none', 16);
+    const plain = find(stage, 'in process', 'none', 16);
     for (const guides of ['1 same-size', '1 small', '2 same-size'])
       add(
         `${stage}: ${guides} / unguided, 16 streams`,
-        rate(stage, 'in process', guides, 16) / plain,
+        paired(find(stage, 'in process', guides, 16), plain),
       );
-    add(`${stage}: HTTP SSE / in process, 16 streams`, rate(stage, 'HTTP SSE', 'none', 16) / plain);
+    const served = find(stage, 'HTTP SSE', 'none', 16); // minutes apart: no rounds in common
+    add(
+      `${stage}: HTTP SSE / in process, 16 streams`,
+      served.tokensPerSecond / plain.tokensPerSecond,
+    );
     const beside = `${stage} (beside its peer)`;
     for (const streams of [1, 8, 32])
       add(
         `${stage}: in process / transformers.js, ${streams}`,
-        rate(beside, 'in process', 'none', streams) /
-          rate(beside, 'transformers.js', 'none', streams),
+        paired(
+          find(beside, 'in process', 'none', streams),
+          find(beside, 'transformers.js', 'none', streams),
+        ),
       );
   }
   return lines.join('\n');
 }
+
+/** The median of each round's ratio: what slows a whole round down is in both of its sides. */
+const paired = (a: Row, b: Row): number => median(a.rounds.map((rate, i) => rate / b.rounds[i]!));
 
 const rows: Row[] = [];
 for (const stage of [packStage(), largeStage()]) {

@@ -31,6 +31,7 @@ export const limits: Limits = {
   tokens: 65_536,
   guides: 4,
   rewards: 8,
+  steps: 8,
   questions: 4,
   questionLength: 40,
   documents: 128,
@@ -72,6 +73,7 @@ export const catalog: Catalog = {
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),
     preset('sums:n', { strategy: { type: 'best_of_n', n: 4, by: 'likelihood' } }, null, 'sums'),
   ]),
+  remotes: new Map([['taste', { name: 'taste', reads: 'prefix' }]]),
   limits,
   maxLength: 384,
 };

@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { ServeError, toFailure } from '../../src/core/errors.ts';
 import type { ChoiceReport, StreamEvent } from '../../src/core/events.ts';
 import type { EngineSnapshot, Inference } from '../../src/core/inference.ts';
-import type { Judging, Score } from '../../src/core/reward.ts';
+import type { Judged, Judging } from '../../src/core/reward.ts';
 import type { Draw } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { byteCodec } from './codec.ts';
@@ -41,15 +41,14 @@ export class FakeInference implements Inference<Plan> {
   }
 
   /** A text is worth its length; `!nan` is worth nothing, and `!fail` fails. */
-  judge({ reward, candidates }: Judging): Promise<readonly Score[]> {
+  judge({ reward, candidates }: Judging): Promise<Judged> {
     if (candidates.some(({ text }) => text.includes('!fail')))
       return Promise.reject(new ServeError('reward_failed', 'a reward model failed'));
-    return Promise.resolve(
-      candidates.map(({ text }) => {
-        const value = text.includes('!nan') ? NaN : text.length;
-        return { value, parts: Object.fromEntries(reward.uses.map(({ id }) => [id, value])) };
-      }),
-    );
+    const scores = candidates.map(({ text }) => {
+      const value = text.includes('!nan') ? NaN : text.length;
+      return { value, parts: Object.fromEntries(reward.uses.map(({ id }) => [id, value])) };
+    });
+    return Promise.resolve({ scores, evaluations: [] });
   }
 
   async *submit(plan: Plan, signal: AbortSignal): AsyncGenerator<StreamEvent> {
@@ -156,4 +155,6 @@ const report = ({ prompts, opening }: Plan, tokens: number): ChoiceReport => ({
   exhausted: null,
   search: { nodes: 1, depth: tokens, alive: [1], figures: {} },
   candidates: [],
+  evaluations: [],
+  abstained: false,
 });

@@ -3,7 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Engine } from '../../src/core/engine.ts';
 import type { ChoiceReport, StreamEvent } from '../../src/core/events.ts';
-import type { Reward, RewardPlan } from '../../src/core/reward.ts';
+import type { RewardPlan } from '../../src/core/reward.ts';
 import type { Draw, Finish } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { Gate } from '../../src/run/gate.ts';
@@ -17,6 +17,7 @@ export interface PlanAsk extends Ask {
   readonly reward?: RewardPlan | null;
   readonly values?: Plan['values'];
   readonly n?: number;
+  readonly answers?: number;
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
   readonly drafts?: boolean;
@@ -31,6 +32,7 @@ export function planOf({
   reward = null,
   values = [],
   n = 1,
+  answers = 1,
   prompts,
   draws = true,
   drafts = false,
@@ -47,9 +49,11 @@ export function planOf({
     prompts: (prompts ?? [lanes[0]!.prompt]).map((prompt) => ({
       lanes: lanes.map(({ model }) => ({ model, prompt })),
       text: '',
+      messages: null,
       readings: {},
     })),
     n,
+    answers,
     opening: rest,
     budgetMs,
     stream: true,
@@ -77,7 +81,7 @@ export interface RunAsk {
   readonly signal?: AbortSignal;
   readonly gate?: Gate;
   /** What `plan.reward` stands for. */
-  readonly rewardOf?: (plan: RewardPlan) => Reward;
+  readonly rewardOf?: Running['rewardOf'];
   /** The clock of `budgetMs`; left out: time stands still. */
   readonly after?: Running['after'];
   /** Called with each event as it is emitted. */
@@ -103,7 +107,7 @@ export async function ran(
   };
   const onBug = (error: unknown): void => void bugs.push(error);
   await run(plan, { engine, gate, signal, rewardOf, emit, after, onBug });
-  const choices = Array.from({ length: plan.prompts.length * plan.n }, (_, i) =>
+  const choices = Array.from({ length: plan.prompts.length * plan.n * plan.answers }, (_, i) =>
     choiceOf(events, i),
   );
   return { events, choices, bugs };

@@ -29,7 +29,7 @@ export function fakeReward(
 
 /** The same as a member of a request: what it says stands in `parts` under its name. */
 export const fakeMember = (name: string, value?: (candidate: Candidate) => number): Reward =>
-  memberOf(name, fakeReward(name, value));
+  memberOf(name, fakeReward(name, value), { now: () => 0, told: () => undefined });
 
 const hashed = (name: string, { text }: Candidate): number => {
   let h = 0x811c9dc5;
@@ -40,6 +40,7 @@ const hashed = (name: string, { text }: Candidate): number => {
 export const use = (model: string, changes: Partial<RewardUse> = {}): RewardUse => ({
   id: model,
   source: { kind: 'model', model },
+  steps: null,
   weight: 1,
   cap: null,
   scale: null,
@@ -51,6 +52,7 @@ export const use = (model: string, changes: Partial<RewardUse> = {}): RewardUse 
 export const sumOf = (...uses: readonly RewardUse[]): RewardPlan => ({
   uses,
   ensemble: null,
+  lagrange: null,
   constraints: [],
   length: null,
 });
@@ -58,16 +60,23 @@ export const sumOf = (...uses: readonly RewardUse[]): RewardPlan => ({
 /** What a process with these reward models would have loaded. */
 export const loaded = (...models: readonly Reward[]): Loaded => ({
   models: new Map(models.map((model) => [model.name, model])),
+  remotes: new Map(),
+  now: () => 0,
   readers: new Map(),
   cache: scoreCache(0),
 });
 
+/** What a plan judges with; nobody is told of it. */
+export const composed = (plan: RewardPlan, known: Loaded): Reward =>
+  rewardOf(plan, known, () => undefined);
+
 /** A reward model for each use of the plan. */
 export const fakeRewardOf = (plan: RewardPlan): Reward =>
-  rewardOf(plan, loaded(...plan.uses.map(({ id }) => fakeReward(id))));
+  composed(plan, loaded(...plan.uses.map(({ id }) => fakeReward(id))));
 
 export const candidate = (text: string, changes: Partial<Candidate> = {}): Candidate => ({
   prompt: '',
+  messages: null,
   readings: {},
   text,
   tokens: [...text].map((c) => c.charCodeAt(0)),

@@ -18,6 +18,7 @@ const SETTINGS: ServerSettings = {
   host: '127.0.0.1',
   port: 0,
   log: 'silent',
+  log_prompts: false,
   drain_ms: 1000,
   keys: {},
   open_routes: [],
@@ -43,14 +44,17 @@ export interface Served extends AsyncDisposable {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
 }
 
-export async function served(settings: Partial<ServerSettings> = {}): Promise<Served> {
+export async function served(
+  settings: Partial<ServerSettings> = {},
+  log = createLog('silent'),
+): Promise<Served> {
   const inference = new FakeInference();
   const api = createApi({
     catalog,
     planner: planner(catalog),
     inference,
     metrics: new Metrics(),
-    log: createLog('silent'),
+    log,
     ambient,
     settings: { ...SETTINGS, ...settings },
     version: '9.9.9',

@@ -43,7 +43,7 @@ const handlers = {
     const failure = { code: 'reward_failed', message: 'no', param: null };
     const bad = candidates.some(({ text }) => text === 'bad');
     const scores = candidates.map(({ text }) => ({ value: text.length, parts: {} }));
-    send({ kind: 'judged', id, scores: bad ? failure : scores });
+    send({ kind: 'judged', id, judged: bad ? failure : { scores, evaluations: [] } });
   },
   snapshot({ seq }) {
     const paused = [...requests.values()].filter((request) => request.paused).length;

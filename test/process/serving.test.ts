@@ -102,3 +102,22 @@ test('the same seeds give the same bytes after a restart', async () => {
   };
   expect(await answers()).toEqual(await answers());
 }, 120_000);
+
+test('where nobody reads along, it says in JSON lines what it serves and when it is ready', async () => {
+  const server = await serve();
+  expect(await server.stop()).toBe(0);
+  const lines = server
+    .output()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Body);
+  const of = (msg: string): Body | undefined => lines.find((line) => line['msg'] === msg);
+  expect(of('listening')).toMatchObject({
+    url: server.base,
+    device: 'cpu',
+    models: { policy: expect.arrayContaining(['tales']) as string[] },
+    keys: 0,
+  });
+  expect(of('ready')?.['resident_bytes']).toBeGreaterThan(1e6);
+  expect(of('stopping')).toMatchObject({ drain_ms: 30_000 });
+}, 120_000);

@@ -26,10 +26,10 @@ models:
 `;
 
 /** Starts on a free port with a config; it is expected to end by itself. */
-function start(config: string): { code: number | null; said: string } {
+function start(config: string, ...more: string[]): { code: number | null; said: string } {
   const file = join(folder, 'config.yaml');
   writeFileSync(file, config);
-  const args = ['dist/cli.js', 'serve', '--port', '0', '--config', file];
+  const args = ['dist/cli.js', 'serve', '--port', '0', '--config', file, ...more];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: root,
     encoding: 'utf8',
@@ -103,4 +103,13 @@ test('too little KV memory is said in numbers', () => {
   const { code, said } = start(`${CONFIG}engine: { kv_bytes: 1KB }\n`);
   expect(code).toBe(1);
   expect(said).toMatch(/kv_bytes is 1024/);
+});
+
+test('--check-config says whether it would serve, and loads no model', () => {
+  const fine = start(CONFIG, '--check-config');
+  expect(fine).toMatchObject({ code: 0, said: expect.stringMatching(/is fine: 2 models/) });
+  const path = join(folder, 'arm-happy', 'model.onnx');
+  writeFileSync(path, readFileSync(path).subarray(1));
+  const damaged = start(CONFIG, '--check-config');
+  expect(damaged).toMatchObject({ code: 1, said: expect.stringMatching(/arm-happy\/model\.onnx/) });
 });

@@ -2,6 +2,9 @@
 
 import { wrong } from '../../core/fields.ts';
 import type { Catalog } from '../catalog.ts';
+import { check } from './check.ts';
+import { http } from './http.ts';
+import { length, repetition } from './length.ts';
 import { judge, selfEvaluation } from './judge.ts';
 import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
@@ -16,6 +19,10 @@ const kinds: Readonly<Record<string, SourceKind>> = {
   likelihood,
   judge,
   self_evaluation: selfEvaluation,
+  check,
+  length,
+  repetition,
+  http,
 };
 
 /** One member of `alignment.rewards`, by its kind. */

@@ -20,6 +20,7 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     reads: card.reads ?? 'complete',
     ...(card.stats ? { stats: card.stats } : {}),
     ...(card.partial ? { partial: card.partial } : {}),
+    stepwise: true,
     readers: [readerOf(card, null, at)],
     at,
   };

@@ -5,6 +5,7 @@ import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
 import type { PartialFigure } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
+import type { Named } from '../grant.ts';
 import { memberParts } from '../schema.ts';
 import type { MemberWire, OwnPrompt } from '../schema.ts';
 
@@ -50,6 +51,10 @@ export interface SourceSpec {
   /** How well its scores of unfinished answers foretell the final ones, where that is stored. */
   readonly partial?: readonly PartialFigure[];
   readonly readers: readonly Reader[];
+  /** Where it stands on no reader but on another server: its name, for what an API key may use. */
+  readonly remote?: Named;
+  /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
+  readonly stepwise?: true;
   /** Path of the field that names it. */
   readonly at: string;
 }
@@ -73,13 +78,15 @@ export function sourceKind<S extends z.core.$ZodLooseShape>(
   fields: (limits: Limits) => S,
   specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
 ): SourceKind {
+  const built = new WeakMap<Limits, z.ZodType>(); // a schema takes longer to build than to use
+  const schemaOf = (limits: Limits): z.ZodType => {
+    const schema = built.get(limits) ?? strict({ ...fields(limits), ...memberParts(limits) });
+    built.set(limits, schema);
+    return schema;
+  };
   return {
     parse(raw, at, catalog) {
-      const wire = check(
-        strict({ ...fields(catalog.limits), ...memberParts(catalog.limits) }),
-        raw,
-        at,
-      );
+      const wire = check(schemaOf(catalog.limits), raw, at);
       // The intersection of two shapes, which zod's types cannot spread.
       const [own, common] = [wire as z.output<z.ZodObject<S>>, wire as MemberWire];
       return { spec: specOf(own, at, catalog), wire: common };

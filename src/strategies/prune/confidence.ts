@@ -7,7 +7,7 @@
 
 import { either, integer, number, strict } from '../../core/fields.ts';
 import type { Branch, Draw } from '../../core/tree.ts';
-import { answerField, answerIn, type Extract } from '../answer.ts';
+import { answerField, answerIn, type Extract } from '../../core/answer.ts';
 import { descending, quantileOf } from '../select.ts';
 import { tally } from '../vote.ts';
 import { everyFrom, type PruneRule } from './rule.ts';

@@ -1,5 +1,6 @@
 /** Best-of-N against one reward model and against ensembles of three: what the proxy says, and what gold says. */
 
+import { pooled } from '../../support/pooled.ts';
 import { largest } from '../../../src/strategies/select.ts';
 import { estimate, mean, openings, plusMinus } from '../asked.ts';
 import type { Asking, Estimate, Table } from '../asked.ts';
@@ -7,6 +8,8 @@ import { gold } from '../gold.ts';
 
 const SAMPLES = 32;
 const SIZES = [1, 2, 4, 8, 16, 32];
+/** Requests at once, of as many trees as there are samples each. */
+const TREES = 3;
 const MEMBERS = ['a', 'b', 'c'];
 
 type Mood = 'happy' | 'kind';
@@ -30,15 +33,13 @@ const rankers = (mood: Mood) => {
 export async function overOptimisation(ask: Asking, prompts: number): Promise<Table> {
   const rows: string[][] = [];
   const asked = openings(prompts);
-  const drawn = await Promise.all(asked.map((prompt, seed) => samples(ask, prompt, seed)));
+  const drawn = await pooled(asked, TREES, (prompt, seed) => samples(ask, prompt, seed));
   for (const mood of ['happy', 'kind'] as const) {
     for (const { name, alignment } of rankers(mood)) {
-      const judged = await Promise.all(
-        asked.map(async (prompt, i) => ({
-          scores: await ask.score(prompt, drawn[i]!, { alignment }),
-          gold: drawn[i]!.map(gold[mood]),
-        })),
-      );
+      const judged = await pooled(asked, TREES, async (prompt, i) => ({
+        scores: await ask.score(prompt, drawn[i]!, { alignment }),
+        gold: drawn[i]!.map(gold[mood]),
+      }));
       const cells = SIZES.map((n) => picked(judged, n));
       rows.push([
         mood,

@@ -13,17 +13,12 @@ const rejection = (alpha: number, ...at: number[]): Body => ({
 /** Fields of best_of_n beside n. */
 const SETTINGS: readonly (readonly [name: string, fields: Body])[] = [
   ['nothing', {}],
-  ['speculative rejection, half at 48', rejection(0.5, 48)],
   ['speculative rejection, half at 64', rejection(0.5, 64)],
   ['speculative rejection, 3/4 at 64', rejection(0.75, 64)],
   ['speculative rejection, half at 32 and 64', rejection(0.5, 32, 64)],
-  ['speculative rejection, half at 48 and 80', rejection(0.5, 48, 80)],
   ['speculative rejection, a third at 32, 48, 64 and 80', rejection(0.33, 32, 48, 64, 80)],
   ['speculative rejection, half at 16, 32 and 64', rejection(0.5, 16, 32, 64)],
   ['value below 0 after 48', { prune: { type: 'value', threshold: 0, min_tokens: 48 } }],
-  ['calibrated to a loss of 2 %', { prune: { type: 'calibrated', loss: 0.02 } }],
-  ['calibrated to a loss of 10 %', { prune: { type: 'calibrated', loss: 0.1 } }],
-  ['adaptive, cost 0.05, in rounds of 4', { adaptive: { cost: 0.05, round: 4 } }],
   ['adaptive, cost 0.1', { adaptive: { cost: 0.1 } }],
   ['adaptive, cost 0.2', { adaptive: { cost: 0.2, min: 2 } }],
 ];

@@ -82,7 +82,7 @@ test('when the process dies its requests fail, and it is started again', async (
   expect(process.inference.state).toBe('restarting');
   const early = await all(process.inference.submit({ id: 'early', events: 1 }, never()));
   expect(early).toMatchObject([{ kind: 'failed', failure: { code: 'overloaded' } }]);
-  await expect.poll(() => process.inference.state).toBe('ready');
+  await expect.poll(() => process.inference.state, { timeout: 20_000 }).toBe('ready');
   expect(await all(process.inference.submit({ id: 'late', events: 1 }, never()))).toHaveLength(2);
 });
 
@@ -104,7 +104,7 @@ test('a process that cannot start says why', async () => {
 
 test('texts go in to be judged, and their scores or the failure come out', async () => {
   await using process = started();
-  const reward = { uses: [], ensemble: null, constraints: [], length: null };
+  const reward = { uses: [], ensemble: null, lagrange: null, constraints: [], length: null };
   const asked = (id: string, ...texts: string[]) => ({
     id,
     reward,
@@ -118,7 +118,7 @@ test('texts go in to be judged, and their scores or the failure come out', async
     process.inference.judge(asked('a', 'x', 'yy')),
     process.inference.judge(asked('b', 'bad')),
   ]);
-  expect(good).toMatchObject({ status: 'fulfilled', value: [{ value: 1 }, { value: 2 }] });
+  expect(good).toMatchObject({ value: { scores: [{ value: 1 }, { value: 2 }], evaluations: [] } });
   expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'reward_failed' } });
   await expect(process.inference.judge(asked('c'))).rejects.toMatchObject({
     code: 'internal_error',

@@ -32,8 +32,16 @@ describe('a completion', () => {
       reward: null,
       values: [],
       params: { chunk: 16 },
-      prompts: [{ lanes: [{ model: 'tales', prompt: [0, 105, 106] }], text: 'ab', readings: {} }],
+      prompts: [
+        {
+          lanes: [{ model: 'tales', prompt: [0, 105, 106] }],
+          text: 'ab',
+          messages: null,
+          readings: {},
+        },
+      ],
       n: 1,
+      answers: 1,
       opening: {
         guidance: { uses: [], combine: 'sum', maxKl: null },
         sampling: {
@@ -228,7 +236,7 @@ const wrongFields: [fields: object, code: string, param: string | null][] = [
   [{ logprobs: true }, 'invalid_value', 'logprobs'],
   [{ logprobs: 1, echo: true }, 'invalid_value', 'logprobs'],
   [{ suffix: 'end' }, 'invalid_value', 'suffix'],
-  [{ best_of: 4, n: 2 }, 'invalid_value', 'best_of'],
+  [{ best_of: 2, n: 4 }, 'invalid_value', 'best_of'],
   [{ best_of: 65 }, 'invalid_value', 'best_of'],
   [{ best_of: 4, alignment: { strategy: { type: 'sample' } } }, 'invalid_value', 'best_of'],
   [{ best_of: 1, n: 2 }, 'invalid_value', 'best_of'],

@@ -41,6 +41,7 @@ describe('rewards', () => {
         {
           id: 'rm-happy-a',
           source: { kind: 'model', model: 'rm-happy-a' },
+          steps: null,
           weight: 1,
           cap: null,
           scale: null,
@@ -48,6 +49,7 @@ describe('rewards', () => {
         },
       ],
       ensemble: null,
+      lagrange: null,
       constraints: [],
       length: null,
     });
@@ -105,7 +107,7 @@ describe('rewards', () => {
   test('are normalised together in an ensemble, but for those that bring a transform', () => {
     const rewards = [happy, { ...happy, transform: { type: 'clip' } }];
     const plan = reward({ rewards, ensemble: { aggregate: 'uwo' } });
-    expect(plan?.ensemble).toEqual({ aggregate: 'uwo', lambda: 0.5, variance: 'population' });
+    expect(plan?.ensemble).toMatchObject({ aggregate: 'uwo', lambda: 0.5, variance: 'population' });
     expect(plan?.uses.map(({ scale }) => scale)).toEqual([{ mean: 1, std: 2 }, null]);
     const scaleFor = (normalize: string) => reward({ ensemble: { normalize } })?.uses[0]?.scale;
     expect(scaleFor('pool')).toBe('pool');
@@ -267,6 +269,8 @@ describe('a strategy', () => {
     });
     expect(complete({}, { best_of: 1 }).strategy).toBe('sample');
     expect(complete({}, { best_of: 2, n: 2 }).strategy).toBe('sample');
+    const several = complete({ rewards: [happy] }, { best_of: 4, n: 2 });
+    expect(several).toMatchObject({ n: 1, answers: 2, params: { n: 4 } });
   });
 
   test.each([

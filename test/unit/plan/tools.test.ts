@@ -30,17 +30,19 @@ const STOP = '<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>';
 
 /** What of `texts` the rule takes as a whole answer. */
 function taken(rule: RuleNetwork | null, texts: readonly string[]): string[] {
+  if (rule === null) return [...texts];
+  const { start } = new Automaton(rule, byteCodec.vocabulary, 1 << 20);
   return texts.filter((text) => {
-    let state: RuleState | null = new Automaton(rule!, byteCodec.vocabulary, 1 << 20).start;
+    let state = start;
     for (const token of byteCodec.encode(text)) {
       if (!state.next.tokens.includes(token)) return false;
-      state = state.after(token);
-      if (state === null) return true; // free from here
+      const next = state.after(token);
+      if (next === null) return true; // free from here
+      state = next;
     }
     return state.distance === 0;
   });
 }
-type RuleState = Automaton['start'];
 
 const TEXTS = ['', 'Hello', '<b>', '<tool_call>', '<tool_call>{}', FIND, STOP, `${FIND}\n${STOP}`];
 const rule = (fields: object): RuleNetwork | null => chat({ ...both, ...fields }).plan.opening.rule;

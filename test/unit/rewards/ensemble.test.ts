@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import type { Ensemble } from '../../../src/core/reward.ts';
 import { aggregate, ensemble, varianceOf, weightedSum } from '../../../src/rewards/ensemble.ts';
+import type { Aggregation } from '../../../src/rewards/ensemble.ts';
 import { normalised } from '../../../src/rewards/transforms.ts';
 import { candidate, fakeMember } from '../../fakes/reward.ts';
 import { vectorCase } from '../../fakes/vectors.ts';
 
 const FILE = 'ensemble.json';
-const how = (changes: Partial<Ensemble> = {}): Ensemble => ({
+const how = (changes: Partial<Aggregation> = {}): Aggregation => ({
   aggregate: 'mean',
   lambda: 0.5,
   variance: 'population',
@@ -34,7 +34,7 @@ test('every aggregate of the vector, through the reward that serves it', async (
     { aggregate: Record<string, number[]>; best_index: Record<string, number> }
   >(FILE, 'three_members');
   const { members, batch } = pool(input);
-  const cases: Record<string, Ensemble> = {
+  const cases: Record<string, Aggregation> = {
     mean: how(),
     median: how({ aggregate: 'median' }),
     min: how({ aggregate: 'min' }),
@@ -105,14 +105,14 @@ const broken = {
   score: () => Promise.reject(new Error('no')),
 } as const;
 
-test('a member that fails, or knows nothing, is left out and counted', async () => {
+test('a member that fails, or knows nothing, is left out', async () => {
   const members = [
     { reward: fakeMember('a', () => 1), weight: 1 },
     { reward: broken, weight: 1 },
     { reward: fakeMember('b', () => NaN), weight: 1 },
   ];
   const [score] = await ensemble(members, how()).score([candidate('x')]);
-  expect(score).toMatchObject({ value: 1, parts: { a: 1, members_failed: 2 } });
+  expect(score).toMatchObject({ value: 1, parts: { a: 1 } });
   await expect(
     ensemble([{ reward: broken, weight: 1 }], how()).score([candidate('x')]),
   ).rejects.toThrow('no');
@@ -130,7 +130,7 @@ test('a candidate that one member cannot judge has no score, the others do', asy
   }
 });
 
-test('a sum weighs its members, and fails with any of them', async () => {
+test('a sum weighs its members, and goes on without those that fail', async () => {
   const members = [
     { reward: fakeMember('a', () => 1), weight: 2 },
     { reward: fakeMember('b', () => 5), weight: -0.5 },
@@ -138,7 +138,9 @@ test('a sum weighs its members, and fails with any of them', async () => {
   const [score] = await weightedSum(members).score([candidate('x')]);
   expect(score).toMatchObject({ value: -0.5, parts: { a: 1, b: 5 } });
   const failing = weightedSum([...members, { reward: broken, weight: 1 }]);
-  await expect(failing.score([candidate('x')])).rejects.toThrow('no');
+  expect(await failing.score([candidate('x')])).toMatchObject([{ value: -0.5 }]);
+  const none = weightedSum([{ reward: broken, weight: 1 }]);
+  await expect(none.score([candidate('x')])).rejects.toThrow('no');
 });
 
 test('an ensemble reads beginnings only if every member does', () => {

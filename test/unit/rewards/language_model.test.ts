@@ -250,6 +250,8 @@ describe('what readers are asked', () => {
       models: new Map(),
       readers: new Map([['lm', fakeReader(model)]]),
       cache: scoreCache(1 << 16),
+      remotes: new Map(),
+      now: () => 0,
     };
     const source = { kind: 'likelihood', by, aggregate: 'sum' } as const;
     const [first] = await opened(source, loaded).score([answered('ab')]);

@@ -33,7 +33,13 @@ function loaded(runTokens = 256) {
     );
     return [name, reader({ model, codec, runTokens, turns: new Turns() })] as const;
   });
-  return { models: new Map(), readers: new Map(readers), cache: scoreCache(0) };
+  return {
+    models: new Map(),
+    remotes: new Map(),
+    readers: new Map(readers),
+    cache: scoreCache(0),
+    now: () => 0,
+  };
 }
 
 const told = (text: string, changes: Partial<Candidate> = {}) =>

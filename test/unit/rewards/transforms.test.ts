@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { constrained, dualStep, lagrangian, violation } from '../../../src/rewards/constraints.ts';
+import { constrained, violation } from '../../../src/rewards/constraints.ts';
+import { dualStep } from '../../../src/rewards/lagrange.ts';
 import { sigmoid } from '../../../src/rewards/implicit.ts';
 import { lengthRuled, priced, repetition } from '../../../src/rewards/length.ts';
 import {
@@ -12,8 +13,7 @@ import {
   scaleOf,
   transformed,
 } from '../../../src/rewards/transforms.ts';
-import { candidate, fakeMember, loaded, sumOf, use } from '../../fakes/reward.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
+import { candidate, fakeMember, composed, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { vectorCase } from '../../fakes/vectors.ts';
 
 const FILE = 'transforms.json';
@@ -45,7 +45,7 @@ describe('log-sigmoid', () => {
     const lsc = (reference: number) => ({ transform: { kind: 'log_sigmoid', reference } as const });
     const both = [use('helpful', lsc(input.ref_helpful)), use('harmless', lsc(input.ref_harmless))];
     const values = async (...uses: readonly ReturnType<typeof use>[]) =>
-      (await rewardOf(sumOf(...uses), models).score(indices(3))).map(({ value }) => value);
+      (await composed(sumOf(...uses), models).score(indices(3))).map(({ value }) => value);
     close(await values(both[0]!), expected.u_helpful);
     close(await values(both[1]!), expected.u_harmless);
     const sums = await values(...both);
@@ -132,7 +132,7 @@ test('caps, feasible sets and multipliers', async () => {
   const { r1, r2, theta, mu_logit: mu } = input;
   const models = loaded(listed('r1', r1), listed('r2', r2));
   const plan = sumOf(use('r1', { cap: theta[0] }), use('r2', { cap: theta[1] }));
-  const sums = await rewardOf(plan, models).score(indices(3));
+  const sums = await composed(plan, models).score(indices(3));
   close(
     sums.map(({ value }) => value),
     expected.capped_sum,
@@ -141,12 +141,14 @@ test('caps, feasible sets and multipliers', async () => {
     { member: 'r1', min: theta[0], max: Infinity },
     { member: 'r2', min: theta[1], max: Infinity },
   ];
-  const bound = await rewardOf({ ...plan, constraints }, models).score(indices(3));
+  const bound = await composed({ ...plan, constraints }, models).score(indices(3));
   expect(bound.map(({ parts }) => parts['violation'] === 0)).toEqual(expected.feasible_both);
   const weights = mu.map(sigmoid);
   close(weights, expected.weights_sigmoid_mu);
+  const lagrange = { ...plan, lagrange: { rate: 0.1, steps: 0 } };
+  const weighed = await composed(lagrange, models).score(indices(3));
   close(
-    r1.map((r, i) => lagrangian([r, r2[i]!], theta, weights)),
+    weighed.map(({ value }) => value),
     expected.lagrangian,
   );
   close(
@@ -206,5 +208,5 @@ test('clip, delta and normalisation', async () => {
 });
 
 test('a plan that names a reward which is not loaded is a bug, and says so', () => {
-  expect(() => rewardOf(sumOf(use('gone')), loaded())).toThrow('gone');
+  expect(() => composed(sumOf(use('gone')), loaded())).toThrow('gone');
 });

@@ -1,11 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Candidate } from '../../../src/core/reward.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { turns } from '../../fakes/drive.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk, type RunAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 
 const long = fakeEngine({ endBias: -100 }).engine;
 const { engine } = fakeEngine({ endBias: 0.5 });
@@ -27,7 +26,7 @@ const valued = (
   value: (candidate: Candidate) => number,
   reads: 'prefix' | 'complete' = 'prefix',
 ): RunAsk => ({
-  rewardOf: () => rewardOf(judged, loaded({ ...fakeReward('r', value), reads })),
+  rewardOf: () => composed(judged, loaded({ ...fakeReward('r', value), reads })),
 });
 
 describe('the best so far', () => {

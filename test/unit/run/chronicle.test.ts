@@ -1,14 +1,13 @@
 import { expect, test } from 'vitest';
 import type { StreamEvent } from '../../../src/core/events.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 
 const { engine } = fakeEngine({ endBias: -100 });
 const judged = sumOf(use('r'));
-const of = () => rewardOf(judged, loaded(fakeReward('r', ({ branch }) => branch)));
+const of = () => composed(judged, loaded(fakeReward('r', ({ branch }) => branch)));
 const CONTEXT = { maxTokens: 20, stream: true, judged: true };
 
 async function searched(type: string, fields: object, ask: PlanAsk = {}) {

@@ -11,9 +11,8 @@ import {
 import { strategies } from '../../../src/strategies/index.ts';
 import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../../fakes/chain.ts';
 import { fakeEngine, nextOf } from '../../fakes/engine.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf as planSum, use } from '../../fakes/reward.ts';
+import { composed, fakeReward, loaded, sumOf as planSum, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const FILE = 'beam_search.json';
@@ -257,7 +256,7 @@ describe('over the engine', () => {
   describe('with a reward', () => {
     const judged = planSum(use('r'));
     const guided = async (fields: object, value: (text: string) => number, ask: PlanAsk = {}) => {
-      const rewardOf_ = () => rewardOf(judged, loaded(fakeReward('r', ({ text }) => value(text))));
+      const rewardOf_ = () => composed(judged, loaded(fakeReward('r', ({ text }) => value(text))));
       const plan = planOf({
         strategy: 'beam',
         params: strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: true }),

@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Candidate } from '../../../src/core/reward.ts';
+import type { Candidate, Reward } from '../../../src/core/reward.ts';
+import { rewardOf } from '../../../src/rewards/compose.ts';
 import type { Branch } from '../../../src/core/tree.ts';
 import { bestOfN } from '../../../src/strategies/best_of_n.ts';
 import { surviving } from '../../../src/strategies/prune/speculative_rejection.ts';
 import type { Prune } from '../../../src/strategies/prune/index.ts';
 import type { Verdict } from '../../../src/strategies/prune/rule.ts';
 import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { fakeReward, composed, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const { engine } = fakeEngine({ endBias: 0.5 });
@@ -34,10 +34,71 @@ const judged = sumOf(use('r'));
 const bestOf = (params: Partial<typeof PARAMS> = {}, ask: PlanAsk = {}) =>
   planOf({ strategy: 'best_of_n', params: { ...PARAMS, ...params }, reward: judged, ...ask });
 const valued = (value: (candidate: Candidate) => number) => ({
-  rewardOf: () => rewardOf(judged, loaded(fakeReward('r', value))),
+  rewardOf: () => composed(judged, loaded(fakeReward('r', value))),
 });
 
 describe('a best-of-N', () => {
+  test('returns as many of its best answers as are asked for, each a choice', async () => {
+    const value = ({ branch }: Candidate): number => -Math.abs(branch - 5.2); // 5, 6, 4 ...
+    const plan = bestOf({}, { answers: 3, n: 2 });
+    const { choices, events } = await ran(engine, plan, valued(value));
+    expect(choices).toHaveLength(6);
+    expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
+    for (const first of [0, 3]) {
+      const { report } = choices[first]!;
+      const selected = report!.candidates.filter(({ status }) => status === 'selected');
+      expect(selected.map(({ index }) => index)).toEqual([4, 5, 6]);
+      const lengths = [5, 6, 4].map((i) => report!.candidates[i]!.tokens);
+      const three = choices.slice(first, first + 3);
+      expect(three.map(({ tokens }) => tokens)).toEqual(lengths);
+      expect(three.map(({ report: each }) => each!.completionTokens)).toEqual(lengths);
+      for (const { draws, tokens } of three) expect(draws).toHaveLength(tokens);
+      expect(three.slice(1).map(({ report: each }) => each!.generatedTokens)).toEqual([0, 0]);
+    }
+  });
+
+  test('abstains where its ensemble disagrees on every candidate', async () => {
+    const ensemble = {
+      members: null,
+      abstain: 1,
+      aggregate: 'mean',
+      lambda: 0,
+      variance: 'population',
+    } as const;
+    const reward = { ...sumOf(use('r'), use('q')), ensemble };
+    const apart = (by: number) => ({
+      rewardOf: () =>
+        composed(
+          reward,
+          loaded(
+            fakeReward('r', () => by),
+            fakeReward('q', () => 0),
+          ),
+        ),
+    });
+    const far = await ran(engine, bestOf({}, { reward }), apart(4));
+    expect(far.choices[0]!.report!.abstained).toBe(true);
+    const near = await ran(engine, bestOf({}, { reward }), apart(1));
+    expect(near.choices[0]!.report!.abstained).toBe(false);
+  });
+
+  test('tells which of its rewards was left out, and how long the others took', async () => {
+    const gone: Reward = {
+      name: 'gone',
+      reads: 'complete',
+      score: () => Promise.reject(new Error('gone')),
+    };
+    const reward = sumOf(use('r'), use('gone'));
+    const known = loaded(fakeReward('r'), gone);
+    const { choices } = await ran(engine, bestOf({}, { reward }), {
+      rewardOf: (plan, told) => rewardOf(plan, known, told),
+    });
+    expect(choices[0]!.report!.evaluations).toEqual([
+      { member: 'gone', reward: 'gone', seconds: 0, outcome: 'failed' },
+      { member: 'r', reward: 'r', seconds: 0, outcome: 'ok' },
+    ]);
+  });
+
   test('returns the answer with the highest reward, and reports every candidate', async () => {
     const { choices } = await ran(
       engine,

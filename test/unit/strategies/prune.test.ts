@@ -7,10 +7,9 @@ import { bestOfN } from '../../../src/strategies/best_of_n.ts';
 import { largestAlpha, lowerEnd } from '../../../src/strategies/prune/calibrated.ts';
 import { confidence, confidenceOf } from '../../../src/strategies/prune/confidence.ts';
 import { quantileOf } from '../../../src/strategies/select.ts';
-import { rewardOf } from '../../../src/rewards/compose.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
-import { fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
 const FILE = 'pruning.json';
@@ -28,7 +27,7 @@ async function searched(
 ) {
   const params = parsed(fields, context);
   const plan = planOf({ strategy: 'best_of_n', params, reward: judged, ...ask });
-  const of = () => rewardOf(judged, loaded(fakeReward('r', value)));
+  const of = () => composed(judged, loaded(fakeReward('r', value)));
   const { choices, bugs } = await ran(long, plan, { rewardOf: of });
   expect(bugs).toEqual([]);
   long.audit();
@@ -228,7 +227,7 @@ describe('adaptive', () => {
     const plan = planOf({ strategy: 'best_of_n', params, reward: judged });
     const texts = new Map<number, string>();
     const value = ({ branch, text }: Candidate): number => (texts.set(branch, text), branch);
-    const of = () => rewardOf(judged, loaded(fakeReward('r', value)));
+    const of = () => composed(judged, loaded(fakeReward('r', value)));
     await ran(engine, plan, { rewardOf: of });
     const greedy = await ran(engine, planOf({ sampling: { temperature: 0 } }));
     expect(texts.get(0)).toBe(greedy.choices[0]!.text);

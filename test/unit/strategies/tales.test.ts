@@ -29,7 +29,7 @@ function planFor(strategy: string, fields: object, ask: PlanAsk = {}): Plan {
   });
   const models = ['tales', ...(ask.guides ?? guides).map(([model]) => model)];
   const lanes = models.map((model) => ({ model, prompt }));
-  return { ...plan, prompts: [{ lanes, text: STORY, readings: {} }] };
+  return { ...plan, prompts: [{ lanes, text: STORY, messages: null, readings: {} }] };
 }
 
 const SEARCHES: readonly (readonly [string, object])[] = [

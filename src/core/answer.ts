@@ -1,7 +1,7 @@
 /** What a text answers, so that texts can be counted: the last number, a named pattern, or a place in a JSON document. */
 
 import { z } from 'zod';
-import { oneOf, strict, text } from '../core/fields.ts';
+import { oneOf, strict, text } from './fields.ts';
 
 /** The last match's first group is the answer. From a list, so that no client brings a pattern of its own to run. */
 const PATTERNS = {
@@ -38,6 +38,15 @@ export function answerIn(text: string, how: Extract): string | null {
     case 'json_pointer':
       return at(text, how.pointer);
   }
+}
+
+const LONGEST_NUMBER = 128;
+
+/** Whether what a text answers is this number: 44, 44.0 and 044 are one, and it stands alone. */
+export function isNumber(answer: string | null, wanted: string): boolean {
+  if (answer === null || answer.length > LONGEST_NUMBER) return false;
+  const whole = /^\s*(-?\d[\d,]*(?:\.\d+)?)\s*$/.exec(answer)?.[1];
+  return whole !== undefined && number(whole) === number(wanted);
 }
 
 /** 1,024.0 is 1024. Numbers too long for a double stay as they are written. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { answerField, answerIn } from '../../../src/strategies/answer.ts';
+import { answerField, answerIn } from '../../../src/core/answer.ts';
 
 describe('last_number', () => {
   test.each([

@@ -1,0 +1,100 @@
+/** What an operator sees of a server that starts and stops: sentences on a terminal, JSON lines in the log otherwise. */
+
+import { availableParallelism } from 'node:os';
+import type { EngineSnapshot } from './core/inference.ts';
+import type { Config } from './ops/config.ts';
+import type { Logger } from './ops/log.ts';
+import { readManifest } from './ops/manifest.ts';
+import type { Catalog, ModelCard } from './plan/catalog.ts';
+
+/** Loading that takes longer than this is worth a word, and another each time it has passed again. */
+const PATIENCE_MS = 1000;
+
+const ROLES = [
+  'policy',
+  'guide',
+  'reward',
+  'value',
+] as const satisfies readonly ModelCard['role'][];
+
+export class Announcer {
+  readonly #log: Logger;
+  readonly #terminal: boolean;
+
+  /** @param terminal whether a person reads along */
+  constructor(log: Logger, terminal: boolean) {
+    [this.#log, this.#terminal] = [log, terminal];
+  }
+
+  /** What it serves, where, and from what. */
+  listening(url: string, version: string, config: Config, catalog: Catalog): void {
+    const facts = factsOf(config, catalog);
+    const { models, presets, model_bytes: files, kv_bytes: kv, threads, keys } = facts;
+    const lines = [
+      `coxswain ${version}, ${config.file}`,
+      ...ROLES.filter((role) => models[role].length > 0).map(
+        (role) => `  ${role.padEnd(9)}${models[role].join(', ')}`,
+      ),
+      `  presets  ${presets.join(', ') || 'none'}`,
+      `  device   cpu, ${threads} threads`,
+      `  memory   ${megabytes(files)} of model files, up to ${megabytes(kv)} of KV`,
+      `  keys     ${keys === 0 ? 'none: everybody who reaches this address is let in' : keys}`,
+      `  listening on ${url}, loading models`,
+    ];
+    this.#say({ url, version, config: config.file, ...facts }, 'listening', lines.join('\n'));
+  }
+
+  /** Says how long loading takes, while it does. Returns what ends it. */
+  loading(): () => void {
+    const began = performance.now();
+    const timer = setInterval(() => {
+      const seconds = Math.round((performance.now() - began) / 1000);
+      this.#say({ seconds }, 'loading', `  loading models, ${seconds} s`);
+    }, PATIENCE_MS);
+    timer.unref();
+    return () => clearInterval(timer);
+  }
+
+  ready(loadMs: number, { residentBytes }: EngineSnapshot): void {
+    const ms = Math.round(loadMs);
+    this.#say(
+      { load_ms: ms, resident_bytes: residentBytes },
+      'ready',
+      `  ready, models loaded in ${ms} ms; inference holds ${megabytes(residentBytes)}`,
+    );
+  }
+
+  stopping(drainMs: number): void {
+    const sentence = `coxswain is stopping; running requests have ${drainMs} ms to finish`;
+    this.#say({ drain_ms: drainMs }, 'stopping', sentence);
+  }
+
+  #say(facts: object, event: string, sentence: string): void {
+    if (this.#terminal) console.log(sentence);
+    else this.#log.info(facts, event);
+  }
+}
+
+function factsOf({ models, engine, server }: Config, catalog: Catalog) {
+  const named = (wanted: ModelCard['role']): string[] =>
+    [...catalog.models.values()].filter(({ role }) => role === wanted).map(({ name }) => name);
+  const bytes = Object.values(models).flatMap(({ path }) =>
+    Object.values(readManifest(path).files).map((file) => file.bytes),
+  );
+  return {
+    models: {
+      policy: named('policy'),
+      guide: named('guide'),
+      reward: named('reward'),
+      value: named('value'),
+    },
+    presets: [...catalog.presets.keys()],
+    device: 'cpu',
+    threads: engine.threads === 0 ? availableParallelism() : engine.threads,
+    model_bytes: bytes.reduce((sum, each) => sum + each, 0),
+    kv_bytes: engine.kv_bytes,
+    keys: Object.keys(server.keys).length,
+  };
+}
+
+const megabytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`;

@@ -1,0 +1,117 @@
+/**
+ * A reward that another server computes. What leaves: {"items": [{"prompt", "messages", "text", "complete"}]}.
+ * What comes back: {"scores": [number | null]}, one for each item in order; null where it cannot judge.
+ */
+
+import {
+  ConsecutiveBreaker,
+  ExponentialBackoff,
+  bulkhead,
+  circuitBreaker,
+  handleAll,
+  handleWhen,
+  noJitterGenerator,
+  retry,
+  wrap,
+} from 'cockatiel';
+import { z } from 'zod';
+import type { Candidate, Reward, Score } from '../core/reward.ts';
+
+export interface HttpReward {
+  readonly name: string;
+  readonly reads: Reward['reads'];
+  /** Sends a body to the address of the config; resolves with the answer's text. */
+  readonly post: (body: string) => Promise<string>;
+  /** Whether a failure may pass by itself. */
+  readonly passing: (error: unknown) => boolean;
+  readonly retries: number;
+  /** Candidates of one call, and bytes of its body. */
+  readonly batch: number;
+  readonly requestBytes: number;
+  /** Calls at a time, and calls that may wait. */
+  readonly inFlight: number;
+  readonly queue: number;
+  /** Failures in a row after which it is not asked for `halfOpenMs`; then one call goes first. */
+  readonly failures: number;
+  readonly halfOpenMs: number;
+}
+
+/** A call that fails leaves its candidates without a score; if all fail, the reward does. */
+export function httpReward(options: HttpReward): Reward {
+  const { name, reads, post, passing, retries, failures, halfOpenMs, inFlight, queue } = options;
+  const policy = wrap(
+    retry(handleWhen(passing), {
+      maxAttempts: retries,
+      backoff: new ExponentialBackoff({ initialDelay: 50, generator: noJitterGenerator }),
+    }),
+    bulkhead(inFlight, queue),
+    circuitBreaker(handleAll, {
+      breaker: new ConsecutiveBreaker(failures),
+      halfOpenAfter: halfOpenMs,
+    }),
+  );
+  const ask = (items: readonly string[]): Promise<readonly Score[]> =>
+    policy.execute(async () =>
+      scoresIn(await post(`{"items":[${items.join(',')}]}`), items.length),
+    );
+  return {
+    name,
+    reads,
+    async score(batch) {
+      const scores = batch.map((): Score => ({ value: NaN, parts: {} }));
+      const calls = callsOf(batch.map(itemOf), options);
+      const settled = await Promise.allSettled(calls.map(({ items }) => ask(items)));
+      settled.forEach((result, c) => {
+        if (result.status === 'fulfilled')
+          result.value.forEach((score, i) => (scores[calls[c]!.from[i]!] = score));
+      });
+      const failure = settled.find(({ status }) => status === 'rejected');
+      const none = settled.every(({ status }) => status === 'rejected');
+      if (none && failure?.status === 'rejected') throw failure.reason;
+      return scores;
+    },
+  };
+}
+
+const itemOf = ({ prompt, messages, text, complete }: Candidate): string =>
+  JSON.stringify({ prompt, ...(messages === null ? {} : { messages }), text, complete });
+
+interface Call {
+  readonly items: string[];
+  /** Indices of the candidates. */
+  readonly from: number[];
+}
+
+const FRAME_BYTES = '{"items":[]}'.length;
+
+/** A candidate that is too large by itself is in no call: it is not judged. */
+function callsOf(
+  items: readonly string[],
+  { batch, requestBytes }: Pick<HttpReward, 'batch' | 'requestBytes'>,
+): Call[] {
+  const calls: Call[] = [];
+  let bytes = Infinity;
+  items.forEach((item, i) => {
+    const size = Buffer.byteLength(item) + 1;
+    if (FRAME_BYTES + size > requestBytes) return;
+    if (bytes + size > requestBytes || calls.at(-1)!.items.length === batch) {
+      calls.push({ items: [], from: [] });
+      bytes = FRAME_BYTES;
+    }
+    const { items: kept, from } = calls.at(-1)!;
+    kept.push(item);
+    from.push(i);
+    bytes += size;
+  });
+  return calls;
+}
+
+const answer = z.strictObject({ scores: z.array(z.number().nullable()) });
+
+/** @throws Error unless the answer is exactly what was asked for */
+function scoresIn(text: string, count: number): Score[] {
+  const { scores } = answer.parse(JSON.parse(text));
+  if (scores.length !== count)
+    throw new Error(`it answered with ${scores.length} scores for ${count} items`);
+  return scores.map((value) => ({ value: value ?? NaN, parts: {} }));
+}
