@@ -60,7 +60,7 @@ export function loadCodec(folder: string): Codec {
     chat: (messages) => tokensOf(pieces(messages)),
     turn: (content) => turnOf(pieces([ASKED, ANSWERED, { role: 'user', content }]), tokensOf),
     decode: (tokens, special = false) =>
-      special
+      special && tokens.length > 0 // the library throws for none
         ? aware.decode([...tokens], { skip_special_tokens: false })
         : join8(tokens.map((token) => vocabulary.bytes(token))),
   };

@@ -155,3 +155,8 @@ test('a folder without an end token, or without files, is refused by path', () =
   expect(() => changed({ eos_token: '<|nowhere|>' })).toThrow(/<\|nowhere\|> is not in the voc/);
   expect(() => loadCodec('/nowhere')).toThrow(/nowhere.tokenizer\.json/);
 });
+
+test('no tokens are no text, with special tokens or without', () => {
+  const codec = loadCodec(TALES);
+  expect([codec.decode([]), codec.decode([], true)]).toEqual(['', '']);
+});
