@@ -61,7 +61,10 @@ test.each([
   ['server: { port: 99999 }', 'server.port is 99999; it must be an integer from 0 to 65535'],
   ['server: 5', 'server is 5; it must be an object'],
   ['presets: { x: { max_cost: 0 } }', 'presets.x.max_cost is 0'],
-  ['wat: 1', 'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, presets'],
+  [
+    'wat: 1',
+    'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, presets',
+  ],
   ['policy: other', 'Map keys must be unique'],
   ['a: [', 'Flow sequence'],
 ])('%s is refused by name', (line, message) => {
