@@ -103,10 +103,11 @@ function engineOf(
  * @throws Error that names the file or the model at fault
  */
 export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'engine'>): Loaded {
-  const { reward_tokens: runTokens, reward_bytes } = config.engine;
+  const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
+  const heads = Object.values(config.models).filter(({ path }) => readManifest(path).head).length;
   for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
@@ -118,7 +119,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
-      model: loadScorer(ort, path, name),
+      model: loadScorer(ort, path, name, reward_kv_bytes / heads),
       codec: loadCodec(path),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,

@@ -28,11 +28,13 @@ export interface LanguageModel {
   open(rows: number, length: number): KvRows;
 }
 
-/** A model with a scalar head: it reads whole sequences and keeps nothing. */
+/** A model with a scalar head. It may keep what it read of a sequence's beginning, which no score shows. */
 export interface ScoreModel {
   readonly name: string;
   /** Longest sequence it can read. */
   readonly context: number;
+  /** How many tokens of a row it would have to read now. */
+  missing(row: readonly Token[]): number;
   /** One run over rows of 1 to `context` tokens each; a row's score does not depend on the others. */
   score(rows: readonly (readonly Token[])[]): Float32Array;
 }

@@ -84,6 +84,8 @@ const engine = strict({
   reward_tokens: integer(8, 1_000_000).default(256),
   /** Compiled rules that are remembered, in each process. */
   rule_bytes: size.default(32 * 2 ** 20),
+  /** KV that reward models with a scalar head keep of what they read lately, shared equally. */
+  reward_kv_bytes: size.default(64 * 2 ** 20),
   /** Scores that are remembered. */
   reward_bytes: size.default(16 * 2 ** 20),
   /** 0: as many as there are cores. */

@@ -7,7 +7,6 @@ import type { ScoreModel } from '../core/model.ts';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
-import { runsOf } from './runs.ts';
 import type { Turns } from './turns.ts';
 
 export interface ScalarHead {
@@ -15,7 +14,7 @@ export interface ScalarHead {
   /** The model's own. */
   readonly codec: Codec;
   readonly reads: Reward['reads'];
-  /** Tokens of one run, padding included; a longer sequence runs alone. */
+  /** Tokens that are read in one run; a longer sequence runs alone. */
   readonly runTokens: number;
   readonly turns: Turns;
 }
@@ -37,10 +36,12 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       const fit = [...rows.keys()].filter(
         (i) => rows[i]!.length > 0 && rows[i]!.length <= model.context,
       );
-      for (const run of runsOf(fit, rows, runTokens)) {
-        const scores = await turns.run(() => model.score(run.map((i) => rows[i]!)));
-        run.forEach((i, at) => (values[i] = scores[at]!));
-      }
+      while (fit.length > 0)
+        await turns.run(() => {
+          const run = taken(fit, (i) => model.missing(rows[i]!), runTokens);
+          const scores = model.score(run.map((i) => rows[i]!));
+          run.forEach((i, at) => (values[i] = scores[at]!));
+        });
       return values.map((value, i): Score => ({
         value,
         parts: {},
@@ -48,4 +49,12 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       }));
     },
   };
+}
+
+/** Takes from the front of `queue` as many as one run's tokens allow; at least one. */
+function taken(queue: number[], cost: (i: number) => number, most: number): number[] {
+  let [n, spent] = [0, 0];
+  while (n < queue.length && (n === 0 || spent + cost(queue[n]!) <= most))
+    spent += cost(queue[n++]!);
+  return queue.splice(0, n);
 }

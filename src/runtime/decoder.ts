@@ -8,7 +8,7 @@ import type { KvBlock, KvRows, LanguageModel, TextModel } from '../core/model.ts
 import type { Token } from '../core/tree.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 import { lastPlaces, paddedInputs } from './padded.ts';
-import { kvNames, shapeOf, type Shape } from './shape.ts';
+import { kvBytes, kvNames, shapeOf, type Shape } from './shape.ts';
 import { textModel } from './text_model.ts';
 
 export interface Decoder extends LanguageModel, Disposable {
@@ -23,8 +23,9 @@ export interface Decoder extends LanguageModel, Disposable {
 export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
   const shape = shapeOf(folder);
   const session = ort.session(join(folder, 'model.onnx'));
+  const model = { ort, session, shape, output: logitsOf(shape) };
   try {
-    using rows = new OrtRows(ort, session, shape, 1, 2);
+    using rows = new OrtRows(model, { rows: 1, length: 2 });
     rows.prefill(0, [0, 0], 0);
   } catch (error) {
     session[Symbol.dispose]();
@@ -36,8 +37,8 @@ export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
     name,
     width: shape.vocab,
     context: shape.context,
-    kvBytes: 2 * shape.layers * shape.kvHeads * shape.headDim * Float32Array.BYTES_PER_ELEMENT,
-    open: (rows, length) => new OrtRows(ort, session, shape, rows, length),
+    kvBytes: kvBytes(shape),
+    open: (rows, length) => new OrtRows(model, { rows, length }),
     texts: (vocab) => textModel(ort, { name, session, shape, vocab }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
@@ -64,12 +65,35 @@ interface Step {
   readonly logits: Float32Array;
 }
 
-class OrtRows implements KvRows {
+/** What a graph says of each place that it is read out at. */
+export interface Output {
+  readonly name: string;
+  /** Numbers of a place. */
+  readonly width: number;
+  readonly dims: (places: number) => number[];
+}
+
+const logitsOf = ({ vocab }: Shape): Output => ({
+  name: 'logits',
+  width: vocab,
+  dims: (places) => [places, vocab],
+});
+
+/** A session and what its tensors look like. */
+export interface OrtModel {
+  readonly ort: Ort;
+  readonly session: OrtSession;
+  readonly shape: Shape;
+  readonly output: Output;
+}
+
+export class OrtRows implements KvRows {
   readonly rows: number;
   readonly length: number;
   readonly #ort: Ort;
   readonly #session: OrtSession;
   readonly #shape: Shape;
+  readonly #output: Output;
   /** key and value of each layer in turn, [rows, kvHeads, length, headDim] each. */
   readonly #kv: readonly Float32Array[];
   readonly #rowSize: number;
@@ -87,8 +111,11 @@ class OrtRows implements KvRows {
   readonly #owned: Tensor[] = [];
   #spare: Float32Array | null = null;
 
-  constructor(ort: Ort, session: OrtSession, shape: Shape, rows: number, length: number) {
-    [this.#ort, this.#session, this.#shape] = [ort, session, shape];
+  constructor(
+    { ort, session, shape, output }: OrtModel,
+    { rows, length }: { readonly rows: number; readonly length: number },
+  ) {
+    [this.#ort, this.#session, this.#shape, this.#output] = [ort, session, shape, output];
     [this.rows, this.length] = [rows, length];
     this.#headSize = length * shape.headDim;
     this.#rowSize = shape.kvHeads * this.#headSize;
@@ -100,8 +127,8 @@ class OrtRows implements KvRows {
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
-    this.#logits = new Float32Array(rows * shape.vocab);
-    this.#prefillLogits = new Float32Array(rows * shape.vocab);
+    this.#logits = new Float32Array(rows * output.width);
+    this.#prefillLogits = new Float32Array(rows * output.width);
   }
 
   step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
@@ -183,7 +210,7 @@ class OrtRows implements KvRows {
   }
 
   #buildStep(n: number): Step {
-    const logits = this.#logits.subarray(0, n * this.#shape.vocab);
+    const logits = this.#logits.subarray(0, n * this.#output.width);
     const kv = this.#kvTensors(0, n, true);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
     const inputs = {
@@ -192,7 +219,7 @@ class OrtRows implements KvRows {
       total_sequence_length: own(this.#ort.tensor('int32', [], this.#total)),
       read_index: own(this.#ort.tensor('int64', [n], this.#places.subarray(0, n))),
     };
-    const out = own(this.#ort.tensor('float32', [n, this.#shape.vocab], logits));
+    const out = own(this.#ort.tensor('float32', this.#output.dims(n), logits));
     return { run: this.#bind(inputs, kv, out), logits };
   }
 
@@ -202,10 +229,10 @@ class OrtRows implements KvRows {
     prompts: readonly (readonly Token[])[],
     from: number,
   ): Float32Array {
-    const [rows, width] = [prompts.length, this.#shape.vocab];
-    const logits = this.#prefillLogits.subarray(0, rows * width);
+    const rows = prompts.length;
+    const logits = this.#prefillLogits.subarray(0, rows * this.#output.width);
     const inputs = paddedInputs(this.#ort, prompts, lastPlaces(prompts), { from });
-    const out = this.#ort.tensor('float32', [rows, width], logits);
+    const out = this.#ort.tensor('float32', this.#output.dims(rows), logits);
     try {
       this.#bind(inputs, kv, out).run();
     } finally {
@@ -214,14 +241,14 @@ class OrtRows implements KvRows {
     return logits;
   }
 
-  #bind(inputs: Record<string, Tensor>, kv: Record<string, Tensor>, logits: Tensor): Bound {
+  #bind(inputs: Record<string, Tensor>, kv: Record<string, Tensor>, out: Tensor): Bound {
     const present = Object.fromEntries(
       Object.entries(kv).map(([name, tensor]) => [
         name.replace('past_key_values', 'present'),
         tensor,
       ]),
     );
-    return this.#session.bind({ ...inputs, ...kv }, { logits, ...present });
+    return this.#session.bind({ ...inputs, ...kv }, { [this.#output.name]: out, ...present });
   }
 
   #kvTensors(first: number, n: number, keep: boolean): Record<string, Tensor> {

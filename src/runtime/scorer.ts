@@ -1,45 +1,63 @@
-/** A model with a scalar head (METHODS.md 0, 8): rows are right-padded, and each is read at its own last token. */
+/** A model with a scalar head (METHODS.md 0, 8): each row is read at its own last token, on from what it kept of its beginning. */
 
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import type { Ort, OrtSession } from './ort.ts';
+import { OrtRows, type OrtModel } from './decoder.ts';
+import { KeptRows } from './kept_rows.ts';
+import type { Ort } from './ort.ts';
 import { lastPlaces, readWhole } from './padded.ts';
-import { shapeOf, type Shape } from './shape.ts';
+import { kvBytes, shapeOf } from './shape.ts';
+
+/** More rows than a search has branches would only be looked through. */
+const MOST_KEPT = 64;
+
+const SCORE = { name: 'score', width: 1, dims: (places: number): number[] => [places] };
 
 /**
  * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
+ * @param keepBytes of KV of what it read lately; without room for one row it keeps nothing
  * @throws Error that names the folder and carries ORT's message if the graph is not one of a scalar head
  */
-export function loadScorer(ort: Ort, folder: string, name: string): ScoreModel & Disposable {
+export function loadScorer(
+  ort: Ort,
+  folder: string,
+  name: string,
+  keepBytes: number,
+): ScoreModel & Disposable {
   const shape = shapeOf(folder);
   const session = ort.session(join(folder, 'model.onnx'));
-  const score = (rows: readonly (readonly Token[])[]): Float32Array =>
-    scores(ort, session, shape, rows);
+  const model = { ort, session, shape, output: SCORE };
   try {
-    if (!score([[0, 0]]).every(Number.isFinite)) throw new Error('its score is not a number');
+    if (!Number.isFinite(wholly(model, [0, 0]))) throw new Error('its score is not a number');
   } catch (error) {
     session[Symbol.dispose]();
     throw new Error(`${folder} is no model with a scalar head: ${(error as Error).message}`, {
       cause: error,
     });
   }
+  const rows = Math.min(MOST_KEPT, Math.floor(keepBytes / (kvBytes(shape) * shape.context)));
+  const kept =
+    rows === 0 ? null : new KeptRows(new OrtRows(model, { rows, length: shape.context }));
   return {
     name,
     context: shape.context,
-    score,
-    [Symbol.dispose]: () => session[Symbol.dispose](),
+    missing: (row) => (kept === null || row.length < 2 ? row.length : kept.missing(row)),
+    score: (texts) =>
+      Float32Array.from(texts, (text) =>
+        kept === null || text.length < 2 ? wholly(model, text) : kept.read(text)[0]!,
+      ),
+    [Symbol.dispose]() {
+      kept?.[Symbol.dispose]();
+      session[Symbol.dispose]();
+    },
   };
 }
 
-function scores(
-  ort: Ort,
-  session: OrtSession,
-  shape: Shape,
-  rows: readonly (readonly Token[])[],
-): Float32Array {
-  const values = new Float32Array(rows.length);
-  using score = ort.tensor('float32', [rows.length], values);
-  readWhole(ort, session, shape, rows, lastPlaces(rows), { score });
-  return values;
+/** The score of a text of which nothing is kept. */
+function wholly({ ort, session, shape }: OrtModel, text: readonly Token[]): number {
+  const value = new Float32Array(1);
+  using score = ort.tensor('float32', [1], value);
+  readWhole(ort, session, shape, [text], lastPlaces([text]), { score });
+  return value[0]!;
 }

@@ -46,6 +46,10 @@ function configShape(folder: string): Shape {
   };
 }
 
+/** Bytes of KV per position. */
+export const kvBytes = ({ layers, kvHeads, headDim }: Shape): number =>
+  2 * layers * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+
 /** Names of a model's KV inputs: key and value of each layer in turn. */
 export const kvNames = ({ layers }: Shape): string[] =>
   Array.from({ length: layers }, (_, i) => [

@@ -16,6 +16,7 @@ import { BATCH, obeysCombinatorLaws, obeysRewardLaws } from '../../laws/reward.t
 const model = {
   name: 'rm',
   context: 64,
+  missing: (row: readonly number[]) => row.length,
   score: (rows: readonly (readonly number[])[]) =>
     Float32Array.from(rows, (row) => row.reduce((sum, token, i) => sum + token * (i + 1), 0)),
 };

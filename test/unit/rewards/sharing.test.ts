@@ -19,6 +19,7 @@ function summing(context = 64): ScoreModel & { readonly runs: number[][] } {
     name: 'rm',
     context,
     runs,
+    missing: (row) => row.length,
     score(rows) {
       runs.push(rows.map(({ length }) => length));
       return Float32Array.from(rows, (row) => row.reduce((sum, token) => sum + token, 0));
@@ -31,7 +32,7 @@ const head = (model: ScoreModel, runTokens = 64) =>
 
 test('a scalar head reads prompt, answer and, if it is complete, the end token', async () => {
   const score = vi.fn((rows: readonly (readonly number[])[]) => new Float32Array(rows.length));
-  await head({ name: 'rm', context: 64, score }).score([
+  await head({ name: 'rm', context: 64, missing: (row) => row.length, score }).score([
     rated('abc'),
     rated('ab', { complete: false }),
   ]);
@@ -41,12 +42,12 @@ test('a scalar head reads prompt, answer and, if it is complete, the end token',
   ]);
 });
 
-test('runs hold at most their tokens, padding included, and come one a turn', async () => {
+test('runs read at most their tokens, and come one a turn', async () => {
   const model = summing();
   const reward = head(model, 20);
   const texts = ['a', 'bbbbbbbbbbbbbbbbbbbbbbbb', 'cc', 'ddd', 'eeee', 'f'];
   const all = await reward.score(texts.map((text) => rated(text)));
-  expect(model.runs).toEqual([[28], [8, 7], [6, 5, 5]]);
+  expect(model.runs).toEqual([[5], [28], [6, 7], [8, 5]]);
   for (const [i, text] of texts.entries())
     expect((await reward.score([rated(text)]))[0]).toEqual(all[i]);
 });

@@ -16,9 +16,9 @@ const ANSWERS = [
   '',
 ];
 
-function packReward(runTokens: number) {
+function packReward(runTokens: number, keepBytes = 0) {
   const codec = loadCodec(PACK);
-  const model = closing(loadScorer(testOrt(), PACK, 'rm-happy-a'));
+  const model = closing(loadScorer(testOrt(), PACK, 'rm-happy-a', keepBytes));
   const reward = scalarHead({ model, codec, reads: 'prefix', runTokens, turns: new Turns() });
   const readings = { 'rm-happy-a': codec.prompt(OPENING) };
   const batch = ANSWERS.flatMap((text) =>
@@ -32,6 +32,7 @@ test('a score does not depend on the batch, the runs or the padding', async () =
   const together = await reward.score(batch);
   const apart = await packReward(1).reward.score(batch);
   expect(apart).toEqual(together);
+  expect(await packReward(300, 4 << 20).reward.score(batch)).toEqual(together);
   for (const [i, one] of batch.entries())
     expect((await reward.score([one]))[0]).toEqual(together[i]);
 });
@@ -44,5 +45,37 @@ test('the pack’s reward prefers what it was taught to', async () => {
 
 test('a graph without a scalar head is refused with its folder', () => {
   const folder = tinyFolder();
-  expect(() => loadScorer(testOrt(), folder, 'tiny')).toThrow(folder);
+  expect(() => loadScorer(testOrt(), folder, 'tiny', 0)).toThrow(folder);
 });
+
+test.each(['rm-happy-a', 'rm-kind-b', 'rm-kind-c'])(
+  '%s: what was kept, and for how few rows, never shows in a score',
+  (name) => {
+    const folder = TALES.replace(/tales$/, name);
+    const whole = closing(loadScorer(testOrt(), folder, name, 0));
+    const text = loadCodec(folder).prompt(OPENING + ANSWERS.join(''));
+    /** Growing answers with their alternatives, as a search asks about them, and texts that have nothing in common. */
+    const asked = Array.from({ length: 40 }, (_, i) => {
+      const length = [20 + i, 20 + i, 19 + i, 1 + (i % 4), 30][i % 5]!;
+      const from = i % 7 === 0 ? 3 : 0;
+      const row = text.slice(from, from + length);
+      return i % 2 === 0 ? row : [...row.slice(0, -1), 40 + i];
+    });
+    const expected = asked.map((row) => whole.score([row])[0]!);
+    for (const keepBytes of [2 << 20, 64 << 20]) {
+      const keeping = closing(loadScorer(testOrt(), folder, name, keepBytes));
+      asked.forEach((row, i) => {
+        const missing = keeping.missing(row);
+        expect(missing).toBeGreaterThanOrEqual(Math.min(2, row.length));
+        expect(keeping.score([row])[0], `row ${i}, ${missing} of ${row.length} read`).toBe(
+          expected[i],
+        );
+      });
+      expect([...keeping.score(asked)]).toEqual(expected);
+      const grown = text.slice(0, 60);
+      keeping.score([grown]);
+      expect(keeping.missing([...grown.slice(0, 59), 77])).toBe(2);
+      expect(keeping.missing([...grown, 9, 9, 9])).toBe(3);
+    }
+  },
+);
