@@ -14,7 +14,7 @@ interface Move {
   readonly cost: number;
   readonly to: number;
   /** JUMP: there is only one. */
-  readonly then: number;
+  readonly back: number;
   open: number;
 }
 
@@ -36,7 +36,7 @@ export function measure(network: RuleNetwork, trie: Trie, work: Work): void {
       distances[state] = distance;
       for (const move of into[state]!) {
         if (--move.open > 0 || distances[move.from] !== FAR) continue;
-        const rest = move.then === JUMP ? 0 : distances[move.then]!;
+        const rest = move.back === JUMP ? 0 : distances[move.back]!;
         const total = move.cost + distances[move.to]! + rest;
         (buckets[total] ??= []).push(move.from);
       }
@@ -48,11 +48,11 @@ export function measure(network: RuleNetwork, trie: Trie, work: Work): void {
 function movesInto(network: RuleNetwork, trie: Trie, work: Work): Move[][] {
   const { finals, calls } = network;
   const into = Array.from(finals, (): Move[] => []);
-  const add = (from: number, cost: number, to: number, then: number): void => {
-    const two = then !== JUMP && then !== to;
-    const move = { from, cost, to, then, open: two ? 2 : 1 };
+  const add = (from: number, cost: number, to: number, back: number): void => {
+    const two = back !== JUMP && back !== to;
+    const move = { from, cost, to, back, open: two ? 2 : 1 };
     into[to]!.push(move);
-    if (two) into[then]!.push(move);
+    if (two) into[back]!.push(move);
   };
   const walk = new TokenWalk(network, trie, work);
   for (let state = 0; state < finals.length; state++) {
