@@ -11,6 +11,7 @@ import { linear, project, storeVector, type Table } from './weights.ts';
 
 const FLOAT32 = 1; // TensorProto.DataType, for Cast
 const LEAST_LOG_PROB = -8;
+const LANES = 16;
 /** Keeps sums over an answer as large as what is summed. */
 const SUM_SCALE = 0.125;
 
@@ -33,7 +34,7 @@ export function evidence(
     bias: true,
   });
   const counted = answered(g, ports.ids, opens);
-  const kinds = surprise(g, project(g, table, states), ports.ids, counted);
+  const kinds = surprise(g, project(g, table, states), ports.ids, counted, spec.vocab);
   // One product and sum after the other: their order does not depend on the batch.
   const weights = take(`${name}.surprise.weight`, width, kinds.length);
   const columns = storeVector(g, `${name}.surprise.weight`, weights);
@@ -49,10 +50,7 @@ export function evidence(
   const x = g.node('Mul', [silu(g, read), counted]);
   const sum = g.node('Mul', [running(g, x), g.scalar(SUM_SCALE)]);
   const both = g.node('Concat', [x, sum], { axis: 2 });
-  return silu(
-    g,
-    linear(build, readOut(g, both, 2 * width, ports), layer('mix', inner, 2 * width)),
-  );
+  return silu(g, linear(build, readOut(g, both, 2 * width, ports), layer('mix', inner, 2 * width)));
 }
 
 /** 1 from the first `opens` token on, 0 before it: float32 [batch, sequence, 1]. */
@@ -66,13 +64,23 @@ function answered(g: GraphBuilder, ids: Value, opens: number): Value {
  * Log-prob of each token, entropy of the law that it was drawn from, how far it lies below that law's likeliest, and
  * the log-prob of the answer so far: float32 [batch, sequence, 1] each, 0 outside the answer.
  */
-function surprise(g: GraphBuilder, logits: Value, ids: Value, counted: Value): Value[] {
+function surprise(
+  g: GraphBuilder,
+  logits: Value,
+  ids: Value,
+  counted: Value,
+  vocab: number,
+): Value[] {
   const law = lawOfEach(g, g.node('LogSoftmax', [logits], { axis: -1 }));
   // Not Exp of the law: its kernel rounds the last few of all values otherwise than the rest, Softmax goes row by row.
   const p = lawOfEach(g, g.node('Softmax', [logits], { axis: -1 }));
   const logp = g.node('GatherElements', [law, g.node('Unsqueeze', [ids, g.ints(2)])], { axis: 2 });
   const gained = g.node('Mul', [g.node('Max', [logp, g.scalar(LEAST_LOG_PROB)]), counted]);
-  const terms = g.node('Mul', [p, law]);
+  // Rows of whole lanes: a sum over a row that begins between two is taken in another order.
+  const terms = g.node('Pad', [
+    g.node('Mul', [p, law]),
+    g.ints(0, 0, 0, 0, 0, (LANES - (vocab % LANES)) % LANES),
+  ]);
   const entropy = g.node('Neg', [g.node('ReduceSum', [terms, g.ints(2)], { keepdims: 1 })]);
   const best = g.node('ReduceMax', [law, g.ints(2)], { keepdims: 1 });
   return [
@@ -91,7 +99,6 @@ function lawOfEach(g: GraphBuilder, laws: Value): Value {
 }
 
 /** Sums along the sequence. */
-const running = (g: GraphBuilder, x: Value): Value =>
-  g.node('CumSum', [x, g.scalar(1, 'int64')]);
+const running = (g: GraphBuilder, x: Value): Value => g.node('CumSum', [x, g.scalar(1, 'int64')]);
 
 const silu = (g: GraphBuilder, x: Value): Value => g.node('Mul', [x, g.node('Sigmoid', [x])]);

@@ -89,12 +89,13 @@ test('votes and best-of-N choose among its answers', async () => {
 });
 
 const VALUE = [{ model: 'arith-value' }];
+const STEP = { until: ['\n'], max_tokens: 24 };
 
 test.each([
   { type: 'best_of_n', n: 6 },
-  { type: 'segment_beam', candidates: 4, width: 2, segment: { until: '\n' } },
-  { type: 'mcts', candidates: 3, segment: { until: '\n' } },
-  { type: 'particles', n: 6 },
+  { type: 'segment_beam', width: 2, expand: 4, segment: STEP },
+  { type: 'mcts', segment: STEP, iterations: 6 },
+  { type: 'particles', n: 6, lambda: 4, every: 12 },
 ])('$type answers under the verifier, with a probability for its answer', async (strategy) => {
   const { choices, alignment } = await ask(problems[0]!.prompt, {
     alignment: { strategy, rewards: VALUE },
@@ -114,7 +115,7 @@ test.each(['arith-value', 'arith-outcome'])(
       const response = await fetch(`${server.base}/v1/score`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ prompt, answers: [good, bad], rewards: [{ model }] }),
+        body: JSON.stringify({ queries: prompt, documents: [good, bad], model }),
       });
       expect(response.status).toBe(200);
       const { data } = (await response.json()) as { data: readonly { readonly score: number }[] };

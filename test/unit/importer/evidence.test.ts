@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { openCheckpoint, scores, session, tokens } from './checkpoint.ts';
-import { add, dot, frequencies, silu, times } from './families/arithmetic.ts';
+import { add, frequencies, silu, times } from './families/arithmetic.ts';
 import { llamaShapes, llamaStates, SIZES, sizeKeys } from './families/llama_like.ts';
 import { publish, type Config, type Vector } from './families/published.ts';
 
@@ -46,7 +46,10 @@ function expected(row: readonly number[]): number {
   const states = llamaStates(tensors, ODD, definition, row);
   const laws = states.map((x) => logSoftmax(times(tensors.matrix('model.embed_tokens.weight'), x)));
   const part = (name: string, x: Vector): Vector =>
-    add(times(tensors.matrix(`evidence.${name}.weight`), x), tensors.vector(`evidence.${name}.bias`));
+    add(
+      times(tensors.matrix(`evidence.${name}.weight`), x),
+      tensors.vector(`evidence.${name}.bias`),
+    );
   let [x, sum]: [Vector, Vector] = [Array(WIDTH).fill(0), Array(WIDTH).fill(0)];
   let total = 0;
   const begins = row.indexOf(OPENS);
