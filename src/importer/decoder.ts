@@ -170,18 +170,6 @@ function scalarHead(build: Build, x: Value, width: number): void {
   const score = bias
     ? g.node('Add', [sum, storeVector(g, `${name}.bias`, take(`${name}.bias`, 1))])
     : sum;
-  const said = probability ? sigmoid(g, score) : score;
+  const said = probability ? g.node('Sigmoid', [score]) : score;
   g.output('score', said, 'float32', [...placesOf(ports)]);
-}
-
-/** A kernel's lanes: it rounds what is left over after whole ones otherwise. */
-const LANES = 16;
-
-/** Each number is computed in lanes of its own, so its bits do not depend on how many there are. */
-function sigmoid(g: GraphBuilder, x: Value): Value {
-  const wide = g.node('Mul', [
-    g.node('Unsqueeze', [x, g.ints(-1)]),
-    g.initializer('lanes', [LANES], new Float32Array(LANES).fill(1)),
-  ]);
-  return g.node('Gather', [g.node('Sigmoid', [wide]), g.scalar(0, 'int64')], { axis: -1 });
 }

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadScorer } from '../../src/runtime/scorer.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { closing, testOrt } from '../fakes/ort.ts';
 import { arithProblems, firstWrongStep, isRight } from '../support/arith.ts';
 import { pooled } from '../support/pooled.ts';
 import { serve, type Served } from '../support/server.ts';
@@ -106,21 +108,43 @@ test.each([
   expect(chosen.score).toBeLessThan(1);
 });
 
+async function scoresOf(
+  model: string,
+  prompt: string,
+  documents: readonly string[],
+): Promise<number[]> {
+  const response = await fetch(`${server.base}/v1/score`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ queries: prompt, documents, model }),
+  });
+  expect(response.status).toBe(200);
+  const { data } = (await response.json()) as { data: readonly { readonly score: number }[] };
+  return data.map(({ score }) => score);
+}
+
 test.each(['arith-value', 'arith-outcome'])(
   '%s prefers the right working to a wrong one of the same form',
   async (model) => {
     const right = await pooled(problems.slice(0, 12), 4, async ({ prompt, steps, answer }) => {
       const good = `\n${steps.join('\n')}\nAnswer ${answer}`;
       const bad = `\n${steps.join('\n')}\nAnswer ${(answer + 7) % 100}`;
-      const response = await fetch(`${server.base}/v1/score`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ queries: prompt, documents: [good, bad], model }),
-      });
-      expect(response.status).toBe(200);
-      const { data } = (await response.json()) as { data: readonly { readonly score: number }[] };
-      return data[0]!.score > data[1]!.score;
+      const [better, worse] = await scoresOf(model, prompt, [good, bad]);
+      return better! > worse!;
     });
     expect(right.filter(Boolean).length).toBeGreaterThan(10);
   },
 );
+
+test('a verifier that was asked about the beginnings judges the whole as one that was not', async () => {
+  const { prompt, steps, answer } = problems[13]!;
+  const beginnings = steps.map((_, i) => `\n${steps.slice(0, i + 1).join('\n')}`);
+  const whole = `${beginnings.at(-1)}\nAnswer ${answer}`;
+  for (const beginning of beginnings) await scoresOf('arith-value', prompt, [beginning]);
+  const [score] = await scoresOf('arith-value', prompt, [whole]);
+  const folder = join(models, 'arith-value');
+  const fresh = closing(loadScorer(testOrt(), folder, 'arith-value', 0));
+  const codec = loadCodec(folder);
+  const ids = [...codec.prompt(prompt), ...codec.encode(whole), ...codec.vocabulary.ends];
+  expect(score).toBe(fresh.score([ids])[0]);
+});
