@@ -15,7 +15,7 @@ import {
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Named } from './grant.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
@@ -41,7 +41,7 @@ export interface Pair {
   readonly at: string;
 }
 
-const body = (catalog: Catalog) =>
+export const scoreSchema = (limits: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     queries: anything,
@@ -50,12 +50,12 @@ const body = (catalog: Catalog) =>
     /** Whether the texts are finished answers; true. */
     complete: flag.nullish(),
     /** How members that say nothing of steps cut texts into them. */
-    steps: stepsSchema(catalog.limits).nullish(),
-    alignment: strict(rewardParts(catalog.limits)).nullish(),
+    steps: stepsSchema(limits).nullish(),
+    alignment: strict(rewardParts(limits)).nullish(),
   });
 
 export function parseScore(raw: unknown, catalog: Catalog): Scoring {
-  const wire = check(body(catalog), raw, '');
+  const wire = check(scoreSchema(catalog.limits), raw, '');
   const pairs = wire.messages
     ? conversations(wire.messages, catalog)
     : textPairs(wire.queries, wire.documents, catalog);

@@ -12,7 +12,7 @@ import { ratio } from './ratio.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
 /** Where a member has two of the keys, the first here decides. */
-const kinds: Readonly<Record<string, SourceKind>> = {
+export const kinds: Readonly<Record<string, SourceKind>> = {
   model,
   plus: ratio,
   follow_up: followUp,

@@ -66,6 +66,8 @@ export interface ParsedMember {
 }
 
 export interface SourceKind {
+  /** Its own fields and those of every member. */
+  schema(limits: Limits): z.ZodType;
   /** @throws ServeError with the path of the field at fault */
   parse(raw: unknown, at: string, catalog: Catalog): ParsedMember;
 }
@@ -85,6 +87,7 @@ export function sourceKind<S extends z.core.$ZodLooseShape>(
     return schema;
   };
   return {
+    schema: schemaOf,
     parse(raw, at, catalog) {
       const wire = check(schemaOf(catalog.limits), raw, at);
       // The intersection of two shapes, which zod's types cannot spread.
