@@ -8,6 +8,7 @@ import { length, repetition } from './length.ts';
 import { judge, selfEvaluation } from './judge.ts';
 import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
+import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
@@ -18,6 +19,7 @@ export const kinds: Readonly<Record<string, SourceKind>> = {
   follow_up: followUp,
   likelihood,
   judge,
+  pairwise,
   self_evaluation: selfEvaluation,
   check,
   length,
