@@ -5,7 +5,7 @@ import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Branch, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
+import type { Branch, Peeked, Question, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
 import { lawOf, remainder, type Asked, type Job, type Law, type OpenTree } from './job.ts';
 
@@ -96,6 +96,47 @@ export class TreeSession implements Session {
       return [{ ...this.#job(own, { tokens: 0 }, k), done: seen, fail }];
     });
     return top;
+  }
+
+  /** As many forks at a time as there is room for. They are of no consequence to the tree, whatever happens meanwhile. */
+  async ask(
+    branches: readonly Branch[],
+    question: Question,
+  ): Promise<readonly (readonly number[])[]> {
+    const odds: (readonly number[])[] = [];
+    while (odds.length < branches.length) {
+      const room = Math.max(1, this.width - this.#held());
+      const twins = branches
+        .slice(odds.length, odds.length + room)
+        .map((branch) => this.fork(branch, 2)[1] as Hypothesis);
+      try {
+        odds.push(...(await this.#asked(twins, question)));
+      } finally {
+        for (const twin of twins) {
+          twin.release();
+          this.#drop(twin);
+        }
+      }
+    }
+    return odds;
+  }
+
+  async #asked(
+    twins: readonly Hypothesis[],
+    { asks, labels }: Question,
+  ): Promise<readonly (readonly number[])[]> {
+    const odds: (readonly number[])[] = twins.map(() => []);
+    for (const twin of twins) twin.force(asks);
+    this.#tree.spent.askedTokens += twins.length * asks.length;
+    this.#unpark(twins);
+    await this.#decoding.wait(this.#tree, (waiter) =>
+      twins.map((twin, i) => ({
+        ...this.#job(twin, ALONE, 0),
+        ask: { labels, told: (said) => (odds[i] = said) },
+        ...waiter,
+      })),
+    );
+    return odds;
   }
 
   push(branch: Branch, next: Peeked): void {
@@ -196,6 +237,7 @@ export class TreeSession implements Session {
       left: reach.tokens,
       drawn: 0,
       peek,
+      ask: null,
     };
   }
 
@@ -204,3 +246,6 @@ export class TreeSession implements Session {
     return lawOf(guidance, this.#tree.pools, this.#decoding.laneWeights);
   }
 }
+
+/** No token is drawn, and no guide is read. */
+const ALONE: Reach = { tokens: 0, guides: [] };
