@@ -9,7 +9,7 @@ import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { tell } from './asking.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { isBoundary, stands, take, type Job } from './job.ts';
+import { end, isBoundary, stands, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
@@ -64,9 +64,9 @@ export class Iteration {
   /** Advances jobs whose lanes have all been read by one token each; calls `done` of those that end with it. */
   run(jobs: readonly Job[]): void {
     this.#step(jobs);
-    const asking = jobs.filter(({ ask }) => ask !== null);
+    const asking = jobs.filter(({ labels }) => labels !== null);
     for (const job of asking) tell(job, this.#logits(job.branch.slots[0]!));
-    const drawing = asking.length === 0 ? jobs : jobs.filter(({ ask }) => ask === null);
+    const drawing = asking.length === 0 ? jobs : jobs.filter(({ labels }) => labels === null);
     for (const group of groupsOf(drawing)) this.#draw(group);
     this.#stats.rows += jobs.length;
   }
@@ -198,8 +198,8 @@ export class Iteration {
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     this.#keepHeads(job, i, lanes);
-    job.left = 0;
-    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+    job.shown = this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next));
+    end(job);
   }
 
   /** Leaves the next token to a law that others bend, its likeliest tokens known. */
