@@ -107,7 +107,8 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
-  const heads = Object.values(config.models).filter(({ path }) => readManifest(path).head).length;
+  const manifests = Object.values(config.models).map(({ path }) => readManifest(path));
+  const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
   for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
@@ -119,7 +120,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
-      model: loadScorer(ort, path, name, reward_kv_bytes / heads),
+      model: loadScorer(ort, path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
       codec: loadCodec(path),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,

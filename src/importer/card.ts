@@ -53,7 +53,9 @@ const architecture = (s: Spec): string =>
   `A ${s.family} decoder: ${s.layers.length} layers of width ${s.hidden}, ${s.heads} attention heads over ${s.kvHeads} key-value heads of ${s.headDim}, ` +
   `feed-forward width ${s.ffn.width}, ${s.vocab} tokens, a context of ${s.context} tokens, ` +
   (s.head.kind === 'scalar'
-    ? 'a scalar head on the last token.'
+    ? s.head.evidence === null
+      ? 'a scalar head on the last token.'
+      : `a head of width ${s.head.evidence.width} that sums up the states and log-probs of the answer's tokens and gives a probability.`
     : `${s.head.tensor === s.embedding.tensor ? 'tied' : 'separate'} embeddings.`);
 
 const PRECISION: Readonly<Record<Manifest['weights'], string>> = {

@@ -101,6 +101,7 @@ function describedOf(options: ImportOptions, spec: Spec): Described {
     role,
     ...(spec.head.kind === 'scalar' ? { head: 'scalar' } : {}),
     ...(role === 'reward' ? { reads } : {}),
+    ...(spec.head.kind === 'scalar' && spec.head.evidence !== null ? { whole: true } : {}),
     weights: STORED[weights],
     ...(layout === 'genai' ? { layout } : {}),
     shape: shapeOf(spec),
