@@ -28,7 +28,7 @@ const PLANS = 400;
 export function loadLocal(configFile: string | null) {
   const config = readConfig(configFile);
   const catalog = buildCatalog(config, loadCodec);
-  const { engine, ort } = loadEngines(config, () => undefined);
+  const { engine, ort, decoders } = loadEngines(config, () => undefined);
   const plans = planner(catalog);
   let id = 0;
 
@@ -68,5 +68,5 @@ export function loadLocal(configFile: string | null) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, planOf, measure };
+  return { config, engine, ort, decoders, planOf, measure };
 }
