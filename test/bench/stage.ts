@@ -2,12 +2,11 @@
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { importModel } from '../../src/importer/import.ts';
 import { BENCH, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
 
-export const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = join(root, '.bench');
+/** `npm run` starts scripts in the project's root. */
+const folder = join(process.cwd(), '.bench');
 
 /** The shape of the pack's policy. */
 const PACK: RandomLlama = {

@@ -5,10 +5,10 @@
  * `facts.partial`, by which `prune: calibrated` decides.
  */
 
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Reward } from '../../src/core/reward.ts';
 import type { Branch } from '../../src/core/tree.ts';
-import { loadRewards } from '../../src/load.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { candidateOf } from '../../src/run/judge.ts';
 import { alive } from '../../src/strategies/select.ts';
@@ -49,8 +49,8 @@ const SETS = [
   },
 ].map((set) => ({ ...set, prompts: set.prompts.slice(0, Number(options.prompts)) }));
 
-const { config, engine, ort, decoders, planOf } = loadLocal(null);
-const { models } = loadRewards(config, { ort, decoders });
+const DEFAULT = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
+const { config, engine, rewards: judges, planOf } = loadLocal(DEFAULT);
 
 /** What a reward said of an answer: at each point that it was longer than, and in the end. */
 interface Seen {
@@ -68,8 +68,10 @@ async function watched(plan: Plan, prompt: number, rewards: readonly Reward[]): 
   const opening = { ...plan.opening, lanes: asked!.lanes, choice: 0, peak, bend: null };
   await using session = await engine.open(opening, signal);
   const branches = session.fork(session.root, ANSWERS);
-  const scores = async (reward: Reward, of: readonly Branch[]): Promise<number[]> =>
-    (await reward.score(of.map((branch) => candidateOf(branch, asked!)))).map((s) => s.value);
+  async function scores(reward: Reward, of: readonly Branch[]): Promise<number[]> {
+    const said = await reward.score(of.map((branch) => candidateOf(branch, asked!)));
+    return said.map(({ value }) => value);
+  }
   const partial = rewards.map(() => branches.map(() => new Map<number, number>()));
   let before = 0;
   for (const point of POINTS) {
@@ -126,7 +128,7 @@ for (const { policy, rewards, prompts, maxTokens } of SETS) {
     return watched(
       plan,
       seed,
-      chosen.map((name) => models.get(name)!),
+      chosen.map((name) => judges.models.get(name)!),
     );
   });
   const rows = chosen.flatMap((name, r) => {

@@ -37,10 +37,11 @@ const began = performance.now();
 /** Seconds that the estimates gave what is done. */
 let foreseen = 0;
 let page = '';
-for (const { title, head, note, ...question } of questions) {
+for (const question of questions) {
+  const { title, head } = question;
   const rows: (readonly string[])[] = [];
   const section = (): string =>
-    `### ${title}\n\n${markdown({ head, rows, notes: [note(prompts)] })}\n\n`;
+    `### ${title}\n\n${markdown({ head, rows, notes: [question.note(prompts)] })}\n\n`;
   const start = performance.now();
   await using server = await served({ memory: question.counts ? 'nothing' : 'all' });
   for await (const row of question.rows(asking(server.base), prompts)) {

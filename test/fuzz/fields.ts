@@ -96,6 +96,8 @@ const STRATEGIES: readonly object[] = [
   { type: 'best_of_n', n: 3, by: 'likelihood', select: 'soft', lambda: 1 },
   { type: 'best_of_n', n: 4, prune: { type: 'speculative_rejection', alpha: 0.5, at: 4 } },
   { type: 'best_of_n', n: 4, prune: { type: 'confidence' }, adaptive: null },
+  { type: 'best_of_n', n: 4, prune: { type: 'self_evaluation', at: [2], uncalibrated: true } },
+  { type: 'best_of_n', n: 4, adaptive: { self_evaluation: { probability: 0.5, question: '?' } } },
   { type: 'best_of_n', n: 4, adaptive: { threshold: 0.5, min: 2, round: 1 } },
   { type: 'beam', width: 3, groups: 3, diversity: 0.5, early_stopping: 'never' },
   { type: 'beam', width: 2, length_penalty: -1, length_basis: 'full', reward_weight: 2 },
@@ -103,9 +105,10 @@ const STRATEGIES: readonly object[] = [
   { type: 'segment_rejection', temperature: 0.5, threshold: 0.1, attempts: 3 },
   { type: 'args', top_k: 4, weight: 2, temperature: 1 },
   { type: 'particles', n: 3, potential: 'max', lambda: 2, every: 2, ess: 1 },
-  { type: 'particles', n: 3, lambda: 0 },
+  { type: 'particles', n: 3, lambda: 0, resample: 'residual' },
   { type: 'mcts', branch: 2, iterations: 3, roll_forward: 1 },
   { type: 'vote', n: 3, by: 'majority', answer: 'number' },
+  { type: 'vote', n: 3, by: 'best' },
   { type: 'vote', n: 3, by: 'weighted', answer: { regex: '(a+)+$' } },
   ...Object.keys(strategies).map((type) => ({ type })),
 ];
@@ -168,7 +171,15 @@ export const FIELDS: Named = {
   strategy: one(STRATEGIES),
   rewards: (chance) =>
     Array.from({ length: chance.integer(1, 2) }, () => ({
-      model: chance.pick(REWARDS),
+      ...chance.pick<object>([
+        { model: chance.pick(REWARDS) },
+        {
+          model: chance.pick(REWARDS),
+          transform: { type: chance.pick(['rank', 'win_rate', 'x']) },
+        },
+        { pairwise: 'tales', aggregate: chance.pick(['win_rate', 'lottery', 'knockout', 'x']) },
+        { pairwise: 'tales', question: chance.pick(['{other}', 'or?', '{other}'.repeat(300)]) },
+      ]),
       weight: chance.pick([1, 0.5, -1, 0]),
     })),
   reward: one(REWARDS),

@@ -175,4 +175,98 @@ describe('self-evaluation', () => {
     });
     expect(() => parse({ self_evaluation: { question: 'Other?' } })).toThrow(/no calibration/);
   });
+
+  test('is refused in a strategy as it is in a reward, and its question needs room', () => {
+    const policy = (record?: object) => ({
+      ...catalog.models.get('tales')!,
+      codec: {
+        ...byteCodec,
+        vocabulary: {
+          ...byteCodec.vocabulary,
+          piece: (one: number) => ['', '', '', '', '', '<|yes|>', '<|no|>', ''][one] ?? '?',
+        },
+      },
+      ...(record ? { selfEvaluation: record } : {}),
+    });
+    const planned = (strategy: object, record?: object, maxTokens = 5) => {
+      const models = new Map([...catalog.models, ['tales', policy(record)]]);
+      const own = planner({ ...catalog, models } as typeof catalog);
+      const alignment = { strategy, rewards: [{ model: 'rm-happy-a' }] };
+      return own.completion({ prompt: 'ab', max_tokens: maxTokens, alignment }, ambient).plan;
+    };
+    const prune = { type: 'self_evaluation', at: [2] };
+    const pruning = (changes = {}) => ({
+      type: 'best_of_n',
+      n: 4,
+      prune: { ...prune, ...changes },
+    });
+    expect(() => planned(pruning())).toThrow(/alignment.strategy.prune: tales has no calibration/);
+    expect(() =>
+      planned({ type: 'best_of_n', adaptive: { self_evaluation: { probability: 0.5 } } }),
+    ).toThrow(/alignment.strategy.adaptive.self_evaluation: tales has no calibration/);
+    const record = { question: 'Again?', scale: 2, shift: 1 };
+    const self = { asks: turn('Again?'), labels: [6, 5], calibration: { scale: 2, shift: 1 } };
+    const plan = planned(pruning(), record);
+    expect(plan.params).toMatchObject({ prune: { params: { self } } });
+    expect(plan.opening.extra).toBe(8);
+    const bare = planned(pruning({ uncalibrated: true }));
+    expect(bare.params).toMatchObject({ prune: { params: { self: { calibration: null } } } });
+    expect(planned(pruning(), record, 384 - 3 - 8).opening.maxTokens).toBe(373);
+    expect(() => planned(pruning(), record, 374)).toThrow(/ask for at most 373/);
+    expect(planned({ type: 'best_of_n', n: 4 }, record, 381).opening.extra).toBe(0);
+  });
+});
+
+test('a judge of pairs reads two answers at a time, and its question has a place for the other', () => {
+  const use = useOf({ pairwise: 'arm-happy', question: 'or {other}?', labels: ['f', 's'] });
+  expect(use).toMatchObject({
+    id: 'pairwise:arm-happy',
+    source: {
+      kind: 'pairwise',
+      by: { model: 'arm-happy', reading: 'arm-happy' },
+      question: 'or {other}?',
+      labels: [token('f'), token('s')],
+      aggregate: 'win_rate',
+      average: 'probability',
+      reads: 'complete',
+    },
+  });
+  const asked = { pairwise: 'arm-short', question: '{other}', labels: ['f', 's'] };
+  expect(planOf(asked, { max_tokens: 13 }).reward).not.toBeNull(); // 32 - 3 of the prompt - 2 around it, halved
+  expect(refusal(asked, { max_tokens: 14 }).code).toBe('context_length_exceeded');
+  const at = (reward: object) => refusal({ labels: ['f', 's'], ...reward }).param;
+  expect(at({ pairwise: 'rm-late' })).toBe('alignment.rewards[0].pairwise');
+  expect(at({ pairwise: 'tales', question: 'or?' })).toBe('alignment.rewards[0].question');
+  expect(at({ pairwise: 'tales', labels: ['f', 'two'] })).toBe('alignment.rewards[0].labels[1]');
+  expect(at({ pairwise: 'tales', aggregate: 'elo' })).toBe('alignment.rewards[0].aggregate');
+  expect(refusal({ ...asked, steps: {} }).code).toBe('reward_mismatch');
+  const all = { queries: 'ab', documents: ['x', 'y', 'z'] };
+  const quoted = (reward: object) =>
+    parseScore({ ...all, alignment: { rewards: [reward] } }, catalog);
+  const single = quoted({ pairwise: 'tales', question: '{other}', labels: ['f', 's'] }).tokens;
+  expect(single).toBe(3 * 4 * 10); // each of three beside two others, twice: 3 of the prompt, 2 of each answer, end and question
+});
+
+test('scores may be ranked or compared within the pool, which value guides do not have', () => {
+  const members = ['rank', 'win_rate'].map((type) =>
+    useOf({ model: 'rm-happy-a', transform: { type } }),
+  );
+  expect(members.map(({ scale, transform }) => [scale, transform])).toEqual([
+    ['rank', null],
+    [null, { kind: 'win_rate' }],
+  ]);
+  const ensemble = { aggregate: 'max', normalize: 'rank' };
+  const alignment = {
+    strategy: { type: 'best_of_n', n: 4 },
+    rewards: [{ model: 'rm-happy-a' }],
+    ensemble,
+  };
+  const { plan } = parser.completion({ prompt: 'ab', max_tokens: 5, alignment }, ambient);
+  expect(plan.reward).toMatchObject({ uses: [{ scale: 'rank' }], ensemble: { aggregate: 'max' } });
+  for (const type of ['rank', 'win_rate']) {
+    const guides = [{ value: 'rm-happy-a', transform: { type } }];
+    expect(() =>
+      parser.completion({ prompt: 'ab', max_tokens: 5, alignment: { guides } }, ambient),
+    ).toThrow(/no pool/);
+  }
 });
