@@ -1,6 +1,7 @@
 /** What an import makes a graph of: a decoder with its adapters, or an encoder with a head. */
 
 import type { GraphBuilder } from '../runtime/onnx.ts';
+import { readPair } from '../runtime/pair.ts';
 import { openWeights, readJsonIn } from './checkpoint.ts';
 import { buildDecoder } from './decoder.ts';
 import { describeEncoder, isEncoder } from './encoder/families.ts';
@@ -81,6 +82,7 @@ function openEncoder(options: ImportOptions): Model {
   const { from, context = null, label = null, weights = 'int8' } = options;
   refuseOptions(options);
   const spec = describeEncoder(readJsonIn(from, 'config.json'), { context, label });
+  readPair(readJsonIn(from, 'tokenizer.json'), `${from}: tokenizer.json`);
   const stored = openWeights(from);
   const { layers, heads, headDim, vocab } = spec;
   return {

@@ -119,6 +119,17 @@ export function render(card: ModelCard, source: Source, own: OwnPrompt, ownAt: s
   }
 }
 
+/** Tokens of an answer, for whoever judges it. */
+export function answerTokens(
+  card: ModelCard,
+  text: string,
+  complete: boolean,
+  at: string,
+): Token[] {
+  refuseLonger(card, Buffer.byteLength(text), at);
+  return [...card.codec.encode(text), ...card.codec.closing(complete)];
+}
+
 function templated(card: ModelCard, messages: readonly ChatMessage[], at: string): Token[] {
   try {
     return card.codec.chat(messages);

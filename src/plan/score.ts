@@ -16,7 +16,7 @@ import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Named } from './grant.ts';
 import type { Catalog } from './catalog.ts';
-import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
+import { answerTokens, chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
@@ -174,8 +174,8 @@ function candidateOf(
   let tokens = 0;
   const readings = readers.map(({ key, card, own, at: ownAt, extra }) => {
     const prompt = render(card, query, own, ownAt);
-    const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
-    const length = prompt.length + answer + Number(complete) + extra;
+    const answer = answerTokens(card, document, complete, at);
+    const length = prompt.length + answer.length + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

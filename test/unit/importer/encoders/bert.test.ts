@@ -2,7 +2,6 @@
 
 import { expect, test } from 'vitest';
 import { describeEncoder } from '../../../../src/importer/encoder/families.ts';
-import { add } from '../families/arithmetic.ts';
 import {
   publish,
   type Config,
@@ -11,93 +10,9 @@ import {
   type Tensors,
   type Vector,
 } from '../families/published.ts';
-import {
-  affine,
-  attendAll,
-  bertLayer,
-  bertLayerShapes,
-  linearShapes,
-  normed,
-  normShapes,
-  perLayer,
-  scaledDot,
-  SIZES,
-} from './arithmetic.ts';
+import { affine, linearShapes, SIZES } from './arithmetic.ts';
+import { bertConfig, bertLogits, bertShapes, bodyShapes, states } from './bert_like.ts';
 import { provesEncoder, scorer, textOf, type Text } from './proof.ts';
-
-const CONTEXT = 64;
-const QKV = ['query', 'key', 'value'] as const;
-const EPSILON = 1e-12;
-
-export const bertConfig: Config = {
-  architectures: ['BertForSequenceClassification'],
-  attention_probs_dropout_prob: 0.1,
-  classifier_dropout: null,
-  gradient_checkpointing: false,
-  hidden_act: 'gelu',
-  hidden_dropout_prob: 0.1,
-  hidden_size: SIZES.hidden,
-  id2label: { '0': 'LABEL_0' },
-  initializer_range: 0.02,
-  intermediate_size: SIZES.ffn,
-  label2id: { LABEL_0: 0 },
-  layer_norm_eps: EPSILON,
-  max_position_embeddings: CONTEXT,
-  model_type: 'bert',
-  num_attention_heads: SIZES.heads,
-  num_hidden_layers: SIZES.layers,
-  pad_token_id: 0,
-  position_embedding_type: 'absolute',
-  problem_type: 'regression',
-  torch_dtype: 'float32',
-  transformers_version: '4.30.0',
-  type_vocab_size: 2,
-  use_cache: true,
-  vocab_size: SIZES.vocab,
-};
-
-const bodyShapes = (body: string, types: number): Shapes => ({
-  [`${body}.embeddings.word_embeddings.weight`]: [SIZES.vocab, SIZES.hidden],
-  [`${body}.embeddings.position_embeddings.weight`]: [CONTEXT, SIZES.hidden],
-  [`${body}.embeddings.token_type_embeddings.weight`]: [types, SIZES.hidden],
-  ...normShapes(`${body}.embeddings.LayerNorm`),
-  ...perLayer((i) => bertLayerShapes(`${body}.encoder.layer.${i}`, QKV)),
-});
-
-const bertShapes = (labels: number): Shapes => ({
-  ...bodyShapes('bert', 2),
-  'bert.embeddings.position_ids': [1, CONTEXT],
-  ...linearShapes('bert.pooler.dense', SIZES.hidden, SIZES.hidden),
-  ...linearShapes('classifier', labels, SIZES.hidden),
-});
-
-/** @param first the row of the first token's position */
-function states(
-  t: Tensors,
-  body: string,
-  first: number,
-  epsilon: number,
-  { ids, types }: Text,
-): Vector[] {
-  const table = (name: string): Vector[] => t.matrix(`${body}.embeddings.${name}.weight`);
-  const rows = table('token_type_embeddings').length;
-  const embedded = ids.map((id, i) => {
-    const place = table('position_embeddings')[first + i]!;
-    const type = table('token_type_embeddings')[Math.min(types[i]!, rows - 1)]!;
-    return add(add(table('word_embeddings')[id]!, place), type);
-  });
-  let xs = embedded.map((x) => normed(t, `${body}.embeddings.LayerNorm`, x, epsilon));
-  for (let l = 0; l < SIZES.layers; l++)
-    xs = bertLayer(t, `${body}.encoder.layer.${l}`, xs, epsilon, QKV, (q, k, v) =>
-      attendAll(v, SIZES.heads, scaledDot(q, k)),
-    );
-  return xs;
-}
-
-const bertLogits = (t: Tensors, text: Text): Vector => {
-  const [first] = states(t, 'bert', 0, EPSILON, text);
-  return affine(t, 'classifier', affine(t, 'bert.pooler.dense', first!).map(Math.tanh));
-};
 
 const bert = publish(bertConfig, bertShapes(1));
 provesEncoder('BERT', bert, (text) => bertLogits(bert.tensors, text));
