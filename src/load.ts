@@ -108,7 +108,8 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const codecOf = sharedCodecs(readCodec);
-  const heads = Object.values(config.models).filter(({ path }) => keepsKv(path)).length;
+  const manifests = Object.values(config.models).map(({ path }) => readManifest(path));
+  const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
   for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
@@ -123,7 +124,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
       model:
         manifest.layout === 'encoder'
           ? loadEncoder(ort, path, name)
-          : loadScorer(ort, path, name, reward_kv_bytes / heads),
+          : loadScorer(ort, path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
       codec: codecOf(manifest),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,
@@ -138,12 +139,6 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
     }),
   );
   return { models, readers, remotes, cache, now: () => performance.now() / 1000 };
-}
-
-/** Of models with a scalar head, those that read on from what they kept. */
-function keepsKv(path: string): boolean {
-  const { head, layout } = readManifest(path);
-  return head !== undefined && layout !== 'encoder';
 }
 
 /** Its scores are not remembered: what it judges by may change. */

@@ -43,7 +43,7 @@ def read_safetensors(path):
             for name, h in header.items()}
 
 
-def hugging_face_config(c, scalar_head, probability):
+def hugging_face_config(c, scalar_head):
     config = dict(
         architectures=["LlamaForSequenceClassification" if scalar_head else "LlamaForCausalLM"],
         model_type="llama", vocab_size=c.vocab, hidden_size=c.hidden, intermediate_size=c.ffn,
@@ -54,23 +54,29 @@ def hugging_face_config(c, scalar_head, probability):
         pad_token_id=PAD, torch_dtype="float32")
     if scalar_head:
         config.update(num_labels=1, id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0})
-    if probability:
-        config.update(problem_type="multi_label_classification")  # read through a sigmoid
     return config
 
 
-def export(model, name, work, tokenizer, facts, chat_template=CHAT_TEMPLATE, probability=False):
+def verifier_config(model):
+    """The policy's config; `evidence_head` has the sizes of the head."""
+    return dict(hugging_face_config(model.config, False), architectures=["PolicyVerifier"],
+                evidence_head=dict(vars(model.head_config)))
+
+
+def export(model, name, work, tokenizer, facts, chat_template=CHAT_TEMPLATE):
     """Write `.work/export/<name>` through a temporary folder, so that a reader sees all of it or nothing.
 
-    `tokenizer`: what tokenizer.json holds. `probability`: a scalar head whose sigmoid is the score.
+    `tokenizer`: what tokenizer.json holds.
     """
     target = os.path.join(work, "export", name)
     folder = target + ".tmp"
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    scalar_head = hasattr(model, "score")
-    write_safetensors(os.path.join(folder, "model.safetensors"), model.state_dict())
-    write_json(os.path.join(folder, "config.json"), hugging_face_config(model.config, scalar_head, probability))
+    verifies = hasattr(model, "head_config")
+    tensors = model.tensors() if verifies else model.state_dict()
+    config = verifier_config(model) if verifies else hugging_face_config(model.config, hasattr(model, "score"))
+    write_safetensors(os.path.join(folder, "model.safetensors"), tensors)
+    write_json(os.path.join(folder, "config.json"), config)
     with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf8") as file:
         json.dump(tokenizer, file, ensure_ascii=False)
     write_json(os.path.join(folder, "tokenizer_config.json"), dict(
@@ -85,7 +91,7 @@ def export(model, name, work, tokenizer, facts, chat_template=CHAT_TEMPLATE, pro
     os.rename(folder, target)
     shutil.rmtree(old, ignore_errors=True)
     written = read_safetensors(os.path.join(target, "model.safetensors"))
-    assert all(torch.equal(written[k], v.float()) for k, v in model.state_dict().items())
+    assert all(torch.equal(written[k], v.float()) for k, v in tensors.items())
     log("exported", name)
 
 

@@ -6,6 +6,7 @@ from common import arguments, log, read_json
 from export import export
 from model import load
 from tokenizer import packaged_tokenizer
+from train_value import load_verifier
 
 MODELS = {"tales": "policy", "arm-happy": "arm-happy", "arm-kind": "arm-kind", "arm-happy-small": "arm-happy-small",
           "tales-dpo": "tales-dpo", **{f"rm-{g}-{x}": f"rm-{g}-{x}" for g in ("happy", "kind") for x in "abc"}}
@@ -24,6 +25,7 @@ NOTE = ("The gold scorers and the stories come from the same hand: these figures
 
 ARITH_NOTE = ("Problems from a generator of ours, an exact checker; the held-out seed of these figures was looked at during "
               "training.")
+VERIFIER_NOTE = "Problems from a generator of ours, an exact checker; the figures are on 250 problems that no training and no choice saw."
 
 
 def facts_of(work, name, checkpoint, evaluation):
@@ -42,9 +44,11 @@ def export_arith(work):
     for name in ARITH:
         file = os.path.join(work, name + ".pt")
         if os.path.exists(file):
-            facts = dict(read_json(os.path.join(work, name + ".facts.json")), note=ARITH_NOTE)
-            judge = name != "arith"
-            export(load(file, scalar_head=judge), name, work, ArithTokenizer().packaged(), facts, ARITH_TEMPLATE, judge)
+            verifies = name != "arith"
+            model = load_verifier(file) if verifies else load(file)
+            note = VERIFIER_NOTE if verifies else ARITH_NOTE
+            facts = dict(read_json(os.path.join(work, name + ".facts.json")), note=note)
+            export(model, name, work, ArithTokenizer().packaged(), facts, ARITH_TEMPLATE)
 
 
 def main():

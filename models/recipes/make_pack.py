@@ -24,7 +24,7 @@ STAGES = [
       "train_lm.py --name c --seed 13 --seconds 140 --batch 8 --threads 1"]],
     [["train_rm.py --gold happy --seconds 60"], ["train_rm.py --gold kind --seconds 60"]],
     [["policy_facts.py"], ["evaluate_rm.py"]],
-    [["train_arith.py --seconds 280 --total 330", "arith_rollouts.py"],
+    [["train_arith.py --seconds 280 --total 330", "arith_rollouts.py", "train_value.py"],
      ["train_dpo.py --seconds 150"]],
     [["export_pack.py"]],
 ]

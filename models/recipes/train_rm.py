@@ -5,6 +5,9 @@ see train_lm.SHAPES), in the prompts they see and in the noise of their labels. 
 is cut off, each answer at a place of its own with the label of the whole answer, so that the score of
 a beginning means something. The score is read at the last token: the end token of a complete
 answer, the last token of one that was cut.
+
+With `--noise 0.25` a quarter of the labels is wrong whatever the difference is; these models, named rm-GOAL-MEMBER-noisy,
+show what a search against a poor reward does (npm run evaluate:noise). They are no part of the pack.
 """
 import math
 import os
@@ -24,11 +27,12 @@ MEMBERS = {"a": (11, 0.6, 4.0), "b": (12, 0.6, 4.0), "c": (13, 0.6, 4.0)}
 CUT_SHARE = 0.35
 
 
-def noisy_pairs(groups, gold, seed, share, slope):
+def noisy_pairs(groups, gold, seed, share, wrong):
+    """Pairs in random order; `wrong(difference of gold)` is the share of them whose label is false."""
     random = rng(seed)
     pairs = []
     for prompt, better, worse in all_pairs([g for g in groups if random.random() < share], gold, margin=0.1):
-        flip = random.random() < 1 / (1 + math.exp(slope * (better[gold] - worse[gold])))
+        flip = random.random() < wrong(better[gold] - worse[gold])
         pairs.append((prompt, worse, better) if flip else (prompt, better, worse))
     random.shuffle(pairs)
     return pairs
@@ -64,8 +68,8 @@ def accuracy(model, pairs, fraction=None):
     return sum(a > b for a, b in zip(scores[:half], scores[half:])) / half
 
 
-def train_reward(work, letter, gold, seconds, size=20, learning_rate=5e-4):
-    name = f"rm-{gold}-{letter}"
+def train_reward(work, letter, gold, seconds, noise=None, size=20, learning_rate=5e-4):
+    name = f"rm-{gold}-{letter}" + ("" if noise is None else "-noisy")
     final = os.path.join(work, name + ".pt")
     if os.path.exists(final):
         return
@@ -73,7 +77,8 @@ def train_reward(work, letter, gold, seconds, size=20, learning_rate=5e-4):
     torch.manual_seed(seed)
     model = load(os.path.join(work, letter + ".pt"), scalar_head=True).train()
     training, held_out = split(read_pool(work))
-    training = noisy_pairs(training, gold, seed, share, slope)
+    by_slope = lambda difference: 1 / (1 + math.exp(slope * difference))
+    training = noisy_pairs(training, gold, seed, share, by_slope if noise is None else lambda _: noise)
     held_out = all_pairs(held_out, gold, margin=0.1)
     rng(0).shuffle(held_out)
     held_out, random = held_out[:400], rng(seed)
@@ -108,10 +113,11 @@ def train_reward(work, letter, gold, seconds, size=20, learning_rate=5e-4):
 
 def main():
     args = arguments(__doc__, ("--gold", dict(choices=["happy", "kind"], required=True)),
-                     ("--letters", dict(default="abc")), ("--seconds", dict(type=float, default=60)))
+                     ("--letters", dict(default="abc")), ("--seconds", dict(type=float, default=60)),
+                     ("--noise", dict(type=float, default=None, help="share of false labels, in place of the usual noise")))
     torch.set_num_threads(args.threads)
     for letter in args.letters:
-        train_reward(args.work, letter, args.gold, args.seconds)
+        train_reward(args.work, letter, args.gold, args.seconds, args.noise)
 
 
 if __name__ == "__main__":

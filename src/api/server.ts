@@ -19,6 +19,7 @@ import { judge } from './judge.ts';
 import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { Keys } from './keys.ts';
 import { reranks } from './rerank.ts';
+import { openapi } from './openapi.ts';
 import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
 import { responses } from './responses.ts';
@@ -140,11 +141,20 @@ function application(context: Context, { gate, surfaces, store }: Parts): Expres
   get('/ready', ready(context));
   get('/version', (_req, res) => void res.json({ version: context.version }));
   get('/metrics', metricsPage(context));
+  get('/openapi.json', document(context, gate));
   app.use((req: Request) => {
     throw new ServeError('not_found', `${req.method} ${show(req.path)} is not served here`);
   });
   app.use(errors(context));
   return app;
+}
+
+/** Written when it is first asked for: schemas take a while to spell. */
+function document({ catalog, settings, version }: Context, { open }: Gate): Handler {
+  const keys = Object.keys(settings.keys).length > 0;
+  let written: object | null = null;
+  return (_req, res) =>
+    void res.json((written ??= openapi({ version, limits: catalog.limits, keys, open })));
 }
 
 /** A client may name its request, if the name is fit for a header and a log. */

@@ -63,7 +63,7 @@ const ended = ({ response }: Kept): ServeError =>
     'response_id',
   );
 
-const pageSchema = tolerant({
+export const pageSchema = tolerant({
   limit: text(3)
     .regex(/^[1-9]\d*$/, 'an integer from 1 to 100')
     .transform(Number)

@@ -6,7 +6,7 @@ import { anything, check, flag, list, oneOf, show, text, tolerant, wrong } from 
 import type { Catalog, ModelCard } from '../plan/catalog.ts';
 import { chatSource, render, tokenIds, wellFormed } from '../plan/prompt.ts';
 
-const tokenizeSchema = (messages: number) =>
+export const tokenizeSchema = (messages: number) =>
   tolerant({
     model: text(256, 1).nullish(),
     prompt: z.string('a string').nullish(),
@@ -23,7 +23,7 @@ const tokenizeSchema = (messages: number) =>
     return_token_strs: flag.nullish(),
   });
 
-const detokenizeSchema = tolerant({ model: text(256, 1).nullish(), tokens: anything });
+export const detokenizeSchema = tolerant({ model: text(256, 1).nullish(), tokens: anything });
 
 export function tokenize(catalog: Catalog, body: unknown): object {
   const wire = check(tokenizeSchema(catalog.limits.messages), body, '');

@@ -87,6 +87,19 @@ export type RewardSource =
       readonly questions: readonly Question[];
       readonly calibration: Calibration | null;
       readonly reads: 'prefix' | 'complete';
+    }
+  /** Which of two answers a model prefers, over all pairs of a request's candidates of one prompt. */
+  | {
+      readonly kind: 'pairwise';
+      readonly by: ReadBy;
+      /** What follows an answer, as text: the other answer is put into it. */
+      readonly question: string;
+      /** What the model says for the answer that it read first, and for the other one. */
+      readonly labels: readonly [Token, Token];
+      readonly aggregate: 'win_rate' | 'copeland' | 'lottery' | 'knockout';
+      /** Of the two orders: of their probabilities, or of their log-odds. */
+      readonly average: 'probability' | 'logit';
+      readonly reads: 'prefix' | 'complete';
     };
 
 /** Already checked to be of bounded size and depth, without references and patterns. */
@@ -171,8 +184,8 @@ export interface RewardUse {
   readonly weight: number;
   /** Scores above it count as it: a proxy is not to be trusted beyond (METHODS.md 3, constrained). */
   readonly cap: number | null;
-  /** What scores are normalised with: stored figures, those of the request's own candidates, or nothing. */
-  readonly scale: Scale | 'pool' | null;
+  /** What scores are normalised with: stored figures, those of the request's own candidates, their ranks among these (from 1, the worst), or nothing. */
+  readonly scale: Scale | 'pool' | 'rank' | null;
   readonly transform: Transform | null;
 }
 
@@ -192,9 +205,13 @@ export interface Scale {
   readonly std: number;
 }
 
-/** log_sigmoid: log sigmoid(r - reference), a quantile being the request's own candidates'. clip: min(r - eta, 0). */
+/**
+ * log_sigmoid: log sigmoid(r - reference), a quantile being the request's own candidates'. clip: min(r - eta, 0).
+ * win_rate: mean of sigmoid(r - r') over the request's other candidates.
+ */
 export type Transform =
   | { readonly kind: 'log_sigmoid'; readonly reference: number | { readonly quantile: number } }
+  | { readonly kind: 'win_rate' }
   | { readonly kind: 'clip'; readonly eta: number };
 
 /** Many rewards read as one. uwo = mean - lambda * variance, lcb = mean - lambda * deviation. */
@@ -203,7 +220,7 @@ export interface Ensemble {
   readonly members: readonly string[] | null;
   /** An answer whose candidates all have members that disagree by more is marked abstained; null: never. */
   readonly abstain: number | null;
-  readonly aggregate: 'mean' | 'median' | 'min' | 'uwo' | 'lcb';
+  readonly aggregate: 'mean' | 'median' | 'min' | 'max' | 'uwo' | 'lcb';
   readonly lambda: number;
   readonly variance: 'population' | 'unbiased';
 }

@@ -8,7 +8,7 @@ import type { Added } from '../core/guide.ts';
 import type { Mixed } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Peeked } from '../core/tree.ts';
-import { take, type Job } from './job.ts';
+import { end, take, type Job } from './job.ts';
 import { adjustments, Sampler } from './sampler.ts';
 
 export class Bending {
@@ -40,8 +40,10 @@ export class Bending {
     const token = this.#sampler.draw(0, mixed, sampling, changes, u);
     for (const { token: one } of law) this.#row[one] = -Infinity;
     const known = new Map(law.map((one) => [one.token, one]));
-    if (job.peek > 0)
-      return job.done(shown.map(({ token: one, bias }) => ({ ...known.get(one)!, bias })));
+    if (job.peek > 0) {
+      job.shown = shown.map(({ token: one, bias }) => ({ ...known.get(one)!, bias }));
+      return end(job);
+    }
     const drawn = known.get(token)!;
     take(job, drawn.draw, drawn.logZ);
   }

@@ -12,10 +12,10 @@ import type { Branch, Peeked } from '../core/tree.ts';
 import { Admission } from './admission.ts';
 import { Bending } from './bending.ts';
 import { Iteration } from './iteration.ts';
-import { lawOf, type Job, type OpenTree } from './job.ts';
+import { lawOf, type Job, type OpenTree, type Waiter } from './job.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache, wholeName } from './prefix_cache.ts';
-import { TreeSession, type Waiter } from './session.ts';
+import { TreeSession } from './session.ts';
 import { SlotPool } from './slots.ts';
 
 export interface EngineOptions {
@@ -137,7 +137,7 @@ export class DecodeEngine implements Engine, Disposable {
       openedAt: now(),
     };
     const abort = (): void => {
-      for (const fail of tree.waits) fail(signal.reason as Error);
+      for (const waiter of tree.waits) waiter.fail(signal.reason as Error);
     };
     signal.addEventListener('abort', abort);
     this.#trees.set(tree, { width, abort });
@@ -176,24 +176,28 @@ export class DecodeEngine implements Engine, Disposable {
     this.#admission.leave(tree.pools, width);
   }
 
-  #wait(tree: OpenTree, jobs: (waiter: Waiter) => readonly Job[]): Promise<void> {
+  #wait(tree: OpenTree, jobs: readonly Job[]): Promise<void> {
     return new Promise((resolve, reject) => {
       tree.signal.throwIfAborted();
-      const fail = (error: Error): void => {
-        for (const job of mine) this.#jobs.delete(job);
-        tree.waits.delete(fail);
-        reject(error);
-      };
-      const done = (): void => {
-        if (--open > 0) return;
-        tree.waits.delete(fail);
-        resolve();
-      };
-      const mine = jobs({ done, fail });
-      let open = mine.length;
+      let open = jobs.length;
       if (open === 0) return resolve();
-      tree.waits.add(fail);
-      for (const job of mine) this.#queue(job);
+      const waiter: Waiter = {
+        done: () => {
+          if (--open > 0) return;
+          tree.waits.delete(waiter);
+          resolve();
+        },
+        fail: (error) => {
+          for (const job of jobs) this.#jobs.delete(job);
+          tree.waits.delete(waiter);
+          reject(error);
+        },
+      };
+      tree.waits.add(waiter);
+      for (const job of jobs) {
+        job.waiter = waiter;
+        this.#queue(job);
+      }
     });
   }
 
@@ -211,12 +215,12 @@ export class DecodeEngine implements Engine, Disposable {
         branch.ahead(one, tree.limit, this.#options.vocabulary),
       );
       const added = await bend.add(continuations, next[0]!.draw.entropy);
-      if (!tree.waits.has(job.fail)) return;
+      if (!tree.waits.has(job.waiter)) return;
       if (branch.dropped) throw droppedWaiting(branch);
       this.#bending.settle(job, next, added);
       if (job.left > 0) this.#queue(job);
     } catch (error) {
-      job.fail(error as Error);
+      job.waiter.fail(error as Error);
     } finally {
       this.#judged.delete(job);
     }
@@ -235,7 +239,8 @@ export class DecodeEngine implements Engine, Disposable {
 
   /** A branch that was dropped while it waited holds no promise of a slot any more. */
   #sweep(): void {
-    for (const { branch, fail } of this.#jobs) if (branch.dropped) fail(droppedWaiting(branch));
+    for (const { branch, waiter } of this.#jobs)
+      if (branch.dropped) waiter.fail(droppedWaiting(branch));
   }
 
   #iterate(): void {

@@ -8,7 +8,7 @@ import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { isBoundary, take, type Job } from './job.ts';
+import { end, isBoundary, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
@@ -193,8 +193,8 @@ export class Iteration {
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     this.#keepHeads(job, i, lanes);
-    job.left = 0;
-    job.done(this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next)));
+    job.shown = this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next));
+    end(job);
   }
 
   /** Leaves the next token to a law that others bend, its likeliest tokens known. */

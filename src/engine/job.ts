@@ -24,8 +24,8 @@ export interface OpenTree {
   readonly heads: (Reals | null)[];
   readonly branches: Set<Hypothesis>;
   readonly signal: AbortSignal;
-  /** Whoever waits for this tree's jobs is told when the signal aborts. */
-  readonly waits: Set<(error: Error) => void>;
+  /** Told when the signal aborts. */
+  readonly waits: Set<Waiter>;
   readonly law: Law;
   readonly spent: Counters;
   readonly openedAt: number;
@@ -39,9 +39,6 @@ export interface Counters {
   queueMs: number;
   prefillMs: number;
 }
-
-/** A job before anybody waits for it. */
-export type Asked = Omit<Job, 'done' | 'fail'>;
 
 /** A guided law over the lanes that take part in it. */
 export interface Law {
@@ -57,6 +54,14 @@ export interface Law {
   readonly conditional: boolean;
 }
 
+/** Whoever waits for the jobs of one call. */
+export interface Waiter {
+  /** One of them has ended. */
+  done(): void;
+  /** Ends the wait, and all of the jobs. */
+  fail(error: Error): void;
+}
+
 export interface Job {
   readonly tree: OpenTree;
   readonly branch: Hypothesis;
@@ -65,14 +70,16 @@ export interface Job {
   readonly until: Reach['until'] | null;
   /** Text length when the job began. */
   readonly from: number;
-  /** Tokens still to draw; 0 for a peek. */
+  /** Tokens still to draw; 0 for a peek, and once the job has come to an end. */
+  wanted: number;
+  /** How many of them before whoever waits is told. */
   left: number;
   /** Tokens drawn by this job. */
   drawn: number;
   readonly peek: number;
-  readonly done: (top: readonly Peeked[]) => void;
-  /** Ends the wait of whoever asked, and all other jobs of the same call. */
-  readonly fail: (error: Error) => void;
+  /** What a peek was shown. */
+  shown: readonly Peeked[];
+  waiter: Waiter;
 }
 
 /** Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run. */
@@ -96,12 +103,6 @@ export function lawOf(
   };
 }
 
-/** What a job still asks for that was granted fewer tokens than it asked for; null if it ended before, or in their place. */
-export function remainder(asked: Asked, granted: number, job: Asked): Asked | null {
-  const ended = job.drawn - asked.drawn < granted || job.branch.finish !== null || isPaused(job);
-  return ended || granted === asked.left ? null : { ...job, left: asked.left - granted };
-}
-
 /** Length of a lane's sequence: its prompt and the branch's tokens. */
 export const target = (job: Job, lane: number): number =>
   job.tree.opening.lanes[lane]!.prompt.length + job.branch.tokens.length;
@@ -112,12 +113,17 @@ export function take(job: Job, draw: Draw, logZ: number): void {
   branch.append(draw, logZ, tree.limit);
   tree.spent.generatedTokens++;
   job.left--;
+  job.wanted--;
   job.drawn++;
-  if (branch.finish !== null || isPaused(job)) job.left = 0;
-  if (job.left === 0) job.done(NO_TOKENS);
+  if (branch.finish !== null || isPaused(job)) end(job);
+  else if (job.left === 0) job.waiter.done();
 }
 
-const NO_TOKENS: readonly never[] = [];
+/** Nothing more is drawn for the job, whatever it asked for. */
+export function end(job: Job): void {
+  job.left = job.wanted = 0;
+  job.waiter.done();
+}
 
 /** A segment ends before a token whose entropy reaches the bound, if it has its least length. */
 export const isBoundary = (
@@ -131,5 +137,5 @@ export const isBoundary = (
   entropy >= until.entropy;
 
 /** A segment ends with a token that completes one of its texts. */
-export const isPaused = ({ until, branch, from }: Asked): boolean =>
+const isPaused = ({ until, branch, from }: Job): boolean =>
   until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);

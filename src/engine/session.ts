@@ -7,22 +7,19 @@ import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Branch, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
-import { lawOf, remainder, type Asked, type Job, type Law, type OpenTree } from './job.ts';
+import { lawOf, type Job, type Law, type OpenTree, type Waiter } from './job.ts';
 
 /** What a session asks of the engine. */
 export interface Decoding {
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
   /** Resolves once each job was done. Rejects with what one failed with, or with the signal's reason as soon as it aborts. */
-  wait(tree: OpenTree, jobs: (waiter: Waiter) => readonly Job[]): Promise<void>;
+  wait(tree: OpenTree, jobs: readonly Job[]): Promise<void>;
   close(tree: OpenTree): void;
 }
 
-/** What the jobs of one call report to. */
-export interface Waiter {
-  readonly done: () => void;
-  readonly fail: (error: Error) => void;
-}
+const NOBODY: Waiter = { done: () => undefined, fail: () => undefined };
+const NOTHING: readonly never[] = [];
 
 export class TreeSession implements Session {
   readonly root: Branch;
@@ -71,31 +68,26 @@ export class TreeSession implements Session {
       if (reach.tokens > 0 && own.finish === null && !alive.includes(own)) alive.push(own);
     }
     this.#unpark(alive);
-    let asked: readonly Asked[] = alive.map((branch) => this.#job(branch, reach, 0));
-    while (asked.length > 0) {
-      const left = this.#left();
-      const [share, odd] = [Math.floor(left / asked.length), left % asked.length];
-      const granted = asked.map((job, i) => Math.min(job.left, share + Number(i < odd)));
-      const jobs = asked.map((job, i) => ({ ...job, left: granted[i]! }));
-      await this.#decoding.wait(this.#tree, (waiter) =>
-        jobs.filter((job) => job.left > 0).map((job) => Object.assign(job, waiter)),
+    let open = alive.map((branch) => this.#job(branch, reach, 0));
+    while (open.length > 0) {
+      this.#grant(open);
+      await this.#decoding.wait(
+        this.#tree,
+        open.filter((job) => job.left > 0),
       );
-      asked = asked.flatMap((job, i) => remainder(job, granted[i]!, jobs[i]!) ?? []);
+      open = open.filter((job) => job.wanted > 0);
     }
   }
 
   async peek(branch: Branch, k: number): Promise<readonly Peeked[]> {
-    let top: readonly Peeked[] = [];
     const own = this.#own(branch);
-    if (k === 0) return top;
+    if (k === 0) return NOTHING;
     this.#unpark([own]);
     const known = (own.slots[0]?.head ?? null) !== null;
     if (!known && this.#left() > 0) this.#tree.spent.generatedTokens++; // the pass that whichever token is pushed costs
-    await this.#decoding.wait(this.#tree, ({ done, fail }) => {
-      const seen = (next: readonly Peeked[]): void => ((top = next), done());
-      return [{ ...this.#job(own, { tokens: 0 }, k), done: seen, fail }];
-    });
-    return top;
+    const job = this.#job(own, { tokens: 0 }, k);
+    await this.#decoding.wait(this.#tree, [job]);
+    return job.shown;
   }
 
   push(branch: Branch, next: Peeked): void {
@@ -144,6 +136,13 @@ export class TreeSession implements Session {
     this.#decoding.close(this.#tree);
   }
 
+  /** Shares out the tokens that may still be drawn; throws if none may. */
+  #grant(jobs: readonly Job[]): void {
+    const left = this.#left();
+    const [share, odd] = [Math.floor(left / jobs.length), left % jobs.length];
+    jobs.forEach((job, i) => (job.left = Math.min(job.wanted, share + Number(i < odd))));
+  }
+
   /** Tokens that may still be drawn; throws if none may. */
   #left(): number {
     const { opening, spent } = this.#tree;
@@ -182,7 +181,7 @@ export class TreeSession implements Session {
     return own;
   }
 
-  #job(branch: Hypothesis, reach: Reach, peek: number): Asked {
+  #job(branch: Hypothesis, reach: Reach, peek: number): Job {
     const { opening } = this.#tree;
     const sampling: Sampling =
       reach.sampling === undefined ? opening.sampling : { ...opening.sampling, ...reach.sampling };
@@ -193,9 +192,12 @@ export class TreeSession implements Session {
       sampling,
       until: reach.until ?? null,
       from: branch.text.length,
-      left: reach.tokens,
+      wanted: reach.tokens,
+      left: 0,
       drawn: 0,
       peek,
+      shown: NOTHING,
+      waiter: NOBODY,
     };
   }
 

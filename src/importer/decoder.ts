@@ -6,6 +6,7 @@
 import { graph, type GraphBuilder, type Value } from '../runtime/onnx.ts';
 import { attention, ropeCaches, type Caches } from './attention.ts';
 import { addAndNorm, feedForward, norm } from './block.ts';
+import { evidence } from './evidence.ts';
 import { portsOf, positionsOf, placesOf, readOut, type Layout, type Ports } from './ports.ts';
 import type { TensorSource } from './safetensors.ts';
 import type { Layer, Spec } from './spec.ts';
@@ -58,8 +59,11 @@ export function buildDecoder(
   const steer = steering === null ? null : steeringInput(g, spec, steering);
   const states = blocks(build, embed(build, table), steer);
   const read = readOut(g, states, spec.hidden, build.ports);
-  if (spec.head.kind === 'scalar') scalarHead(build, read);
-  else languageHead(build, read, table);
+  if (spec.head.kind === 'scalar') {
+    const { evidence: how } = spec.head;
+    if (how === null) scalarHead(build, read, spec.hidden);
+    else scalarHead(build, evidence(build, how, states, table), how.inner);
+  } else languageHead(build, read, table);
   if (hiddenStates)
     g.output('hidden_states', read, 'float32', [...placesOf(build.ports), spec.hidden]);
   checkAllTaken(spec.family, spec.redundant);
@@ -146,11 +150,11 @@ function softCapped(g: GraphBuilder, x: Value, most: number): Value {
 }
 
 /** `score` float32 [...places]. A sum of products, not a MatMul: its order of additions does not depend on the batch. */
-function scalarHead(build: Build, x: Value): void {
+function scalarHead(build: Build, x: Value, width: number): void {
   const { g, spec, take, ports } = build;
   if (spec.head.kind !== 'scalar') return;
   const { name, bias, probability } = spec.head;
-  const weight = storeVector(g, `${name}.weight`, take(`${name}.weight`, 1, spec.hidden));
+  const weight = storeVector(g, `${name}.weight`, take(`${name}.weight`, 1, width));
   const sum = g.node('ReduceSum', [g.node('Mul', [x, weight]), g.ints(-1)], { keepdims: 0 });
   const score = bias
     ? g.node('Add', [sum, storeVector(g, `${name}.bias`, take(`${name}.bias`, 1))])

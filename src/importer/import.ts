@@ -92,12 +92,14 @@ export function prepareImport(options: ImportOptions): Prepared {
 
 type Described = Prepared['described'];
 
-function describedOf(options: ImportOptions, { head, layout, shape }: Model): Described {
+function describedOf(options: ImportOptions, model: Model): Described {
+  const { head, whole, layout, shape } = model;
   const { from, role, weights = 'int8', reads = 'complete', created } = options;
   return {
     role,
     ...(head === null ? {} : { head }),
     ...(role === 'reward' ? { reads } : {}),
+    ...(whole ? { whole: true } : {}),
     weights: STORED[weights],
     ...(layout === null ? {} : { layout }),
     shape,

@@ -22,6 +22,8 @@ export interface Model extends Disposable {
   readonly shape: Manifest['shape'];
   /** null: a vocabulary projection. */
   readonly head: 'scalar' | null;
+  /** Whether each text is read whole: nothing of it is kept. */
+  readonly whole: boolean;
   /** null: our own for decoders. */
   readonly layout: NonNullable<Manifest['layout']> | null;
   /** Size of the checkpoint's weights. */
@@ -56,6 +58,7 @@ function openDecoder(options: ImportOptions): Model {
     architecture: decoderSentence(spec),
     shape: { layers: layers.length, kvHeads, headDim, vocab, context },
     head: spec.head.kind === 'scalar' ? 'scalar' : null,
+    whole: spec.head.kind === 'scalar' && spec.head.evidence !== null,
     layout: layout === 'cached' ? null : layout,
     bytes: sources.bytes,
     kvBytes: 2 * layers.length * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT,
@@ -75,7 +78,9 @@ const decoderSentence = (s: Spec): string =>
   `A ${s.family} decoder: ${s.layers.length} layers of width ${s.hidden}, ${s.heads} attention heads over ${s.kvHeads} key-value heads of ${s.headDim}, ` +
   `feed-forward width ${s.ffn.width}, ${s.vocab} tokens, a context of ${s.context} tokens, ` +
   (s.head.kind === 'scalar'
-    ? 'a scalar head on the last token.'
+    ? s.head.evidence === null
+      ? 'a scalar head on the last token.'
+      : `a head of width ${s.head.evidence.width} that sums up the states and log-probs of the answer's tokens and gives a probability.`
     : `${s.head.tensor === s.embedding.tensor ? 'tied' : 'separate'} embeddings.`);
 
 function openEncoder(options: ImportOptions): Model {
@@ -90,6 +95,7 @@ function openEncoder(options: ImportOptions): Model {
     architecture: encoderSentence(spec),
     shape: { layers: layers.length, kvHeads: heads, headDim, vocab, context: spec.context },
     head: 'scalar',
+    whole: true,
     layout: 'encoder',
     bytes: stored.bytes,
     kvBytes: 0,

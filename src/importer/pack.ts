@@ -26,6 +26,8 @@ export interface Manifest {
   readonly head?: 'scalar';
   /** Rewards: whether scores of unfinished answers mean something. */
   readonly reads?: 'prefix' | 'complete';
+  /** Each text is read whole: its head sums over the text, and KV does not hold the sums. */
+  readonly whole?: true;
   readonly weights: 'float32' | 'float16' | 'int8-block32' | 'int4-block32';
   /** Inputs and outputs of the graph, where they are not our own. */
   readonly layout?: 'genai' | 'encoder';

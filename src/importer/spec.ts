@@ -124,10 +124,24 @@ export type Head =
       readonly softcap: number;
     }
   | {
-      /** One number: the state times the tensor NAME.weight [1, hidden], plus NAME.bias [1] if there is one. */
+      /** One number: what is read times the tensor NAME.weight [1, width], plus NAME.bias [1] if there is one. */
       readonly kind: 'scalar';
       readonly name: string;
       readonly bias: boolean;
       /** The score is the number's sigmoid. */
       readonly probability: boolean;
+      /** What is read; null: the last token's state. */
+      readonly evidence: Evidence | null;
     };
+
+/** A digest of how an answer went, made of its tokens' states and log-probs: evidence.ts. The projection is tied. */
+export interface Evidence {
+  /** Its tensors are NAME.state, NAME.surprise and NAME.mix. */
+  readonly name: string;
+  /** What is made of each token, and summed. */
+  readonly width: number;
+  /** What is made of the sum and the last token. */
+  readonly inner: number;
+  /** The token that begins the answer. */
+  readonly opens: number;
+}

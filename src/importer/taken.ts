@@ -5,9 +5,9 @@ import type { TensorSource } from './safetensors.ts';
 
 export interface Taking {
   /** A tensor of the checkpoint; one dim is a column. Throws if there is none of this name and shape. */
-  take(name: string, ...shape: readonly number[]): Matrix;
+  readonly take: (name: string, ...shape: readonly number[]) => Matrix;
   /** Throws if the checkpoint holds a tensor that was not taken and is not among the `redundant` ones. */
-  checkAllTaken(family: string, redundant: RegExp): void;
+  readonly checkAllTaken: (family: string, redundant: RegExp) => void;
 }
 
 export function takingFrom(source: TensorSource): Taking {

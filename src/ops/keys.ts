@@ -15,18 +15,23 @@ const hash = z.unknown().transform((raw, context) => {
 });
 
 export const keySchema = strict({
-  /** Of the key; never the key itself. */
-  sha256: hash.optional(),
-  /** Instead: the environment variable that holds the hash. */
-  env: text(256, 1).optional(),
-  /** Names that requests may give, of models and presets; left out: all. */
-  models: list(text(256, 1), 1000, 1).optional(),
-  /** Most tokens one request may generate, over all branches and choices. */
-  max_cost: integer(1, 2 ** 31).optional(),
-  /** Tokens of policy and guides, as they are asked for; what was not generated is given back. */
-  tokens_per_minute: integer(1, 2 ** 40).optional(),
-  /** Requests at a time. */
-  concurrency: integer(1, 100_000).optional(),
+  sha256: hash
+    .optional()
+    .describe('Of the key, never the key itself: `coxswain hash-key` prints it.')
+    .meta({ type: 'string', pattern: HASH.source }),
+  env: text(256, 1).optional().describe('Instead: the environment variable that holds the hash.'),
+  models: list(text(256, 1), 1000, 1)
+    .optional()
+    .describe('Names that requests may give, of models and presets; left out: all.'),
+  max_cost: integer(1, 2 ** 31)
+    .optional()
+    .describe('Most tokens one request may generate, over all branches and choices.'),
+  tokens_per_minute: integer(1, 2 ** 40)
+    .optional()
+    .describe(
+      'Tokens of policy and guides, as they are asked for; what was not generated is given back.',
+    ),
+  concurrency: integer(1, 100_000).optional().describe('Requests at a time.'),
 });
 
 export type KeyEntry = z.output<typeof keySchema>;

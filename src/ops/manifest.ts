@@ -14,6 +14,8 @@ const schema = strict({
   role: oneOf(['policy', 'guide', 'reward', 'value']),
   head: oneOf(['scalar']).optional(),
   reads: oneOf(['prefix', 'complete']).optional(),
+  /** Each text is read whole: its head sums over the text, and KV does not hold the sums. */
+  whole: z.literal(true, 'true, or left out').optional(),
   /** How the weights are stored, such as q8-block32. */
   weights: text(64, 1),
   /** Inputs and outputs of the graph, where they are not our own. */

@@ -27,6 +27,8 @@ export interface Reader {
   readonly card: ModelCard;
   /** Tokens that it reads beside them. */
   readonly extra?: number;
+  /** Answers that it reads at a time. */
+  readonly answers?: number;
 }
 
 /** Tokens each answer may have, from the context of every model that reads the prompts. */
@@ -49,7 +51,7 @@ function roomOf(
   const rooms = lanes.map(({ model, prompt }, i) => {
     const reader = specs[i];
     const context = Math.min(reader?.card.context ?? maxLength, maxLength) - (reader?.extra ?? 0);
-    const room = context - prompt.length;
+    const room = Math.floor((context - prompt.length) / (reader?.answers ?? 1));
     if (room >= Math.max(1, asked ?? 1)) return room;
     const wanted = asked === null ? 'at least one more' : `${at} ${asked}`;
     const advice = room < 1 ? 'shorten the prompt' : `ask for at most ${room}`;

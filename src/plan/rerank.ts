@@ -1,7 +1,7 @@
 /** A rerank body made valid: one query, the documents that answer it, and how many of them to name. */
 
 import { anything, check, flag, integer, strict, text, tolerant, wrong } from '../core/fields.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { rewardParts } from './schema.ts';
 import { scoringOf, textPairs } from './score.ts';
 import type { Scoring } from './score.ts';
@@ -13,18 +13,18 @@ export interface Reranking extends Scoring {
   readonly returns: boolean | null;
 }
 
-const body = (catalog: Catalog) =>
+export const rerankSchema = (limits: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     query: text(1_000_000),
     documents: anything,
     top_n: integer(1, 1_000_000).nullish(),
     return_documents: flag.nullish(),
-    alignment: strict(rewardParts(catalog.limits)).nullish(),
+    alignment: strict(rewardParts(limits)).nullish(),
   });
 
 export function parseRerank(raw: unknown, catalog: Catalog): Reranking {
-  const wire = check(body(catalog), raw, '');
+  const wire = check(rerankSchema(catalog.limits), raw, '');
   if (!Array.isArray(wire.documents))
     throw wrong('documents', wire.documents, 'a list of strings, or of {"text": string}');
   const documents: readonly unknown[] = wire.documents;

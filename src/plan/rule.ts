@@ -7,7 +7,7 @@ import type { RuleNetwork } from '../core/rule.ts';
 import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import type { Limits } from './catalog.ts';
 
-const formatSchema = z.discriminatedUnion(
+export const formatSchema = z.discriminatedUnion(
   'type',
   [
     tolerant({ type: z.literal('text') }),
@@ -41,7 +41,7 @@ export function formatRule(raw: unknown): PlacedRule | null {
   }
 }
 
-const textFormatSchema = z.discriminatedUnion(
+export const textFormatSchema = z.discriminatedUnion(
   'type',
   [
     tolerant({ type: z.literal('text') }),
@@ -81,7 +81,8 @@ export function schemaRule(schema: unknown, at: string): PlacedRule {
 
 const LONGEST_CHOICE = 1024;
 
-const guideSchema = (limits: Limits) =>
+/** What an answer must spell. */
+export const ruleGuideSchema = (limits: Limits) =>
   strict({
     rule: z.union(
       [
@@ -96,7 +97,7 @@ const guideSchema = (limits: Limits) =>
 /** A guide `{"rule": ...}` of `alignment.guides`; null for a guide of another kind. */
 export function guideRule(raw: unknown, at: string, limits: Limits): PlacedRule | null {
   if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, 'rule')) return null;
-  const { rule } = check(guideSchema(limits), raw, at);
+  const { rule } = check(ruleGuideSchema(limits), raw, at);
   if ('regex' in rule) return { ask: { kind: 'regex', ...rule }, at: `${at}.rule.regex` };
   if ('choice' in rule) return { ask: { kind: 'choice', ...rule }, at: `${at}.rule.choice` };
   return schemaRule(rule.json_schema, `${at}.rule.json_schema`);

@@ -1,7 +1,7 @@
 /** What raw scores are measured by: figures that a manifest stores, those of the request's own candidates, or nothing. */
 
 import { wrong } from '../core/fields.ts';
-import type { RewardPlan, Scale, Transform } from '../core/reward.ts';
+import type { RewardPlan, RewardUse, Scale, Transform } from '../core/reward.ts';
 import type { PartialFigure } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
@@ -30,7 +30,7 @@ export function storedQuantile({ stats }: Pick<ModelCard, 'stats'>, share: numbe
 /** The plan's value at a quantile of base samples: known where one reward alone decides. */
 export function planQuantile({ plan, specs }: Rewards): (share: number) => number | null {
   const [use] = plan.uses;
-  const known = use?.transform === null && use.scale !== 'pool';
+  const known = use?.transform === null && typeof use.scale !== 'string';
   return (share) => {
     if (!known || !decidesAlone(plan)) return null;
     const score = storedQuantile(specs[0]!, use.weight > 0 ? share : 1 - share);
@@ -58,12 +58,13 @@ export function scaleOf(
   ensemble: AlignmentWire['ensemble'],
   spec: Stored,
   at: string,
-): Scale | 'pool' | null {
+): RewardUse['scale'] {
+  if (transform?.type === 'rank') return 'rank';
   if (transform?.type === 'zscore') {
     return transform.of === 'stored' ? storedScale(spec, `${at}.transform.of`) : 'pool';
   }
   if (transform || !ensemble || ensemble.normalize === 'none') return null;
-  if (ensemble.normalize === 'pool') return 'pool';
+  if (ensemble.normalize === 'pool' || ensemble.normalize === 'rank') return ensemble.normalize;
   return storedScale(spec, 'alignment.ensemble.normalize');
 }
 
@@ -79,7 +80,10 @@ const REFERENCE = 0.85;
 export function transformOf(wire: TransformWire, spec: Stored, at: string): Transform | null {
   switch (wire.type) {
     case 'zscore':
+    case 'rank':
       return null;
+    case 'win_rate':
+      return { kind: 'win_rate' };
     case 'clip':
       return { kind: 'clip', eta: wire.eta ?? 0 };
     case 'log_sigmoid': {

@@ -139,8 +139,10 @@ const transformSchema = z.discriminatedUnion(
     }),
     strict({ type: z.literal('clip'), eta: number(-FAR, FAR).nullish() }),
     strict({ type: z.literal('zscore'), of: ORIGINS.nullish() }),
+    strict({ type: z.literal('rank') }),
+    strict({ type: z.literal('win_rate') }),
   ],
-  { error: 'an object whose type is log_sigmoid, clip or zscore' },
+  { error: 'an object whose type is log_sigmoid, clip, zscore, rank or win_rate' },
 );
 
 /** Steps and what they come to; sum: so that delta telescopes. */
@@ -174,9 +176,9 @@ const ensembleSchema = (limits: Limits) =>
   strict({
     members: list(text(256, 1), limits.rewards, 1).nullish(),
     abstain: number(0, FAR).nullish(),
-    aggregate: oneOf(['mean', 'median', 'min', 'uwo', 'lcb']).nullish(),
+    aggregate: oneOf(['mean', 'median', 'min', 'max', 'uwo', 'lcb']).nullish(),
     lambda: number(0, FAR).nullish(),
-    normalize: oneOf(['stored', 'pool', 'none']).nullish(),
+    normalize: oneOf(['stored', 'pool', 'rank', 'none']).nullish(),
     variance: oneOf(['population', 'unbiased']).nullish(),
   });
 

@@ -15,7 +15,7 @@ import {
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Named } from './grant.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { answerTokens, chatSource, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
@@ -41,7 +41,7 @@ export interface Pair {
   readonly at: string;
 }
 
-const body = (catalog: Catalog) =>
+export const scoreSchema = (limits: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     queries: anything,
@@ -50,12 +50,12 @@ const body = (catalog: Catalog) =>
     /** Whether the texts are finished answers; true. */
     complete: flag.nullish(),
     /** How members that say nothing of steps cut texts into them. */
-    steps: stepsSchema(catalog.limits).nullish(),
-    alignment: strict(rewardParts(catalog.limits)).nullish(),
+    steps: stepsSchema(limits).nullish(),
+    alignment: strict(rewardParts(limits)).nullish(),
   });
 
 export function parseScore(raw: unknown, catalog: Catalog): Scoring {
-  const wire = check(body(catalog), raw, '');
+  const wire = check(scoreSchema(catalog.limits), raw, '');
   const pairs = wire.messages
     ? conversations(wire.messages, catalog)
     : textPairs(wire.queries, wire.documents, catalog);
@@ -86,6 +86,8 @@ export function scoringOf(
     alignment ? null : 'model',
   );
   const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
+  const others = 2 * (pairs.length - 1); // a judge of pairs reads each beside each other one, in both orders
+  const pairing = rewards.readers.some(({ answers }) => answers !== undefined) ? others : 1;
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
     model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
@@ -93,7 +95,7 @@ export function scoringOf(
       ...rewards.readers.map(({ card, at }) => ({ name: card.name, at: alignment ? at : 'model' })),
       ...rewards.specs.flatMap(({ remote }) => remote ?? []),
     ],
-    tokens: candidates.reduce((sum, { tokens }) => sum + tokens, 0),
+    tokens: candidates.reduce((sum, { tokens }) => sum + tokens * Math.max(1, pairing), 0),
   };
 }
 
@@ -172,10 +174,10 @@ function candidateOf(
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = readers.map(({ key, card, own, at: ownAt, extra }) => {
+  const readings = readers.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
     const prompt = render(card, query, own, ownAt);
     const answer = answerTokens(card, document, complete, at);
-    const length = prompt.length + answer.length + extra;
+    const length = prompt.length + answer.length * answers + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

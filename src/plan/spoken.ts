@@ -8,7 +8,7 @@ import type { ChatMessage } from '../core/text.ts';
 /** Calls of one message. */
 const MOST_CALLS = 128;
 
-const callsSchema = list(
+export const callsSchema = list(
   tolerant({
     id: text(256).nullish(),
     type: z.literal('function', '"function"').nullish(),

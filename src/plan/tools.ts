@@ -36,7 +36,7 @@ export interface Tools {
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const name = z.string().regex(NAME, '1 to 64 letters, digits, _ or -');
 
-const toolSchema = tolerant({
+export const toolSchema = tolerant({
   type: z.literal('function', '"function"'),
   function: tolerant({
     name,
@@ -46,7 +46,7 @@ const toolSchema = tolerant({
   }),
 });
 
-const choiceSchema = z.union(
+export const choiceSchema = z.union(
   [
     oneOf(['none', 'auto', 'required']),
     strict({ type: z.literal('function'), function: tolerant({ name }) }),

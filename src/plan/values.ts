@@ -17,6 +17,9 @@ export interface ValueGuide {
 /** The likeliest tokens that a value guide considers where the request does not say. */
 const TOP_K = 20;
 
+/** Transforms that compare candidates with each other. */
+const RANKED: ReadonlySet<string | undefined> = new Set(['rank', 'win_rate']);
+
 /** Null for a weight of zero: no model is run for it. */
 export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): ValueGuide | null {
   const wire = check(valueGuideSchema(catalog.limits), raw, at);
@@ -29,9 +32,13 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
     );
   if (wire.weight === 0) return null;
   const { transform } = wire;
-  const relative = transform?.type === 'zscore' ? (transform.of ?? 'pool') === 'pool' : false;
+  const relative = transform?.type === 'zscore' && (transform.of ?? 'pool') === 'pool';
   const kind = transform ? transformOf(transform, spec, at) : null;
-  if (relative || (kind?.kind === 'log_sigmoid' && typeof kind.reference !== 'number'))
+  if (
+    relative ||
+    RANKED.has(transform?.type) ||
+    (kind?.kind === 'log_sigmoid' && typeof kind.reference !== 'number')
+  )
     throw wrong(
       `${at}.transform`,
       transform,

@@ -85,6 +85,8 @@ export function aggregate(
       return medianOf(values);
     case 'min':
       return Math.min(...values);
+    case 'max':
+      return Math.max(...values);
     case 'uwo':
       return meanOf(values, weights) - lambda * varianceOf(values, weights, variance);
     case 'lcb':

@@ -8,6 +8,7 @@ import { lengthReward, repetitionReward } from './length.ts';
 import { followUp } from './follow_up.ts';
 import { judge } from './judge.ts';
 import { likelihood } from './likelihood.ts';
+import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
 import type { Reader } from './reader.ts';
 
@@ -43,9 +44,11 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
     remembered(followUp(readerOf(source.by, loaded), source), loaded, source, source.by),
   judge: (source, loaded) =>
     remembered(judge(readerOf(source.by, loaded), source), loaded, source, source.by),
+  // What it says of one candidate depends on the others: there is nothing to remember.
+  pairwise: (source, loaded) => pairwise(readerOf(source.by, loaded), source),
 };
 
-/** The reward that a source names. What it says of a candidate may depend on that candidate only. */
+/** The reward that a source names. What it says of a candidate may depend on that candidate only, unless the source compares. */
 export const opened = (source: RewardSource, loaded: Loaded): Reward =>
   (kinds[source.kind] as Opener<RewardSource>)(source, loaded);
 

@@ -4,6 +4,7 @@
  */
 
 import type { Reward, Scale, Score, Transform } from '../core/reward.ts';
+import { bradleyTerry, winRates } from './tournament.ts';
 
 /** log(1 / (1 + exp(-x))), without overflow on either side. */
 export const logSigmoid = (x: number): number =>
@@ -50,6 +51,10 @@ export function transformed(reward: Reward, transform: Transform): Reward {
       const scores = await reward.score(batch);
       if (transform.kind === 'clip')
         return scores.map((score) => ({ ...score, value: clip(score.value, transform.eta) }));
+      if (transform.kind === 'win_rate') {
+        const rates = amongNumbers(scores, (values) => winRates(bradleyTerry(values)));
+        return scores.map((score, i) => ({ ...score, value: rates[i]! }));
+      }
       const reference =
         typeof transform.reference === 'number'
           ? transform.reference
@@ -66,12 +71,32 @@ export function transformed(reward: Reward, transform: Transform): Reward {
   };
 }
 
-/** Scores in units of deviations from a mean: stored ones, or the candidates' own. */
-export function normalised(reward: Reward, scale: Scale | 'pool'): Reward {
+/** Scores in units of deviations from a mean: stored ones, or the candidates' own; or their ranks. */
+export function normalised(reward: Reward, scale: Scale | 'pool' | 'rank'): Reward {
   return mapped(reward, (scores) => {
+    if (scale === 'rank') return amongNumbers(scores, ranks);
     const by = scale === 'pool' ? scaleOf(scores.map(({ value }) => value)) : scale;
     return scores.map(({ value }) => zscore(value, by));
   });
+}
+
+/** Places from 1, the smallest first; equal ones share the mean of theirs. */
+export const ranks = (values: readonly number[]): number[] =>
+  values.map((value) => {
+    const below = values.filter((other) => other < value).length;
+    const equal = values.filter((other) => other === value).length;
+    return below + (equal + 1) / 2;
+  });
+
+/** What is made of those that have a score, each in its place; NaN for the others. */
+function amongNumbers(
+  scores: readonly Score[],
+  of: (values: readonly number[]) => readonly number[],
+): number[] {
+  const known = scores.map(({ value }) => value).filter((value) => !Number.isNaN(value));
+  const made = of(known);
+  let at = 0;
+  return scores.map(({ value }) => (Number.isNaN(value) ? NaN : made[at++]!));
 }
 
 /** min(r, most). */

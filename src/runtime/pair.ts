@@ -26,7 +26,7 @@ interface Item {
 
 /** @throws Error that names the file if it joins no two texts, or in a way that an answer cannot follow a prompt */
 export function readPair(json: { readonly post_processor?: unknown }, file: string): Pair {
-  const all = flat((json.post_processor ?? {}) as Processor);
+  const all = flat(json.post_processor ?? {});
   for (const processor of all) {
     const read = READERS[processor.type ?? ''];
     const pair = read?.(processor);

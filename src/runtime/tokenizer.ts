@@ -100,11 +100,12 @@ export function loadPairCodec(folder: string): Codec {
 const encode = (tokenizer: Tokenizer, text: string): Token[] =>
   text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
 
-const longestToken = ({ size, bytes }: Vocabulary): number => {
+function longestToken(vocabulary: Vocabulary): number {
   let longest = 0;
-  for (let id = 0; id < size; id++) longest = Math.max(longest, bytes(id).length);
+  for (let id = 0; id < vocabulary.size; id++)
+    longest = Math.max(longest, vocabulary.bytes(id).length);
   return longest;
-};
+}
 
 interface Piece {
   readonly text: string;

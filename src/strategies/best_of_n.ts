@@ -9,6 +9,7 @@ import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
 import { adaptiveField, worthOneMore, type Adaptive } from './adaptive.ts';
+import { klBound, tellGain } from './gain.ts';
 import { pruneField, pruned, ruleOf, type Prune } from './prune/index.ts';
 import { alive, numberOr, pick, ranked, softmax } from './select.ts';
 
@@ -66,7 +67,13 @@ export const bestOfN: Strategy<BestOfN> = {
   },
   prunes: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).points.length > 0,
   top: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).top,
-  remarks: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).remarks,
+  remarks({ n, lambda, prune, adaptive, maxTokens }) {
+    const whole = prune === null && adaptive === null && lambda === 0;
+    return {
+      ...ruleOf(prune, maxTokens).remarks,
+      ...(whole ? { best_of: { n, kl_bound: klBound(n), win_rate: n / (n + 1) } } : {}),
+    };
+  },
 
   async *search(tree, params) {
     const { by, lambda, adaptive } = params;
@@ -78,6 +85,7 @@ export const bestOfN: Strategy<BestOfN> = {
       : rounds(tree, all, adaptive, score);
     const scores = await score(pool);
     const order = ranked(pool, scores);
+    tellGain(tree, scores);
     if (lambda === 0) return order;
     const tempered = scores.map(({ value }) => numberOr(value, -Infinity) / lambda);
     const chosen = pool[pick(softmax(tempered), tree.uniform(0))]!;

@@ -1,7 +1,7 @@
 /**
  * Sequential Monte Carlo: Feynman-Kac steering (Singhal et al. 2025) and the GenARM proposal. K particles are drawn
  * from the guided law; at each decision their log weights grow by log G_s, a potential of the reward, and by the log Z_t
- * of their tokens. When the effective sample size falls below ess * K they are resampled, systematically; otherwise weights
+ * of their tokens. When the effective sample size falls below ess * K they are resampled; otherwise weights
  * are carried. A particle's last potential is lambda R - sum_s log G_s, so its weights telescope to the target
  *   p(y) prod_i q_i(y)^w_i exp(lambda R(y)),
  * exact as K grows where tokens are drawn at temperature 1, untruncated. lambda = 0 needs no reward.
@@ -10,6 +10,7 @@
 import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
+import { schemes, SCHEMES } from './resample.ts';
 import { alive, descending, logSumExp, noScore, numberOr, pick, softmax } from './select.ts';
 
 const POTENTIALS = ['diff', 'max', 'add', 'rt'] as const;
@@ -22,6 +23,7 @@ export interface Particles {
   readonly every: number;
   /** Share of K. */
   readonly ess: number;
+  readonly resample: keyof typeof schemes;
   /** sample: a draw from the weighted particles, which is what the target is of. best: the heaviest. */
   readonly select: 'sample' | 'best';
 }
@@ -32,8 +34,12 @@ const fields = strict({
   lambda: either(number(-1000, 1000), 4),
   every: either(integer(1, 4096), 16),
   ess: either(number(0, 1), 0.5),
+  resample: either(oneOf(SCHEMES), 'systematic'),
   select: either(oneOf(['sample', 'best']), 'sample'),
 });
+
+/** Decisions of one search are fewer: uniforms of one decision are so far apart. */
+const APART = 2 ** 16;
 
 export const particles: Strategy<Particles> = {
   parse(raw) {
@@ -44,7 +50,7 @@ export const particles: Strategy<Particles> = {
   peak: ({ K }) => ({ least: K, most: K }),
 
   async *search(tree, params) {
-    const { K, every, ess, select } = params;
+    const { K, every, ess, resample, select } = params;
     let swarm: Particle[] = tree
       .fork(tree.root, K)
       .map((branch) => ({ branch, logWeight: 0, logZ: 0, path: START, done: false }));
@@ -59,7 +65,7 @@ export const particles: Strategy<Particles> = {
         return [first, ...order.filter((i) => i !== first)].map((i) => swarm[i]!.branch);
       }
       if (essOf(weights) < ess * K) {
-        const ancestors = systematic(weights, tree.uniform(step));
+        const ancestors = schemes[resample](weights, (i) => tree.uniform(step + i * APART));
         const survivors = swarm.filter((_, i) => ancestors.includes(i));
         yield branchesOf(survivors);
         swarm = resampled(tree, swarm, ancestors);
@@ -133,11 +139,6 @@ function weightsOf(swarm: readonly Particle[]): number[] {
 /** Effective sample size, 1 / sum w^2, of weights that add up to 1. */
 export const essOf = (weights: readonly number[]): number =>
   1 / weights.reduce((sum, weight) => sum + weight * weight, 0);
-
-/** Ancestors, in order: one uniform, K evenly spaced pointers. The scheme of least variance. */
-export function systematic(weights: readonly number[], u: number): number[] {
-  return weights.map((_, i) => pick(weights, (i + u) / weights.length));
-}
 
 /** Forks each ancestor as often as it was drawn. All weigh the same then: the mean, so that log Z is not lost. */
 function resampled(

@@ -1,6 +1,6 @@
 /**
  * Self-consistency (Wang et al. 2022): n answers are drawn, and what most of them say wins. Votes count one each, or as much as
- * their reward, or as its sigmoid (implicit process rewards). Texts without an answer do not vote; ties go to the first seen.
+ * their reward, or as its sigmoid (implicit process rewards), or an answer weighs as much as the best that gives it. Texts without an answer do not vote; ties go to the first seen.
  * Goal-conditioned filter: what scores `threshold` or less after `at` tokens is dropped there and does not vote.
  */
 
@@ -13,7 +13,7 @@ import { descending, noScore, numberOr } from './select.ts';
 
 export interface Vote {
   readonly n: number;
-  readonly by: 'majority' | 'weighted' | 'sigmoid';
+  readonly by: 'majority' | 'weighted' | 'sigmoid' | 'best';
   readonly answer: Extract;
   readonly filter: { readonly threshold: number; readonly at: number } | null;
   readonly maxTokens: number;
@@ -21,7 +21,7 @@ export interface Vote {
 
 const fields = strict({
   n: either(integer(1, 256), 16),
-  by: either(oneOf(['majority', 'weighted', 'sigmoid']), 'majority'),
+  by: either(oneOf(['majority', 'weighted', 'sigmoid', 'best']), 'majority'),
   answer: either(answerField, { extract: 'last_number' }),
   filter: strict({ threshold: number(-1e6, 1e6), at: integer(1, 1_000_000) }).nullish(),
 });
@@ -112,8 +112,10 @@ export function tally(
   answers.forEach((answer, i) => {
     if (answer === null || values?.[i] === -Infinity) return;
     const value = values?.[i] ?? 1;
+    const before = sums.get(answer);
+    if (by === 'best') return void sums.set(answer, Math.max(before ?? -Infinity, value));
     const weight = by === 'majority' ? 1 : by === 'weighted' ? value : 1 / (1 + Math.exp(-value));
-    sums.set(answer, (sums.get(answer) ?? 0) + weight);
+    sums.set(answer, (before ?? 0) + weight);
   });
   return sums;
 }

@@ -23,7 +23,16 @@ const errorOf = async (response: Response): Promise<Json> =>
 test('every route but /health needs a key', async () => {
   await using server = await served({ keys: key('a') });
   expect((await fetch(`${server.base}/health`)).status).toBe(200);
-  const routes = ['/ready', '/metrics', '/version', '/v1/models', '/v1/models/tales', '/nope', '/'];
+  const routes = [
+    '/ready',
+    '/metrics',
+    '/version',
+    '/openapi.json',
+    '/v1/models',
+    '/v1/models/tales',
+    '/nope',
+    '/',
+  ];
   for (const path of routes) {
     const refused = await fetch(server.base + path);
     expect([path, refused.status]).toEqual([path, 401]);

@@ -17,7 +17,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TINY, writeRandomLlama } from '../../src/importer/random.ts';
 import { llamaShapes, sizeKeys, type Sizes } from '../unit/importer/families/llama_like.ts';
-import { root } from './stage.ts';
 
 /** Llama 3.2 1B; `--small` takes a tenth of it. Names of formats import only these. */
 const BILLION: Sizes = {
@@ -72,7 +71,7 @@ interface Measured {
 /** In a process of its own, so that its peak of memory is the import's. */
 function importOnce(from: string, to: string, weights: string): Measured {
   const script = `
-    import('${join(root, 'dist/importer/import.js')}').then(({ importModel }) => {
+    import('${join(process.cwd(), 'dist/importer/import.js')}').then(({ importModel }) => {
       const started = performance.now();
       importModel({ from: '${from}', to: '${to}', role: 'policy', weights: '${weights}', created: 0 });
       const { user, system } = process.cpuUsage();

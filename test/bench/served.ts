@@ -14,9 +14,7 @@ export async function measureServed(
   bodies: readonly Record<string, unknown>[],
 ): Promise<Figures> {
   const job = JSON.stringify({ port, streams, ...window, bodies });
-  const client = fork(fileURLToPath(new URL('sse_client.ts', import.meta.url)), [job], {
-    execArgv: ['--import', 'tsx'],
-  });
+  const client = fork(fileURLToPath(new URL('sse_client.js', import.meta.url)), [job]);
   const [figures] = (await once(client, 'message')) as [Figures];
   return figures;
 }

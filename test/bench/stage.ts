@@ -1,13 +1,12 @@
 /** What the bench decodes with: the default pack, and random-weight decoders written from a seed (tokens per second do not depend on what weights say). */
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { importModel } from '../../src/importer/import.ts';
 import { BENCH, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
 
-export const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = join(root, '.bench');
+/** `npm run` starts scripts in the project's root. */
+const folder = join(process.cwd(), '.bench');
 
 /** The shape of the pack's policy. */
 const PACK: RandomLlama = {
@@ -46,17 +45,18 @@ function stage(name: string, shape: RandomLlama, small: RandomLlama): Stage {
     'guide-small': 'guide',
   } as const;
   const config = join(folder, `${name}.yaml`);
-  if (!existsSync(config)) {
-    mkdirSync(folder, { recursive: true });
-    Object.entries(roles).forEach(([model, role], seed) => {
-      const from = join(folder, 'checkpoints', name, model);
-      writeRandomLlama(from, { ...(model === 'guide-small' ? small : shape), seed });
-      importModel({ from, to: at(model), role, created: 0 });
-      if (model === 'policy')
-        importModel({ from, to: at('peer'), role, created: 0, layout: 'genai' });
-    });
-    writeFileSync(config, yaml(name, Object.entries(roles), shape.context));
-  }
+  // Written anew each time: what the importer wrote yesterday may be no model of today's server.
+  for (const old of [join(folder, name), join(folder, 'checkpoints', name)])
+    rmSync(old, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  Object.entries(roles).forEach(([model, role], seed) => {
+    const from = join(folder, 'checkpoints', name, model);
+    writeRandomLlama(from, { ...(model === 'guide-small' ? small : shape), seed });
+    importModel({ from, to: at(model), role, created: 0 });
+    if (model === 'policy')
+      importModel({ from, to: at('peer'), role, created: 0, layout: 'genai' });
+  });
+  writeFileSync(config, yaml(name, Object.entries(roles), shape.context));
   return { name, config, peer: at('peer') };
 }
 

@@ -103,9 +103,10 @@ const STRATEGIES: readonly object[] = [
   { type: 'segment_rejection', temperature: 0.5, threshold: 0.1, attempts: 3 },
   { type: 'args', top_k: 4, weight: 2, temperature: 1 },
   { type: 'particles', n: 3, potential: 'max', lambda: 2, every: 2, ess: 1 },
-  { type: 'particles', n: 3, lambda: 0 },
+  { type: 'particles', n: 3, lambda: 0, resample: 'residual' },
   { type: 'mcts', branch: 2, iterations: 3, roll_forward: 1 },
   { type: 'vote', n: 3, by: 'majority', answer: 'number' },
+  { type: 'vote', n: 3, by: 'best' },
   { type: 'vote', n: 3, by: 'weighted', answer: { regex: '(a+)+$' } },
   ...Object.keys(strategies).map((type) => ({ type })),
 ];
@@ -168,7 +169,15 @@ export const FIELDS: Named = {
   strategy: one(STRATEGIES),
   rewards: (chance) =>
     Array.from({ length: chance.integer(1, 2) }, () => ({
-      model: chance.pick(REWARDS),
+      ...chance.pick<object>([
+        { model: chance.pick(REWARDS) },
+        {
+          model: chance.pick(REWARDS),
+          transform: { type: chance.pick(['rank', 'win_rate', 'x']) },
+        },
+        { pairwise: 'tales', aggregate: chance.pick(['win_rate', 'lottery', 'knockout', 'x']) },
+        { pairwise: 'tales', question: chance.pick(['{other}', 'or?', '{other}'.repeat(300)]) },
+      ]),
       weight: chance.pick([1, 0.5, -1, 0]),
     })),
   reward: one(REWARDS),

@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Scripts and tests run in the project's root. */
+const root = process.cwd();
 
 export interface Served extends AsyncDisposable {
   readonly port: number;

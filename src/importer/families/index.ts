@@ -2,7 +2,7 @@
 
 import { Fields } from '../fields.ts';
 import type { Spec } from '../spec.ts';
-import type { Family } from './common.ts';
+import type { Family, Wish } from './common.ts';
 import { gemma2, gemma3 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama, mistral } from './llama.ts';
@@ -39,6 +39,9 @@ const FAMILIES: Readonly<Record<string, Entry>> = {
   gpt_neox: entry(gptNeox, 'GPTNeoXForCausalLM', 'GPTNeoXForSequenceClassification'),
 };
 
+/** Our own architecture: the probability that an answer ends well, from what its policy said of each token. */
+const VERIFIER = 'PolicyVerifier';
+
 /** A head that the weights have and the config does not tell of: TRL's value head, an adapter's classifier. */
 export type ExtraHead = 'v_head.summary' | 'score';
 
@@ -53,17 +56,35 @@ export function describe(config: unknown, context: number | null, extra: ExtraHe
   const { describe: family, language, score } = FAMILIES[type]!;
   const names = fields.get('architectures');
   const architecture: unknown = Array.isArray(names) && names.length === 1 ? names[0] : null;
-  if (architecture !== language && architecture !== score)
-    fields.refuse('architectures', `["${language}"] or ["${score}"]`);
+  if (architecture !== language && architecture !== score && architecture !== VERIFIER)
+    fields.refuse('architectures', `["${language}"], ["${score}"] or ["${VERIFIER}"]`);
   fields.only('num_labels', 1);
-  const head = extra ?? (architecture === score ? 'score' : null);
-  // Transformers reads such labels through a sigmoid, each for itself.
-  const probability = fields.get('problem_type') === 'multi_label_classification';
   const scalar =
-    head === null
-      ? null
-      : ({ kind: 'scalar', name: head, bias: head === 'v_head.summary', probability } as const);
+    architecture === VERIFIER
+      ? verifierHead(fields)
+      : scalarHead(fields, extra ?? (architecture === score ? 'score' : null));
   const spec = family(fields, { context, scalar });
   fields.done();
   return spec;
+}
+
+function scalarHead(fields: Fields, name: ExtraHead | null): Wish['scalar'] {
+  // Transformers reads such labels through a sigmoid, each for itself.
+  const probability = fields.get('problem_type') === 'multi_label_classification';
+  const bias = name === 'v_head.summary';
+  return name === null ? null : { kind: 'scalar', name, bias, probability, evidence: null };
+}
+
+/** A language model of a family with the tensors `evidence.*` beside its own; `evidence_head` has their sizes. */
+function verifierHead(fields: Fields): Wish['scalar'] {
+  const sizes = fields.object('evidence_head') ?? fields.refuse('evidence_head', 'an object');
+  if (fields.get('tie_word_embeddings') !== true) fields.refuse('tie_word_embeddings', 'true');
+  const evidence = {
+    name: 'evidence',
+    width: sizes.count('width'),
+    inner: sizes.count('inner'),
+    opens: sizes.count('opens'),
+  };
+  sizes.done();
+  return { kind: 'scalar', name: 'evidence.score', bias: true, probability: true, evidence };
 }

@@ -8,16 +8,18 @@ import { length, repetition } from './length.ts';
 import { judge, selfEvaluation } from './judge.ts';
 import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
+import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
 /** Where a member has two of the keys, the first here decides. */
-const kinds: Readonly<Record<string, SourceKind>> = {
+export const kinds: Readonly<Record<string, SourceKind>> = {
   model,
   plus: ratio,
   follow_up: followUp,
   likelihood,
   judge,
+  pairwise,
   self_evaluation: selfEvaluation,
   check,
   length,

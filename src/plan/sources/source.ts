@@ -19,6 +19,8 @@ export interface Reader {
   readonly at: string;
   /** Tokens that it reads beside prompt and answer. */
   readonly extra: number;
+  /** Answers that it reads at a time, each beside each other one; left out: one. */
+  readonly answers?: number;
 }
 
 /** Models on the request's own prompt read it under their name. */
@@ -35,9 +37,14 @@ export function onceEach(readers: readonly Reader[]): Reader[] {
   const known = new Map<string, Reader>();
   for (const reader of readers) {
     const other = known.get(reader.key);
-    if (other === undefined || other.extra < reader.extra) known.set(reader.key, reader);
+    known.set(reader.key, other === undefined ? reader : hungrier(reader, other));
   }
   return [...known.values()];
+}
+
+function hungrier(a: Reader, b: Reader): Reader {
+  const answers = Math.max(a.answers ?? 1, b.answers ?? 1);
+  return { ...a, extra: Math.max(a.extra, b.extra), ...(answers > 1 ? { answers } : {}) };
 }
 
 /** A source made valid. */
@@ -66,6 +73,8 @@ export interface ParsedMember {
 }
 
 export interface SourceKind {
+  /** Its own fields and those of every member. */
+  schema(limits: Limits): z.ZodType;
   /** @throws ServeError with the path of the field at fault */
   parse(raw: unknown, at: string, catalog: Catalog): ParsedMember;
 }
@@ -85,6 +94,7 @@ export function sourceKind<S extends z.core.$ZodLooseShape>(
     return schema;
   };
   return {
+    schema: schemaOf,
     parse(raw, at, catalog) {
       const wire = check(schemaOf(catalog.limits), raw, at);
       // The intersection of two shapes, which zod's types cannot spread.

@@ -44,7 +44,15 @@ export async function sequenceTarget(_ask: Asking, _prompts: number): Promise<Ta
 }
 
 async function sampled(tree: ChainTree, K: number): Promise<string> {
-  const params = { K, potential: 'diff', lambda: 0, every: 1, ess: 0.5, select: 'sample' } as const;
+  const params = {
+    K,
+    potential: 'diff',
+    lambda: 0,
+    every: 1,
+    ess: 0.5,
+    resample: 'systematic',
+    select: 'sample',
+  } as const;
   const search = particles.search(tree, params);
   for (;;) {
     const { done, value } = await search.next();

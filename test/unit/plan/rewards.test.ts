@@ -207,7 +207,7 @@ const refusals: [alignment: object, code: string, param: string][] = [
   ],
   [{ rewards: [], ensemble: {} }, 'invalid_value', 'alignment.ensemble'],
   [{ rewards: [], length: {} }, 'invalid_value', 'alignment.length'],
-  [{ ensemble: { aggregate: 'max' } }, 'invalid_value', 'alignment.ensemble.aggregate'],
+  [{ ensemble: { aggregate: 'mode' } }, 'invalid_value', 'alignment.ensemble.aggregate'],
   [
     { constraints: [{ reward: 'nope', min: 0 }] },
     'model_not_found',

@@ -176,3 +176,57 @@ describe('self-evaluation', () => {
     expect(() => parse({ self_evaluation: { question: 'Other?' } })).toThrow(/no calibration/);
   });
 });
+
+test('a judge of pairs reads two answers at a time, and its question has a place for the other', () => {
+  const use = useOf({ pairwise: 'arm-happy', question: 'or {other}?', labels: ['f', 's'] });
+  expect(use).toMatchObject({
+    id: 'pairwise:arm-happy',
+    source: {
+      kind: 'pairwise',
+      by: { model: 'arm-happy', reading: 'arm-happy' },
+      question: 'or {other}?',
+      labels: [token('f'), token('s')],
+      aggregate: 'win_rate',
+      average: 'probability',
+      reads: 'complete',
+    },
+  });
+  const asked = { pairwise: 'arm-short', question: '{other}', labels: ['f', 's'] };
+  expect(planOf(asked, { max_tokens: 13 }).reward).not.toBeNull(); // 32 - 3 of the prompt - 2 around it, halved
+  expect(refusal(asked, { max_tokens: 14 }).code).toBe('context_length_exceeded');
+  const at = (reward: object) => refusal({ labels: ['f', 's'], ...reward }).param;
+  expect(at({ pairwise: 'rm-late' })).toBe('alignment.rewards[0].pairwise');
+  expect(at({ pairwise: 'tales', question: 'or?' })).toBe('alignment.rewards[0].question');
+  expect(at({ pairwise: 'tales', labels: ['f', 'two'] })).toBe('alignment.rewards[0].labels[1]');
+  expect(at({ pairwise: 'tales', aggregate: 'elo' })).toBe('alignment.rewards[0].aggregate');
+  expect(refusal({ ...asked, steps: {} }).code).toBe('reward_mismatch');
+  const all = { queries: 'ab', documents: ['x', 'y', 'z'] };
+  const quoted = (reward: object) =>
+    parseScore({ ...all, alignment: { rewards: [reward] } }, catalog);
+  const single = quoted({ pairwise: 'tales', question: '{other}', labels: ['f', 's'] }).tokens;
+  expect(single).toBe(3 * 4 * 10); // each of three beside two others, twice: 3 of the prompt, 2 of each answer, end and question
+});
+
+test('scores may be ranked or compared within the pool, which value guides do not have', () => {
+  const members = ['rank', 'win_rate'].map((type) =>
+    useOf({ model: 'rm-happy-a', transform: { type } }),
+  );
+  expect(members.map(({ scale, transform }) => [scale, transform])).toEqual([
+    ['rank', null],
+    [null, { kind: 'win_rate' }],
+  ]);
+  const ensemble = { aggregate: 'max', normalize: 'rank' };
+  const alignment = {
+    strategy: { type: 'best_of_n', n: 4 },
+    rewards: [{ model: 'rm-happy-a' }],
+    ensemble,
+  };
+  const { plan } = parser.completion({ prompt: 'ab', max_tokens: 5, alignment }, ambient);
+  expect(plan.reward).toMatchObject({ uses: [{ scale: 'rank' }], ensemble: { aggregate: 'max' } });
+  for (const type of ['rank', 'win_rate']) {
+    const guides = [{ value: 'rm-happy-a', transform: { type } }];
+    expect(() =>
+      parser.completion({ prompt: 'ab', max_tokens: 5, alignment: { guides } }, ambient),
+    ).toThrow(/no pool/);
+  }
+});

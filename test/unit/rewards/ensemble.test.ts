@@ -38,6 +38,7 @@ test('every aggregate of the vector, through the reward that serves it', async (
     mean: how(),
     median: how({ aggregate: 'median' }),
     min: how({ aggregate: 'min' }),
+    max: how({ aggregate: 'max' }),
     'uwo_pop_lambda0.5': how({ aggregate: 'uwo' }),
     'uwo_pop_lambda1.0': how({ aggregate: 'uwo', lambda: 1 }),
     'uwo_unbiased_lambda0.5': how({ aggregate: 'uwo', variance: 'unbiased' }),
@@ -50,14 +51,20 @@ test('every aggregate of the vector, through the reward that serves it', async (
     expect(argmax(scores.map(({ value }) => value)), name).toBe(expected.best_index[name]);
   }
   const weighted = await ensemble(pool(input, [0.5, 0.3, 0.2]).members, how()).score(batch);
-  const z = members.map((one) => ({ ...one, reward: normalised(one.reward, 'pool') }));
+  const scaled = (scale: 'pool' | 'rank') =>
+    members.map((one) => ({ ...one, reward: normalised(one.reward, scale) }));
+  const z = scaled('pool');
   const others = {
     'weighted_mean_0.5_0.3_0.2': weighted,
     zscore_then_mean: await ensemble(z, how()).score(batch),
     zscore_then_min: await ensemble(z, how({ aggregate: 'min' })).score(batch),
+    mean_rank: await ensemble(scaled('rank'), how()).score(batch),
   };
-  for (const [name, scores] of Object.entries(others))
+  for (const [name, scores] of Object.entries(others)) {
     expected.aggregate[name]!.forEach((value, i) => expect(scores[i]!.value).toBeCloseTo(value, 9));
+    expect(argmax(scores.map(({ value }) => value)), name).toBe(expected.best_index[name]);
+  }
+  expect(Object.keys(expected.aggregate)).toHaveLength(15); // 13 above, and two variances
   const columns = batch.map((_, i) => input.scores_member_by_candidate.map((row) => row[i]!));
   for (const kind of ['population', 'unbiased'] as const)
     columns.forEach((values, i) =>
@@ -69,17 +76,21 @@ test('every aggregate of the vector, through the reward that serves it', async (
 });
 
 test('the unbiased variance of a single member is nothing', async () => {
-  const { input, expected } = vectorCase<Members, { uwo_lambda1: number[] }>(FILE, 'single_member');
+  const { input, expected } = vectorCase<Members, { uwo_lambda1: number[]; best_index: number }>(
+    FILE,
+    'single_member',
+  );
   const { members, batch } = pool(input);
   const kind = how({ aggregate: 'uwo', variance: 'unbiased', lambda: 1 });
   const scores = await ensemble(members, kind).score(batch);
   expect(scores.map(({ value }) => value)).toEqual(expected.uwo_lambda1);
+  expect(argmax(scores.map(({ value }) => value))).toBe(expected.best_index);
 });
 
 test('members named twice change nothing', async () => {
   const batch = ['a', 'bb', 'ccc', 'd'].map((text) => candidate(text));
   const members = ['x', 'y', 'z'].map((name) => ({ reward: fakeMember(name), weight: 1 }));
-  for (const kind of ['mean', 'median', 'min', 'uwo', 'lcb'] as const) {
+  for (const kind of ['mean', 'median', 'min', 'max', 'uwo', 'lcb'] as const) {
     const once = await ensemble(members, how({ aggregate: kind })).score(batch);
     const twice = await ensemble([...members, ...members], how({ aggregate: kind })).score(batch);
     once.forEach(({ value }, i) => expect(twice[i]!.value).toBeCloseTo(value, 12));
@@ -121,7 +132,7 @@ test('a member that fails, or knows nothing, is left out', async () => {
 test('a candidate that one member cannot judge has no score, the others do', async () => {
   const odd = fakeMember('odd', ({ text }) => (text === 'x' ? NaN : 2));
   const members = [odd, fakeMember('even', () => 4)].map((reward) => ({ reward, weight: 1 }));
-  for (const kind of ['mean', 'median', 'min', 'uwo', 'lcb'] as const) {
+  for (const kind of ['mean', 'median', 'min', 'max', 'uwo', 'lcb'] as const) {
     const scores = await ensemble(members, how({ aggregate: kind, lambda: 0 })).score(
       ['x', 'y'].map((text) => candidate(text)),
     );

@@ -59,13 +59,21 @@ const how = (changes: Partial<Ensemble>): RewardPlan => ({
     ...changes,
   },
 });
-const AGGREGATES = ['mean', 'median', 'min', 'uwo', 'lcb'] as const;
+const AGGREGATES = ['mean', 'median', 'min', 'max', 'uwo', 'lcb'] as const;
 const pooled = three.map((one) => ({ ...one, scale: 'pool' as const }));
 const reference = { quantile: 0.85 };
 
 obeysCombinatorLaws('sum', sumOf(...three));
 for (const aggregate of AGGREGATES) obeysCombinatorLaws(aggregate, how({ aggregate }));
 obeysCombinatorLaws('of pooled members', { ...how({}), uses: pooled });
+obeysCombinatorLaws('of ranked members', {
+  ...how({}),
+  uses: three.map((one) => ({ ...one, scale: 'rank' as const })),
+});
+obeysCombinatorLaws(
+  'of win rates',
+  sumOf(...three.map((one) => ({ ...one, transform: { kind: 'win_rate' } as const }))),
+);
 obeysCombinatorLaws('of some members', how({ members: ['rm-0', 'rm-2'] }));
 obeysCombinatorLaws(
   'of log-sigmoids',

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Candidate, Steps } from '../../../src/core/reward.ts';
 import { stepEnds, stepped } from '../../../src/rewards/steps.ts';
 import { candidate, composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
+import { vectorCase } from '../../fakes/vectors.ts';
 
 const steps = (changes: Partial<Steps> = {}): Steps => ({
   until: ['\n'],
@@ -68,4 +69,42 @@ test('a batch of texts with any number of steps keeps its order', async () => {
   const texts = ['', 'a', 'a\nb', 'x\ny\nz\n'];
   const scores = await stepped('m', inner, steps()).score(texts.map((text) => candidate(text)));
   expect(scores.map(({ value }) => value)).toEqual([0, 1, 3, 6]);
+});
+
+test('vector fine_grained_total: relevance by clause, facts by sentence, completeness once', async () => {
+  interface FineGrained {
+    readonly relevance_per_subsentence: number[];
+    readonly factuality_per_sentence: number[];
+    readonly completeness_raw: number;
+    readonly completeness_mean: number;
+    readonly completeness_std: number;
+    readonly scale: number;
+    readonly weights: [number, number, number];
+  }
+  const { input, expected } = vectorCase<FineGrained, { completeness: number; total: number }>(
+    'personal_multi.json',
+    'fine_grained_total',
+  );
+  const text = 'one, two. three.'; // three clauses, two sentences
+  const count = (part: string, marks: RegExp): number => part.match(marks)!.length - 1;
+  const models = loaded(
+    fakeReward('relevance', (c) => input.relevance_per_subsentence[count(c.text, /[,.]/g)]!),
+    fakeReward('facts', (c) => input.factuality_per_sentence[count(c.text, /\./g)]!),
+    fakeReward('completeness', () => input.completeness_raw),
+  );
+  const [relevance, facts, completeness] = input.weights;
+  const each = (...until: string[]) => ({ steps: steps({ until, aggregate: 'sum' }) });
+  const whole = {
+    weight: completeness * input.scale,
+    scale: { mean: input.completeness_mean, std: input.completeness_std },
+  };
+  const mixed = [
+    use('relevance', { ...each(',', '.'), weight: relevance }),
+    use('facts', { ...each('.'), weight: facts }),
+    use('completeness', whole),
+  ];
+  const value = async (...uses: typeof mixed): Promise<number> =>
+    (await composed(sumOf(...uses), models).score([candidate(text)]))[0]!.value;
+  expect(await value(...mixed)).toBeCloseTo(expected.total, 9);
+  expect(await value(mixed[2]!)).toBeCloseTo(expected.completeness, 9);
 });

@@ -3,6 +3,7 @@ import type { Candidate, Reward } from '../../../src/core/reward.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import type { Branch } from '../../../src/core/tree.ts';
 import { bestOfN } from '../../../src/strategies/best_of_n.ts';
+import { expectedBest } from '../../../src/strategies/gain.ts';
 import { surviving } from '../../../src/strategies/prune/speculative_rejection.ts';
 import type { Prune } from '../../../src/strategies/prune/index.ts';
 import type { Verdict } from '../../../src/strategies/prune/rule.ts';
@@ -321,15 +322,23 @@ interface Law {
   readonly lam?: number;
 }
 
-/** The law of the chosen outcome: every way to draw n, with the strategy's own way to choose. */
+/** Every way to draw n of some outcomes, orders aside: how often each. */
+function* pools(outcomes: number, n: number): Generator<readonly number[]> {
+  if (outcomes === 1) return yield [n];
+  for (let first = 0; first <= n; first++)
+    for (const rest of pools(outcomes - 1, n - first)) yield [first, ...rest];
+}
+
+/** The law of the chosen outcome, with the strategy's own way to choose. */
 function chosenLaw({ probs, rewards, n }: Law, shares: (rewards: number[]) => number[]): number[] {
   const law = probs.map(() => 0);
-  for (let code = 0; code < probs.length ** n; code++) {
-    const drawn = Array.from(
-      { length: n },
-      (_, i) => Math.floor(code / probs.length ** i) % probs.length,
-    );
-    const p = drawn.reduce((product, outcome) => product * probs[outcome]!, 1);
+  for (const counts of pools(probs.length, n)) {
+    const drawn = counts.flatMap((count, outcome) => Array.from({ length: count }, () => outcome));
+    let p = 1;
+    let left = n;
+    counts.forEach((count, outcome) => {
+      for (let k = 1; k <= count; k++) p *= (left-- / k) * probs[outcome]!; // multinomial
+    });
     shares(drawn.map((outcome) => rewards[outcome]!)).forEach((share, i) => {
       law[drawn[i]!]! += p * share;
     });
@@ -337,31 +346,81 @@ function chosenLaw({ probs, rewards, n }: Law, shares: (rewards: number[]) => nu
   return law;
 }
 
-test.each(
-  vectors<Law, { bon_distribution: number[]; expected_reward: number }>(
-    'best_of_n.json',
-  ).cases.filter(({ name }) => /^n[124]$/.test(name)),
-)('vector $name: the law of the best of n', ({ input, expected }) => {
-  const law = chosenLaw(input, (rewards) => {
-    const branches = rewards.map((_, id) => ({ id }) as Branch);
-    const [first] = ranked(
-      branches,
-      rewards.map((value) => ({ value, parts: {} })),
-    );
-    return rewards.map((_, i) => Number(i === first!.id));
-  });
-  law.forEach((p, i) => expect(p).toBeCloseTo(expected.bon_distribution[i]!, 9));
-  const mean = law.reduce((sum, p, i) => sum + p * input.rewards[i]!, 0);
-  expect(mean).toBeCloseTo(expected.expected_reward, 9);
-});
+const divergence = (law: readonly number[], base: readonly number[]): number =>
+  law.reduce((sum, q, i) => sum + (q === 0 ? 0 : q * Math.log(q / base[i]!)), 0);
+
+interface Chosen {
+  readonly bon_distribution: number[];
+  readonly exact_kl: number;
+  readonly bound_log_n_minus: number;
+  readonly expected_reward: number;
+}
+
+test.each(vectors<Law, Chosen>('best_of_n.json').cases.filter(({ name }) => /^n\d+$/.test(name)))(
+  'vector $name: the law of the best of n, and its divergence',
+  ({ input, expected }) => {
+    const law = chosenLaw(input, (rewards) => {
+      const branches = rewards.map((_, id) => ({ id }) as Branch);
+      const [first] = ranked(
+        branches,
+        rewards.map((value) => ({ value, parts: {} })),
+      );
+      return rewards.map((_, i) => Number(i === first!.id));
+    });
+    law.forEach((p, i) => expect(p).toBeCloseTo(expected.bon_distribution[i]!, 9));
+    const mean = law.reduce((sum, p, i) => sum + p * input.rewards[i]!, 0);
+    expect(mean).toBeCloseTo(expected.expected_reward, 9);
+    expect(divergence(law, input.probs)).toBeCloseTo(expected.exact_kl, 9);
+    const { n } = input;
+    const params = bestOfN.parse({ n }, { maxTokens: 20, stream: false, judged: true });
+    const { best_of } = bestOfN.remarks!(params) as { best_of: { kl_bound: number } };
+    expect(best_of).toMatchObject({ n, win_rate: n / (n + 1) });
+    expect(best_of.kl_bound).toBeCloseTo(expected.bound_log_n_minus, 9);
+  },
+);
 
 test.each(
-  vectors<Required<Law>, { distribution: number[] }>('best_of_n.json').cases.filter(({ name }) =>
-    name.startsWith('soft_bon'),
-  ),
+  vectors<Required<Law>, { distribution: number[]; exact_kl: number }>(
+    'best_of_n.json',
+  ).cases.filter(({ name }) => name.startsWith('soft_bon')),
 )('vector $name: the law of the soft choice', ({ input, expected }) => {
   const law = chosenLaw(input, (rewards) => softmax(rewards.map((r) => r / input.lam)));
   law.forEach((p, i) => expect(p).toBeCloseTo(expected.distribution[i]!, 9));
+  expect(divergence(law, input.probs)).toBeCloseTo(expected.exact_kl, 9);
+});
+
+describe('what fewer answers would have come to', () => {
+  test('vector unbiased_estimator', () => {
+    const { input, expected } = vectorCase<{ scores: number[]; n: number[] }, { value: number[] }>(
+      'best_of_n.json',
+      'unbiased_estimator',
+    );
+    input.n.forEach((n, i) =>
+      expect(expectedBest(input.scores, n)).toBeCloseTo(expected.value[i]!, 9),
+    );
+  });
+
+  test('vector pass_at_k: of right and wrong answers it is the chance that one of k is right', () => {
+    const { input, expected } = vectorCase<
+      { N: number; correct: number; k: number[] },
+      { value: number[] }
+    >('best_of_n.json', 'pass_at_k');
+    const scores = Array.from({ length: input.N }, (_, i) => Number(i < input.correct));
+    input.k.forEach((k, i) => expect(expectedBest(scores, k)).toBeCloseTo(expected.value[i]!, 9));
+  });
+
+  test('is told of each search, the best of all last', async () => {
+    const params = bestOfN.parse({ n: 6 }, { maxTokens: 20, stream: false, judged: true });
+    const plan = planOf({ strategy: 'best_of_n', params, reward: sumOf(use('r')) });
+    const { choices } = await ran(fakeEngine().engine, plan);
+    const [choice] = choices;
+    const told = choice!.report!.search.figures['expected_best']!;
+    expect(told).toHaveLength(4); // of 1, 2, 4 and 6
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    const scores = choice!.report!.candidates.map(({ score }) => score!);
+    expect(told.at(-1)).toBeCloseTo(Math.max(...scores), 12);
+    expect(told[0]).toBeCloseTo(scores.reduce((sum, r) => sum + r, 0) / 6, 12);
+  });
 });
 
 test('a pick follows its shares, and never takes what has none', () => {

@@ -20,7 +20,19 @@ const defaults: readonly (readonly [string, object, object])[] = [
   ['beam', {}, { k: 4, G: 1, lambda: 0.5, penalty: 0, basis: 'generated', early: 'never', w: 0 }],
   ['segment_beam', {}, { W: 4, K: 4, segment: { tokens: 30 } }],
   ['args', {}, { k: 10, w: 1, tau: 0 }],
-  ['particles', {}, { K: 16, potential: 'diff', lambda: 4, every: 16, ess: 0.5, select: 'sample' }],
+  [
+    'particles',
+    {},
+    {
+      K: 16,
+      potential: 'diff',
+      lambda: 4,
+      every: 16,
+      ess: 0.5,
+      resample: 'systematic',
+      select: 'sample',
+    },
+  ],
   [
     'mcts',
     {},

@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { uniform } from '../../../src/core/philox.ts';
 import type { Branch } from '../../../src/core/tree.ts';
 import {
   advanced,
   essOf,
   particles,
   START,
-  systematic,
   type Particles,
   type Potential,
 } from '../../../src/strategies/particles.ts';
+import { schemes, SCHEMES } from '../../../src/strategies/resample.ts';
 import { logSumExp, softmax } from '../../../src/strategies/select.ts';
 import {
   answers,
@@ -58,13 +59,38 @@ describe('smc.json', () => {
     areClose([path.logG], [2 * 0.3]);
   });
 
-  test('effective sample size and systematic resampling', () => {
-    type Weights = { readonly weights: readonly number[]; readonly u_systematic: number };
-    const { input, expected } = vectorCase<Weights, { ess: number }>(FILE, 'ess');
-    areClose([essOf(input.weights)], [expected.ess]);
-    const schemes = vectorCase<Weights, { systematic: number[] }>(FILE, 'resampling_schemes');
-    const { weights, u_systematic: u } = schemes.input;
-    expect(systematic(weights, u)).toEqual(schemes.expected.systematic);
+  interface Weights {
+    readonly weights: readonly number[];
+    readonly u_systematic: number;
+    readonly uniforms: readonly number[];
+  }
+
+  test('effective sample size', () => {
+    type Out = { ess: number; resample_if_below_half: boolean };
+    const { input, expected } = vectorCase<Weights, Out>(FILE, 'ess');
+    const ess = essOf(input.weights);
+    areClose([ess], [expected.ess]);
+    expect(ess < input.weights.length / 2).toBe(expected.resample_if_below_half);
+  });
+
+  const { input, expected } = vectorCase<Weights, Record<string, number[]>>(
+    FILE,
+    'resampling_schemes',
+  );
+
+  test.each(SCHEMES)('%s resampling', (scheme) => {
+    const { weights, u_systematic, uniforms } = input;
+    const u = (i: number): number => (scheme === 'systematic' ? u_systematic : uniforms[i]!);
+    expect(schemes[scheme](weights, u)).toEqual(expected[scheme]);
+  });
+
+  test.each(SCHEMES)('%s resampling draws each as often as it weighs, on average', (scheme) => {
+    const weights = [0.45, 0.05, 0.3, 0.2];
+    const counts = [0, 0, 0, 0];
+    const rounds = 4000;
+    for (let n = 0; n < rounds; n++)
+      for (const i of schemes[scheme](weights, (k) => uniform(7n, n, k, 0, 0))) counts[i]!++;
+    counts.forEach((count, i) => expect(count / rounds / 4).toBeCloseTo(weights[i]!, 1));
   });
 
   test('weights are carried where nothing is resampled', () => {
@@ -98,6 +124,7 @@ interface Sequence {
   readonly log_weight: number;
   readonly unnormalised_target: number;
   readonly target_prob: number;
+  readonly local_prob: number;
 }
 interface Target {
   readonly log_Z_sequence: number;
@@ -128,12 +155,22 @@ const sequenceTarget = lawOf(
   (tokens) => logProbOf(base, tokens) + genarm.alpha * logProbOf(genarm.arm, tokens),
 );
 
+/** What plain guided sampling draws from: each step normalised by itself. */
+const localLaw = lawOf((tokens) =>
+  tokens.reduce((sum, token, i) => {
+    const last = tokens[i - 1];
+    const row = logRow(base, last).map((p, v) => p + guided.bend!(last, v));
+    return sum + row[token]! - logSumExp(row);
+  }, 0),
+);
+
 const PLAIN: Particles = {
   K: 1,
   potential: 'diff',
   lambda: 0,
   every: 1,
   ess: 0.5,
+  resample: 'systematic',
   select: 'sample',
 };
 
@@ -173,7 +210,13 @@ describe('the GenARM proposal', () => {
       areClose([logprob, logZ], [expected.local_logprob, expected.log_weight]);
       areClose([logprob + logZ], [expected.unnormalised_target]);
       areClose([sequenceTarget.get(seq)!], [expected.target_prob]);
+      areClose([Math.exp(logprob)], [expected.local_prob]);
     }
+    const total = logSumExp(
+      all.map((tokens) => logProbOf(base, tokens) + genarm.alpha * logProbOf(genarm.arm, tokens)),
+    );
+    areClose([total], [target.log_Z_sequence]);
+    areClose([distance(localLaw, sequenceTarget)], [target.total_variation_local_vs_sequence]);
   });
 
   test('particles approach the sequence-level target; guided sampling alone does not', async () => {

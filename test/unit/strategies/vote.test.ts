@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Branch, Reach } from '../../../src/core/tree.ts';
+import { ranked } from '../../../src/strategies/select.ts';
 import { tally, vote, winner, type Vote } from '../../../src/strategies/vote.ts';
 import { ChainTree, type Chain } from '../../fakes/chain.ts';
 import { nextOf } from '../../fakes/engine.ts';
@@ -22,6 +23,8 @@ describe('voting.json', () => {
     readonly majority: Sums;
     readonly weighted: Sums;
     readonly sigmoid_weighted: Sums;
+    readonly best_of_n_among_answered: number;
+    readonly best_of_n_index_all: number;
     readonly filtered_indices: readonly number[];
     readonly filtered_majority: Sums;
   }
@@ -43,6 +46,16 @@ describe('voting.json', () => {
     agrees(tally(answers, rewards, 'sigmoid'), expected.sigmoid_weighted);
   });
 
+  test('the best answer, and the best text whether it answers or not', () => {
+    const { answers, rewards } = input;
+    const sums = tally(answers, rewards, 'best');
+    expect(winner(sums)).toBe(answers[expected.best_of_n_among_answered]);
+    expect(Math.max(...sums.values())).toBe(rewards[expected.best_of_n_among_answered]);
+    const branches = rewards.map((_, id) => ({ id }) as Branch);
+    const scores = rewards.map((value) => ({ value, parts: {} }));
+    expect(ranked(branches, scores)[0]!.id).toBe(expected.best_of_n_index_all);
+  });
+
   test('filtered majority', () => {
     const kept = [...input.rewards.keys()].filter(
       (i) => input.rewards[i]! > input.filter_threshold,
@@ -59,7 +72,7 @@ describe('voting.json', () => {
       readonly scores: readonly number[];
       readonly threshold: number;
     }
-    type Out = { tokens_full: number; tokens_filtered: number };
+    type Out = { tokens_full: number; tokens_filtered: number; saved_fraction: number };
     const { input, expected } = vectorCase<Lengths, Out>('voting.json', 'goal_filter_token_saving');
     const filter = { threshold: input.threshold, at: input.decision_token };
     const spent = async (params: Partial<Vote>): Promise<number> => {
@@ -69,6 +82,8 @@ describe('voting.json', () => {
     };
     expect(await spent({ filter })).toBe(expected.tokens_filtered);
     expect(await spent({})).toBe(expected.tokens_full);
+    const share = 1 - (await spent({ filter })) / (await spent({}));
+    expect(share).toBeCloseTo(expected.saved_fraction, 9);
   });
 });
 

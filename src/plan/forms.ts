@@ -1,0 +1,180 @@
+/**
+ * Requests as JSON Schemas, for those who write clients: made of the schemas that parse them. Fields that are read by hand
+ * get their form here, by name.
+ */
+
+import { z } from 'zod';
+import { integer, list, number, oneOf, table, text, tolerant } from '../core/fields.ts';
+import { shapeOf } from '../core/json_schema.ts';
+import type { Shape } from '../core/json_schema.ts';
+import { strategies } from '../strategies/index.ts';
+import type { Limits } from './catalog.ts';
+import { rerankSchema } from './rerank.ts';
+import { formatSchema, ruleGuideSchema, textFormatSchema } from './rule.ts';
+import {
+  UNSERVED_IN_RESPONSES,
+  alignmentSchema,
+  chatSchema,
+  completionSchema,
+  messagesSchema,
+  modelGuideSchema,
+  ratioGuideSchema,
+  responsesSchema,
+  valueGuideSchema,
+} from './schema.ts';
+import { scoreSchema } from './score.ts';
+import { kinds } from './sources/index.ts';
+import { callsSchema } from './spoken.ts';
+import { choiceSchema, toolSchema } from './tools.ts';
+
+/** Forms by the name of their field; `name[]`: of each item of a list. */
+type Forms = Readonly<Record<string, Shape>>;
+
+/** Where the document keeps a schema that several fields have. */
+export const refTo = (name: string): Shape => ({ $ref: `#/components/schemas/${name}` });
+
+const string = z.string();
+const ids = list(integer(0, 2 ** 32 - 1), 1_000_000, 1);
+const textPart = tolerant({ type: z.literal('text'), text: string });
+const jsonSchema = z.union([z.boolean(), z.looseObject({})]).describe('A JSON Schema.');
+
+/** Every request's schema and what they share, by name. */
+export function requestShapes(limits: Limits): Forms {
+  const forms = formsOf(limits);
+  const completion = {
+    prompt: shapeOf(
+      z.union([string, list(string, limits.branches, 1), ids, list(ids, limits.branches, 1)]),
+    ),
+    tools: refused('left out: only chats call tools'),
+  };
+  const documents = z.union([string, tolerant({ text: string })]);
+  return {
+    ...sharedShapes(limits, forms),
+    ChatCompletionRequest: filled(shapeOf(chatSchema(limits)), forms),
+    CompletionRequest: filled(shapeOf(completionSchema(limits)), { ...forms, ...completion }),
+    ResponseRequest: filled(shapeOf(responsesSchema(limits)), {
+      ...forms,
+      ...responseForms(limits),
+    }),
+    ScoreRequest: filled(shapeOf(scoreSchema(limits)), forms),
+    RerankRequest: filled(shapeOf(rerankSchema(limits)), {
+      ...forms,
+      documents: shapeOf(list(documents, limits.documents, 1)),
+    }),
+  };
+}
+
+function sharedShapes(limits: Limits, forms: Forms): Forms {
+  const guides = [modelGuideSchema, ratioGuideSchema, valueGuideSchema, ruleGuideSchema];
+  const alignment = filled(shapeOf(alignmentSchema(limits)), forms);
+  return {
+    Alignment: { ...alignment, description: 'How the answer is steered, searched for and judged.' },
+    Guide: filled({ anyOf: guides.map((schema) => shapeOf(schema(limits))) }, forms),
+    Reward: filled(
+      { anyOf: [...new Set(Object.values(kinds))].map((kind) => shapeOf(kind.schema(limits))) },
+      forms,
+    ),
+    Strategy: {
+      type: 'object',
+      required: ['type'],
+      properties: { type: { type: 'string', enum: Object.keys(strategies) } },
+      description: 'Beside `type`, the fields of that strategy: docs/strategies.md.',
+    },
+  };
+}
+
+function formsOf(limits: Limits): Forms {
+  const { stops, stopLength, documents } = limits;
+  const stop = text(stopLength, 1);
+  const texts = z.union([string, list(string, documents, 1)]);
+  const conversation = messagesSchema(limits.messages);
+  const message = {
+    content: optional(z.union([string, z.array(textPart)])),
+    tool_calls: optional(callsSchema),
+    tool_call_id: optional(string),
+  };
+  return {
+    ...message,
+    stop: optional(z.union([stop, list(stop, stops)])),
+    logit_bias: optional(
+      table(z.string().regex(/^(0|[1-9]\d{0,9})$/), number(-100, 100), 'biases by token id'),
+    ),
+    tools: filled(optional(list(toolSchema, limits.tools)), { parameters: shapeOf(jsonSchema) }),
+    tool_choice: optional(choiceSchema),
+    response_format: filled(optional(formatSchema), { schema: shapeOf(jsonSchema) }),
+    schema: shapeOf(jsonSchema),
+    json_schema: shapeOf(jsonSchema),
+    answer: shapeOf(z.union([z.number(), string])),
+    queries: shapeOf(texts),
+    documents: shapeOf(texts),
+    messages: filled(optional(z.union([conversation, list(conversation, documents, 1)])), message),
+    alignment: { anyOf: [refTo('Alignment'), { type: 'null' }] },
+    'guides[]': refTo('Guide'),
+    'rewards[]': refTo('Reward'),
+    strategy: refTo('Strategy'),
+  };
+}
+
+const optional = (schema: z.ZodType): Shape => shapeOf(schema.nullish());
+
+const refused = (rule: string): Shape => ({ type: 'null', description: `Refused: ${rule}.` });
+
+function responseForms({ messages }: Limits): Forms {
+  const part = z.union([
+    tolerant({ type: oneOf(['input_text', 'output_text', 'text']), text: string }),
+    tolerant({ type: z.literal('refusal'), refusal: string }),
+  ]);
+  const content = z.union([string, z.array(part)]);
+  const item = z.union([
+    tolerant({
+      type: z.literal('message').optional(),
+      role: oneOf(['system', 'developer', 'user', 'assistant']),
+      content,
+    }),
+    tolerant({
+      type: z.literal('function_call'),
+      call_id: string,
+      name: string,
+      arguments: string,
+    }),
+    tolerant({ type: z.literal('function_call_output'), call_id: string, output: content }),
+    tolerant({ type: z.literal('item_reference'), id: string }),
+    tolerant({ type: z.literal('reasoning') }),
+  ]);
+  const unserved = Object.entries(UNSERVED_IN_RESPONSES).map(([name, rule]) => [
+    name,
+    refused(rule),
+  ]);
+  return {
+    ...(Object.fromEntries(unserved) as Forms),
+    input: shapeOf(z.union([string, list(item, messages)])),
+    format: filled(optional(textFormatSchema), { schema: shapeOf(jsonSchema) }),
+    tools: refused('left out: only chats call tools'),
+  };
+}
+
+/** The same schema, with a form for each field that says nothing of itself. */
+export function filled(shape: Shape, forms: Forms, name = ''): Shape {
+  const known = Object.hasOwn(forms, name) ? forms[name] : undefined;
+  if (known !== undefined && isOpen(shape)) return { ...known, ...shape };
+  return Object.fromEntries(
+    Object.entries(shape).map(([key, value]) => [key, part(key, value, forms, name)]),
+  );
+}
+
+const isOpen = (shape: Shape): boolean =>
+  !['type', 'anyOf', 'oneOf', '$ref'].some((key) => key in shape);
+
+function part(key: string, value: unknown, forms: Forms, name: string): unknown {
+  if (key === 'properties')
+    return Object.fromEntries(
+      Object.entries(value as Record<string, Shape>).map(([field, shape]) => [
+        field,
+        filled(shape, forms, field),
+      ]),
+    );
+  if (key === 'items') return filled(value as Shape, forms, `${name}[]`);
+  if (key === 'anyOf' || key === 'oneOf')
+    return (value as Shape[]).map((shape) => filled(shape, forms, name));
+  return value;
+}

@@ -1,0 +1,135 @@
+/**
+ * A judge of pairs: a language model reads the prompt and one answer, is shown another one, and says which is better. Each pair is
+ * asked about in both orders and averaged, which takes out a bias for a place; what all pairs come to is the tournament's.
+ * Candidates of different prompts are not compared.
+ */
+
+import type { Candidate, Reward, RewardSource, Score } from '../core/reward.ts';
+import { sigmoid } from './implicit.ts';
+import { expected } from './judge.ts';
+import type { Reader } from './reader.ts';
+import { copeland, knockout, lottery, winRates } from './tournament.ts';
+
+type Pairwise = Extract<RewardSource, { kind: 'pairwise' }>;
+
+/** Where the other answer stands in the question. */
+export const OTHER = '{other}';
+
+export function pairwise(reader: Reader, asked: Pairwise): Reward {
+  return {
+    name: `pairwise:${reader.name}`,
+    reads: asked.reads,
+    async score(batch) {
+      const scores = batch.map((): Score => ({ value: NaN, parts: {} }));
+      const pools = groups(batch, asked.by.reading);
+      await Promise.all(
+        pools.map(async (pool) => {
+          const all = await new Pool(
+            reader,
+            asked,
+            pool.map((i) => batch[i]!),
+          ).scores();
+          pool.forEach((i, at) => (scores[i] = all[at]!));
+        }),
+      );
+      return scores;
+    },
+  };
+}
+
+/** Indices of candidates of equal prompts. */
+function groups(batch: readonly Candidate[], reading: string): number[][] {
+  const pools = new Map<string, number[]>();
+  batch.forEach(({ readings }, i) => {
+    const key = readings[reading]!.join();
+    pools.set(key, [...(pools.get(key) ?? []), i]);
+  });
+  return [...pools.values()];
+}
+
+/** Candidates of one prompt. */
+class Pool {
+  readonly #reader: Reader;
+  readonly #asked: Pairwise;
+  readonly #pool: readonly Candidate[];
+  readonly #tokens: number[];
+  /** Of each candidate's pairs: how many were judged, and how many of these alike in both orders. */
+  readonly #judged: number[];
+  readonly #alike: number[];
+
+  constructor(reader: Reader, asked: Pairwise, pool: readonly Candidate[]) {
+    [this.#reader, this.#asked, this.#pool] = [reader, asked, pool];
+    const none = (): number[] => pool.map(() => 0);
+    [this.#tokens, this.#judged, this.#alike] = [none(), none(), none()];
+  }
+
+  async scores(): Promise<Score[]> {
+    const values = await this.#values();
+    return values.map((value, i): Score => {
+      const tokens = this.#tokens[i]!;
+      if (this.#pool.length === 1) return { value, parts: {}, tokens };
+      const pairs = this.#judged[i]!;
+      if (pairs === 0) return { value: NaN, parts: {}, tokens };
+      return { value, parts: { consistent: this.#alike[i]! / pairs }, tokens };
+    });
+  }
+
+  async #values(): Promise<number[]> {
+    const n = this.#pool.length;
+    const { aggregate } = this.#asked;
+    if (aggregate === 'knockout')
+      return knockout(n, async (i, j) => (await this.#beats(i, j)) >= 1 / 2);
+    const wins = this.#pool.map(() => this.#pool.map(() => 1 / 2));
+    await Promise.all(
+      this.#pool.flatMap((_, i) =>
+        this.#pool.slice(0, i).map(async (_other, j) => {
+          const p = await this.#beats(j, i);
+          [wins[j]![i], wins[i]![j]] = [p, 1 - p];
+        }),
+      ),
+    );
+    return { win_rate: winRates, copeland, lottery }[aggregate](wins);
+  }
+
+  /** The chance that i beats j; 1/2 where the model could not read the pair. */
+  async #beats(i: number, j: number): Promise<number> {
+    const texts = [this.#text(i, j), this.#text(j, i)];
+    for (const { tokens } of texts) this.#tokens[i]! += tokens.length;
+    const said = await this.#reader.ask(texts);
+    const [first, second] = said.map((one) => (one === null ? NaN : expected(one, [1, 0])));
+    const { probability, consistent } = bothOrders(first!, second!, this.#asked.average);
+    if (Number.isNaN(probability)) return 1 / 2;
+    for (const one of [i, j]) {
+      this.#judged[one]!++;
+      this.#alike[one]! += Number(consistent);
+    }
+    return probability;
+  }
+
+  /** Prompt and answer i, and the question with answer j in it. */
+  #text(i: number, j: number) {
+    const { by, question, labels } = this.#asked;
+    const { codec } = this.#reader;
+    const [{ readings, text }, other] = [this.#pool[i]!, this.#pool[j]!];
+    const { lead, content, rest } = codec.turn(question.replaceAll(OTHER, () => other.text));
+    const tokens = [...readings[by.reading]!, ...codec.encode(text), ...lead, ...content, ...rest];
+    return { tokens, picks: labels.map((token) => ({ after: tokens.length - 1, token })) };
+  }
+}
+
+/**
+ * One judgement of two.
+ * @param ab the chance that the first wins, A being the first; `ba` the same with B first
+ */
+export function bothOrders(
+  ab: number,
+  ba: number,
+  average: Pairwise['average'],
+): { readonly probability: number; readonly consistent: boolean } {
+  const logit = (p: number): number => Math.log(p) - Math.log1p(-p);
+  return {
+    probability:
+      average === 'probability' ? (ab + 1 - ba) / 2 : sigmoid((logit(ab) - logit(ba)) / 2),
+    consistent: ab > 1 / 2 === ba < 1 / 2,
+  };
+}
