@@ -119,15 +119,10 @@ export function render(card: ModelCard, source: Source, own: OwnPrompt, ownAt: s
   }
 }
 
-/** Tokens of an answer, for whoever judges it. */
-export function answerTokens(
-  card: ModelCard,
-  text: string,
-  complete: boolean,
-  at: string,
-): Token[] {
+/** Tokens of a text that goes on, such as an answer: no start token. */
+export function continued(card: ModelCard, text: string, at: string): Token[] {
   refuseLonger(card, Buffer.byteLength(text), at);
-  return [...card.codec.encode(text), ...card.codec.closing(complete)];
+  return card.codec.encode(text);
 }
 
 function templated(card: ModelCard, messages: readonly ChatMessage[], at: string): Token[] {

@@ -5,8 +5,8 @@
  * judgement without the judge's bias for a place.
  */
 
-import type { Calibration, Reward, RewardSource } from '../core/reward.ts';
-import { sigmoid } from './implicit.ts';
+import type { Reward, RewardSource } from '../core/reward.ts';
+import { calibrated } from '../core/self_evaluation.ts';
 import type { Reader } from './reader.ts';
 
 type Judging = Extract<RewardSource, { kind: 'judge' }>;
@@ -46,7 +46,3 @@ export function expected(logProbs: ArrayLike<number>, values: readonly number[])
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.reduce((sum, weight, k) => sum + (weight / total) * values[k]!, 0);
 }
-
-/** sigmoid(scale * logit(p) + shift). */
-export const calibrated = (p: number, { scale, shift }: Calibration): number =>
-  sigmoid(scale * (Math.log(p) - Math.log1p(-p)) + shift);

@@ -1,11 +1,15 @@
 /** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
 
 import { buildCatalog } from '../../src/catalog.ts';
-import { loadEngines } from '../../src/load.ts';
+import { loadEngines, loadRewards } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
+import type { StreamEvent } from '../../src/core/events.ts';
 import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
+import { parseScore } from '../../src/plan/score.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import { rewardOf } from '../../src/rewards/compose.ts';
+import type { Running } from '../../src/run/run.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { runPlan } from '../support/run_plan.ts';
 import { closedLoop, type Figures } from './closed_loop.ts';
@@ -25,10 +29,13 @@ export interface LocalFigures extends Figures {
 const PLANS = 400;
 
 /** A server's inside, loaded from a config file. */
-export function loadLocal(configFile: string | null) {
+export function loadLocal(configFile: string) {
   const config = readConfig(configFile);
   const catalog = buildCatalog(config, loadCodec);
-  const { engine, ort } = loadEngines(config, () => undefined);
+  const decoding = loadEngines(config, () => undefined);
+  const { engine, ort } = decoding;
+  const rewards = loadRewards(config, decoding);
+  const judgeOf: Running['rewardOf'] = (asked, told) => rewardOf(asked, rewards, told);
   const plans = planner(catalog);
   let id = 0;
 
@@ -36,6 +43,16 @@ export function loadLocal(configFile: string | null) {
   function planOf(body: Record<string, unknown>, seed: number): Plan {
     const ambient = { id: `${id++}`, seed, grant: ANYTHING, socket: false };
     return plans.completion({ ...body, stream: true }, ambient).plan;
+  }
+
+  const run = (plan: Plan, onEvent: (event: StreamEvent) => void): Promise<void> =>
+    runPlan(engine, plan, onEvent, judgeOf);
+
+  /** Scores texts as `/v1/score` would; returns the tokens that were read. */
+  async function judge(model: string, documents: readonly string[]): Promise<number> {
+    const { judging } = parseScore({ model, queries: '', documents }, catalog);
+    const scores = await judgeOf(judging.reward, () => undefined).score(judging.candidates);
+    return scores.reduce((sum, { tokens = 0 }) => sum + tokens, 0);
   }
 
   async function measure(
@@ -50,7 +67,7 @@ export function loadLocal(configFile: string | null) {
       streams,
       window,
       (request, i) =>
-        runPlan(engine, ready[i % PLANS]!, (event) => {
+        run(ready[i % PLANS]!, (event) => {
           if (event.kind === 'commit') request.arrived(event.tokens);
         }),
       (open) => {
@@ -68,5 +85,5 @@ export function loadLocal(configFile: string | null) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, planOf, measure };
+  return { engine, planOf, measure, run, judge };
 }

@@ -4,20 +4,19 @@ import type { Engine } from '../../src/core/engine.ts';
 import type { StreamEvent } from '../../src/core/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { Gate } from '../../src/run/gate.ts';
-import { run } from '../../src/run/run.ts';
+import { run, type Running } from '../../src/run/run.ts';
 
-/** @param plan one that asks for no reward */
+/** @param rewardOf who judges; left out, the plan may ask for no reward */
 export async function runPlan(
   engine: Engine,
   plan: Plan,
   onEvent: (event: StreamEvent) => void,
+  rewardOf: Running['rewardOf'] = nobody,
 ): Promise<void> {
   let failure: string | null = null;
   await run(plan, {
     engine,
-    rewardOf: () => {
-      throw new Error('nothing here is judged');
-    },
+    rewardOf,
     gate: new Gate(),
     after: () => () => undefined,
     signal: new AbortController().signal,
@@ -29,3 +28,7 @@ export async function runPlan(
   });
   if (failure !== null) throw new Error(failure);
 }
+
+const nobody: Running['rewardOf'] = () => {
+  throw new Error('nothing here is judged');
+};
