@@ -160,4 +160,5 @@ const remote = (name: string, entry: RemoteEntry): Reward =>
     queue: entry.queue,
     failures: entry.failures,
     halfOpenMs: entry.half_open_ms,
+    now: () => performance.now(),
   });
