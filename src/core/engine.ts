@@ -58,6 +58,9 @@ export interface Opening {
 }
 
 export interface Engine {
-  /** Waits for KV room for `peak.least` branches. Aborting rejects whatever the session is waiting for. */
-  open(opening: Opening, signal: AbortSignal): Promise<Session>;
+  /**
+   * Waits for KV room for `peak.least` branches. Aborting rejects whatever the session is waiting for.
+   * @param accepted called before the wait, unless it is refused
+   */
+  open(opening: Opening, signal: AbortSignal, accepted?: () => void): Promise<Session>;
 }

@@ -109,10 +109,10 @@ export class DecodeEngine implements Engine, Disposable {
     for (const { rows } of [...this.#pools.values()].flat()) rows[Symbol.dispose]();
   }
 
-  async open(opening: Opening, signal: AbortSignal): Promise<Session> {
+  async open(opening: Opening, signal: AbortSignal, accepted?: () => void): Promise<Session> {
     const openedAt = this.#options.now();
     const pools = this.#poolsFor(opening);
-    const width = await this.#admission.enter(pools, opening.peak, signal);
+    const width = await this.#admission.enter(pools, opening.peak, signal, accepted);
     const { vocabulary, laneWeights, ruleOf, now } = this.#options;
     const spaces = opening.lanes.map(({ model }) => `${model}/${opening.salt}`);
     const tree: OpenTree = {

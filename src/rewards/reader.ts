@@ -90,10 +90,10 @@ function isWanted({ signal, reject }: Waiting): boolean {
 }
 
 /** An answer in a reader's own tokens; a complete one ends with its end token. */
-export function answerTokens({ codec }: Reader, { text, complete }: Candidate): Token[] {
-  const end = complete ? [...codec.vocabulary.ends].slice(0, 1) : [];
-  return [...codec.encode(text), ...end];
-}
+export const answerTokens = (
+  { codec }: { readonly codec: Codec },
+  { text, complete }: Candidate,
+): Token[] => [...codec.encode(text), ...codec.closing(complete)];
 
 /** `tokens` after `before`: asks for the log-prob of each of them. A first token of all has nothing before it. */
 export function continuation(before: readonly Token[], tokens: readonly Token[]): AskedText {

@@ -76,7 +76,7 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
     }
   };
   try {
-    await using session = await engine.open(opening, signal);
+    await using session = await engine.open(opening, signal, running.accepted);
     using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
     const commits = Array.from(
       { length: plan.answers },
