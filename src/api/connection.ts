@@ -208,7 +208,6 @@ export class Connection {
     const framer = this.#dialect.framer(name, surface.chunkFrame);
     const sink = new FrameSink(this.#ws, { framer, signal: task.signal }, settings, slow);
     const writer = worded.writer(ambient.seconds());
-    sink.write(writer.begin());
     const ending = await relay(
       inference.submit(worded.plan, task.signal),
       writer,

@@ -30,6 +30,9 @@ export async function relay(
   const reports = new Map<number, ChoiceReport>();
   for await (const event of events) {
     switch (event.kind) {
+      case 'accepted':
+        sink.write(writer.begin());
+        break;
       case 'commit':
         meter.grew(event.choice, event.tokens);
         sink.write(writer.commit(event));

@@ -7,7 +7,6 @@ import express from 'express';
 import type { ErrorRequestHandler, Express, NextFunction, Request, Response } from 'express';
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
-import { jsonBody } from './body.ts';
 import { Origins } from './browsers.ts';
 import { chat } from './chat.ts';
 import { completions } from './completions.ts';
@@ -20,13 +19,13 @@ import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { Keys } from './keys.ts';
 import { reranks } from './rerank.ts';
 import { openapi } from './openapi.ts';
-import { callerOf, draining, knownFailure, requestId, sendFailure } from './reply.ts';
+import { callerOf, knownFailure, requestId, sendFailure } from './reply.ts';
 import { ResponseStore } from './response_store.ts';
 import { responses } from './responses.ts';
 import { score } from './score.ts';
 import { storedRoutes } from './stored.ts';
 import type { Surface } from './surface.ts';
-import { detokenize, tokenize } from './tokenize.ts';
+import { counted, detokenize, tokenize } from './tokenize.ts';
 import { Sockets } from './websocket.ts';
 import type { Gate } from './websocket.ts';
 
@@ -122,14 +121,8 @@ function application(context: Context, { gate, surfaces, store }: Parts): Expres
   post('/v1/responses/:id/cancel', told(stored.cancel));
   post(score.endpoint, judge(score, context));
   for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context));
-  post(
-    '/tokenize',
-    json(context, (raw) => tokenize(context.catalog, raw)),
-  );
-  post(
-    '/detokenize',
-    json(context, (raw) => detokenize(context.catalog, raw)),
-  );
+  post('/tokenize', counted(context, tokenize));
+  post('/detokenize', counted(context, detokenize));
   get('/v1/models', (_req, res) => void res.json(listModels(context.catalog, callerOf(res).grant)));
   get(
     '/v1/models/*name',
@@ -168,13 +161,6 @@ function wildcard(req: Request): string {
   const parts: unknown = req.params['name'];
   return Array.isArray(parts) ? parts.join('/') : String(parts);
 }
-
-const json =
-  (context: Context, answer: (raw: unknown) => object): Handler =>
-  async (req, res) => {
-    if (context.work.draining) throw draining();
-    res.json(answer(await jsonBody(req, context.settings.body_bytes)));
-  };
 
 const otherMethod =
   (allowed: string): Handler =>

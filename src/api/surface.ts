@@ -41,7 +41,7 @@ export interface Worded extends Admitted {
 
 /** Events of one request to the JSON of its chunks, in order. */
 export interface Writer {
-  /** What can be said before the first event, and is otherwise said with it. */
+  /** What is said once the request is accepted, or with the first text. */
   begin(): string[];
   commit(event: Extract<StreamEvent, { kind: 'commit' }>): string[];
   finish(event: Extract<StreamEvent, { kind: 'finish' }>): string[];

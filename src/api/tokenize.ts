@@ -1,10 +1,16 @@
 /** POST /tokenize and /detokenize: any model's own ids for a text or a chat, and back. */
 
+import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
 import { anything, check, flag, list, oneOf, show, text, tolerant, wrong } from '../core/fields.ts';
 import type { Catalog, ModelCard } from '../plan/catalog.ts';
+import { refuseForbidden } from '../plan/grant.ts';
+import type { Grant } from '../plan/grant.ts';
 import { chatSource, render, tokenIds, wellFormed } from '../plan/prompt.ts';
+import { jsonBody } from './body.ts';
+import type { Context } from './context.ts';
+import { callerOf, draining } from './reply.ts';
 
 export const tokenizeSchema = (messages: number) =>
   tolerant({
@@ -25,16 +31,46 @@ export const tokenizeSchema = (messages: number) =>
 
 export const detokenizeSchema = tolerant({ model: text(256, 1).nullish(), tokens: anything });
 
-export function tokenize(catalog: Catalog, body: unknown): object {
+/** An answer, and how many tokens it was made of. */
+interface Counted {
+  readonly tokens: number;
+  readonly answer: object;
+}
+
+/** A handler that charges what was counted. One token is asked for first: a spent allowance is refused before any work. */
+export const counted =
+  (
+    { work, settings, catalog }: Context,
+    count: (catalog: Catalog, body: unknown, grant: Grant) => Counted,
+  ) =>
+  async (req: Request, res: Response): Promise<void> => {
+    if (work.draining) throw draining();
+    const caller = callerOf(res);
+    const lease = caller.begin();
+    let [used, told]: [number, object] = [0, {}];
+    try {
+      lease.charge(1);
+      const body = await jsonBody(req, settings.body_bytes);
+      const { tokens, answer } = count(catalog, body, caller.grant);
+      [used, told] = [Math.max(1, tokens), answer];
+    } finally {
+      lease.end(used); // what is not valid costs nothing
+    }
+    res.setHeaders(new Map(Object.entries(caller.headers)));
+    res.json(told);
+  };
+
+export function tokenize(catalog: Catalog, body: unknown, grant: Grant): Counted {
   const wire = check(tokenizeSchema(catalog.limits.messages), body, '');
-  const card = anyModel(catalog, wire.model);
+  const card = anyModel(catalog, wire.model, grant);
   const ids = tokensOf(card, wire);
-  return {
+  const answer = {
     count: ids.length,
     max_model_len: Math.min(card.context, catalog.maxLength),
     tokens: ids,
     token_strs: wire.return_token_strs ? ids.map((id) => card.codec.decode([id], true)) : null,
   };
+  return { tokens: ids.length, answer };
 }
 
 function tokensOf(card: ModelCard, wire: z.output<ReturnType<typeof tokenizeSchema>>) {
@@ -49,15 +85,16 @@ function tokensOf(card: ModelCard, wire: z.output<ReturnType<typeof tokenizeSche
 
 const LONGEST = 1_000_000;
 
-export function detokenize(catalog: Catalog, body: unknown): object {
+export function detokenize(catalog: Catalog, body: unknown, grant: Grant): Counted {
   const wire = check(detokenizeSchema, body, '');
-  const { codec } = anyModel(catalog, wire.model);
+  const { codec } = anyModel(catalog, wire.model, grant);
   const ids = tokenIds(wire.tokens, codec.vocabulary.size, 'tokens', LONGEST);
-  return { prompt: codec.decode(ids, true) };
+  return { tokens: ids.length, answer: { prompt: codec.decode(ids, true) } };
 }
 
-function anyModel(catalog: Catalog, asked: string | null | undefined): ModelCard {
+function anyModel(catalog: Catalog, asked: string | null | undefined, grant: Grant): ModelCard {
   const name = asked ?? catalog.policy;
+  refuseForbidden(grant, [{ name, at: 'model' }]);
   const card = catalog.models.get(catalog.presets.get(name)?.policy ?? name);
   if (card) return card;
   throw new ServeError(

@@ -22,6 +22,8 @@ export interface Spent {
   readonly generatedTokens: number;
   /** Tokens read by guides, prompts included. */
   readonly guideTokens: number;
+  /** Tokens of questions that the policy read about its own branches. */
+  readonly askedTokens: number;
   /** Prompt tokens of the policy that came from the prefix cache. */
   readonly cachedTokens: number;
   /** Waiting for admission, then until the prompt was read, in milliseconds. */
@@ -39,6 +41,8 @@ export interface Opening {
   readonly rule: RuleNetwork | null;
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** Tokens of a question that may be put to a branch beside those. */
+  readonly extra: number;
   /** Tokens that all branches may draw together; one more is refused with BudgetSpent. Infinity: no bound. */
   readonly budget: number;
   /** Texts that finish a branch; the text is cut before them. */
@@ -54,6 +58,9 @@ export interface Opening {
 }
 
 export interface Engine {
-  /** Waits for KV room for `peak.least` branches. Aborting rejects whatever the session is waiting for. */
-  open(opening: Opening, signal: AbortSignal): Promise<Session>;
+  /**
+   * Waits for KV room for `peak.least` branches. Aborting rejects whatever the session is waiting for.
+   * @param accepted called before the wait, unless it is refused
+   */
+  open(opening: Opening, signal: AbortSignal, accepted?: () => void): Promise<Session>;
 }

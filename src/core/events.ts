@@ -52,6 +52,8 @@ export interface ChoiceReport {
 }
 
 export type StreamEvent =
+  /** Of a request that streams: none of its choices was refused, they run or wait for their turn. */
+  | { readonly kind: 'accepted' }
   | {
       readonly kind: 'commit';
       readonly choice: number;

@@ -1,5 +1,6 @@
 /** A strategy is an async generator over one request's tree: it sees no batch, cache, socket or signal. */
 
+import type { SelfQuestion } from './self_evaluation.ts';
 import type { Branch, Tree } from './tree.ts';
 
 /** Yields the hypotheses that may still win: every other branch is freed there and then, so a strategy
@@ -20,6 +21,8 @@ export interface Strategy<P> {
   peak(params: P): Peak;
   /** Whether branches that are given up would have been finished without pruning: their rest counts as saved. Left out: no. */
   prunes?(params: P): boolean;
+  /** Tokens of the longest question that is put to a branch; left out: none is. */
+  extra?(params: P): number;
   /** How many of the likeliest tokens each draw must show; left out: as many as the request asks for. */
   top?(params: P): number;
   /** What the parameters came to that the request did not say: members of its response's `alignment`. */
@@ -44,4 +47,13 @@ export interface StrategyContext {
   readonly rewardQuantile?: (quantile: number) => number | null;
   /** How far the request's reward of unfinished answers goes with that of finished ones, by length; empty where nothing is stored. */
   readonly partial?: () => readonly PartialFigure[];
+  /**
+   * How the request's policy is asked about its own answers; null: by the question that was calibrated.
+   * @param at path of the object that asks for it
+   * @throws ServeError where nobody measured what the answers are worth, unless that does not matter
+   */
+  readonly selfQuestion?: (
+    asked: { readonly question: string | null; readonly uncalibrated: boolean },
+    at: string,
+  ) => SelfQuestion;
 }

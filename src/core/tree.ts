@@ -83,6 +83,12 @@ export interface Reach {
   readonly guides?: readonly GuideUse[];
 }
 
+/** Tokens that are put to a branch, and single tokens that would answer them. */
+export interface Question {
+  readonly asks: readonly Token[];
+  readonly labels: readonly Token[];
+}
+
 export interface Tree {
   readonly root: Branch;
   /** How many branches may hold KV at once: between the strategy's least and most. */
@@ -100,6 +106,11 @@ export interface Tree {
   push(branch: Branch, next: Peeked): void;
   /** Forces tokens, which are read when the branch goes on: a finished one may, and none finishes by them. They cost log-prob 0. */
   append(branch: Branch, tokens: readonly Token[]): void;
+  /**
+   * What the policy alone would say to a question after each branch: the chance of each label, among the labels only. It is read
+   * from forks that are given back at once; at least one more branch must fit beside those that hold KV.
+   */
+  ask(branches: readonly Branch[], question: Question): Promise<readonly (readonly number[])[]>;
   /** Gives back their KV. What is extended or peeked again is rebuilt by prefill, always, so that traffic cannot show. */
   park(branches: readonly Branch[]): void;
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */

@@ -26,9 +26,15 @@ export class Admission {
   /**
    * Waits until every pool has room for `peak.least` branches; one row per branch for each time it is listed.
    * Resolves to how many branches are promised, `peak.most` at most.
+   * @param accepted called once it waits, or need not
    * @throws ServeError queue_full; the signal's reason if it aborts first
    */
-  async enter(pools: readonly SlotPool[], peak: Peak, signal: AbortSignal): Promise<number> {
+  async enter(
+    pools: readonly SlotPool[],
+    peak: Peak,
+    signal: AbortSignal,
+    accepted: () => void = () => undefined,
+  ): Promise<number> {
     signal.throwIfAborted();
     const most = Math.min(...pools.map((pool) => Math.floor(pool.rows.rows / demand(pools, pool))));
     if (peak.least > most)
@@ -58,6 +64,7 @@ export class Admission {
       this.#admit();
       if (this.#queue.length > this.#limit)
         leave(new ServeError('queue_full', `${this.#limit} requests are waiting; try again later`));
+      else accepted();
     });
   }
 

@@ -109,10 +109,10 @@ export class DecodeEngine implements Engine, Disposable {
     for (const { rows } of [...this.#pools.values()].flat()) rows[Symbol.dispose]();
   }
 
-  async open(opening: Opening, signal: AbortSignal): Promise<Session> {
+  async open(opening: Opening, signal: AbortSignal, accepted?: () => void): Promise<Session> {
     const openedAt = this.#options.now();
     const pools = this.#poolsFor(opening);
-    const width = await this.#admission.enter(pools, opening.peak, signal);
+    const width = await this.#admission.enter(pools, opening.peak, signal, accepted);
     const { vocabulary, laneWeights, ruleOf, now } = this.#options;
     const spaces = opening.lanes.map(({ model }) => `${model}/${opening.salt}`);
     const tree: OpenTree = {
@@ -130,6 +130,7 @@ export class DecodeEngine implements Engine, Disposable {
       spent: {
         generatedTokens: 0,
         guideTokens: 0,
+        askedTokens: 0,
         cachedTokens: 0,
         queueMs: now() - openedAt,
         prefillMs: 0,
@@ -151,11 +152,11 @@ export class DecodeEngine implements Engine, Disposable {
   }
 
   /** The shortest class that holds every lane's prompt and the answer. */
-  #poolsFor({ lanes, maxTokens }: Opening): SlotPool[] {
+  #poolsFor({ lanes, maxTokens, extra }: Opening): SlotPool[] {
     const rowLength = this.#options.classes.at(-1)!.length;
     let longest = 0;
-    for (const { model, prompt } of lanes) {
-      const length = prompt.length + maxTokens;
+    for (const [lane, { model, prompt }] of lanes.entries()) {
+      const length = prompt.length + maxTokens + (lane === 0 ? extra : 0);
       const room = Math.min(rowLength, this.#options.models.get(model)!.context);
       if (length > room)
         throw new ServeError(

@@ -13,8 +13,8 @@ export class Engines implements Engine, Disposable {
     this.#all = [...new Set(byModel.values())];
   }
 
-  open(opening: Opening, signal: AbortSignal): Promise<Session> {
-    return this.#byModel.get(opening.lanes[0]!.model)!.open(opening, signal);
+  open(opening: Opening, signal: AbortSignal, accepted?: () => void): Promise<Session> {
+    return this.#byModel.get(opening.lanes[0]!.model)!.open(opening, signal, accepted);
   }
 
   /** Trees of all engines; the share of KV rows promised in the fullest pool. */

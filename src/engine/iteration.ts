@@ -7,8 +7,9 @@ import type { Bend, LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import { tell } from './asking.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { end, isBoundary, take, type Job } from './job.ts';
+import { end, isBoundary, stands, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
@@ -63,7 +64,10 @@ export class Iteration {
   /** Advances jobs whose lanes have all been read by one token each; calls `done` of those that end with it. */
   run(jobs: readonly Job[]): void {
     this.#step(jobs);
-    for (const group of groupsOf(jobs)) this.#draw(group);
+    const asking = jobs.filter(({ labels }) => labels !== null);
+    for (const job of asking) tell(job, this.#logits(job.branch.slots[0]!));
+    const drawing = asking.length === 0 ? jobs : jobs.filter(({ labels }) => labels === null);
+    for (const group of groupsOf(drawing)) this.#draw(group);
     this.#stats.rows += jobs.length;
   }
 
@@ -158,13 +162,14 @@ export class Iteration {
     )
       return run.logits;
     const view = this.#view(k, slots.length, width);
-    slots.forEach((slot, i) => {
-      const row =
-        slot.head ??
-        this.#stepped.get(slot.pool)!.logits.subarray(slot.row * width, (slot.row + 1) * width);
-      view.set(row, i * width);
-    });
+    slots.forEach((slot, i) => view.set(this.#logits(slot), i * width));
     return view;
+  }
+
+  /** What follows a row, as its model has just said or as it is known. */
+  #logits({ head, pool, row }: Slot): Reals {
+    const { width } = pool.model;
+    return head ?? this.#stepped.get(pool)!.logits.subarray(row * width, (row + 1) * width);
   }
 
   /** The same view for the same arguments: tails know their inputs by identity. */
@@ -268,14 +273,6 @@ const NO_TOKENS: readonly never[] = [];
 
 const inverseOf = ({ sampling: { temperature } }: Job): number =>
   temperature === 0 ? 1 : 1 / temperature;
-
-/** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
-function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {
-  const masked = guidance.uses.some(
-    (use) => use.entropyAbove !== null && entropy <= use.entropyAbove,
-  );
-  return !masked && (guidance.maxKl === null || kl <= guidance.maxKl);
-}
 
 /** log q(token) of each guide in the request's order, or log plus - log minus. */
 function contributions(job: Job, logProb: (k: number) => number): number[] {

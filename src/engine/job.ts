@@ -4,7 +4,7 @@ import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
 import type { Reals } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
-import type { Draw, Peeked, Reach, Sampling } from '../core/tree.ts';
+import type { Draw, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
 
@@ -35,6 +35,7 @@ export interface OpenTree {
 export interface Counters {
   generatedTokens: number;
   guideTokens: number;
+  askedTokens: number;
   cachedTokens: number;
   queueMs: number;
   prefillMs: number;
@@ -79,6 +80,9 @@ export interface Job {
   readonly peek: number;
   /** What a peek was shown. */
   shown: readonly Peeked[];
+  /** Tokens whose odds among each other are read instead of drawing any; null for all other jobs. */
+  readonly labels: readonly Token[] | null;
+  odds: readonly number[];
   waiter: Waiter;
 }
 
@@ -139,3 +143,11 @@ export const isBoundary = (
 /** A segment ends with a token that completes one of its texts. */
 const isPaused = ({ until, branch, from }: Job): boolean =>
   until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);
+
+/** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
+export function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {
+  const masked = guidance.uses.some(
+    (use) => use.entropyAbove !== null && entropy <= use.entropyAbove,
+  );
+  return !masked && (guidance.maxKl === null || kl <= guidance.maxKl);
+}

@@ -5,7 +5,7 @@ import type { Opening, Session, Spent } from '../core/engine.ts';
 import type { GuideUse, LaneWeights } from '../core/guide.ts';
 import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Branch, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
+import type { Branch, Peeked, Question, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
 import { lawOf, type Job, type Law, type OpenTree, type Waiter } from './job.ts';
 
@@ -88,6 +88,41 @@ export class TreeSession implements Session {
     const job = this.#job(own, { tokens: 0 }, k);
     await this.#decoding.wait(this.#tree, [job]);
     return job.shown;
+  }
+
+  /** As many forks at a time as there is room for. They are of no consequence to the tree, whatever happens meanwhile. */
+  async ask(
+    branches: readonly Branch[],
+    question: Question,
+  ): Promise<readonly (readonly number[])[]> {
+    const odds: (readonly number[])[] = [];
+    while (odds.length < branches.length) {
+      const room = Math.max(1, this.width - this.#held());
+      const twins = branches
+        .slice(odds.length, odds.length + room)
+        .map((branch) => this.fork(branch, 2)[1] as Hypothesis);
+      try {
+        odds.push(...(await this.#asked(twins, question)));
+      } finally {
+        for (const twin of twins) {
+          twin.release();
+          this.#drop(twin);
+        }
+      }
+    }
+    return odds;
+  }
+
+  async #asked(
+    twins: readonly Hypothesis[],
+    { asks, labels }: Question,
+  ): Promise<readonly (readonly number[])[]> {
+    for (const twin of twins) twin.force(asks);
+    this.#tree.spent.askedTokens += twins.length * asks.length;
+    this.#unpark(twins);
+    const jobs = twins.map((twin) => this.#job(twin, ALONE, 0, labels));
+    await this.#decoding.wait(this.#tree, jobs);
+    return jobs.map(({ odds }) => odds);
   }
 
   push(branch: Branch, next: Peeked): void {
@@ -181,7 +216,7 @@ export class TreeSession implements Session {
     return own;
   }
 
-  #job(branch: Hypothesis, reach: Reach, peek: number): Job {
+  #job(branch: Hypothesis, reach: Reach, peek: number, labels: Job['labels'] = null): Job {
     const { opening } = this.#tree;
     const sampling: Sampling =
       reach.sampling === undefined ? opening.sampling : { ...opening.sampling, ...reach.sampling };
@@ -197,6 +232,8 @@ export class TreeSession implements Session {
       drawn: 0,
       peek,
       shown: NOTHING,
+      labels,
+      odds: NOTHING,
       waiter: NOBODY,
     };
   }
@@ -206,3 +243,6 @@ export class TreeSession implements Session {
     return lawOf(guidance, this.#tree.pools, this.#decoding.laneWeights);
   }
 }
+
+/** No token is drawn, and no guide is read. */
+const ALONE: Reach = { tokens: 0, guides: [] };

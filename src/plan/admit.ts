@@ -20,6 +20,7 @@ import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule } from './rule.ts';
 import { planPartial, planQuantile } from './scale.ts';
 import type { CommonWire } from './schema.ts';
+import { selfQuestionOf } from './sources/self_evaluation.ts';
 import type { Reader } from './sources/source.ts';
 
 /** A request whose model is known. */
@@ -81,11 +82,14 @@ function planOf(
   const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
   const judged = alignment.rewards !== null;
   const partial = () => (alignment.rewards ? planPartial(alignment.rewards) : []);
-  const context = { maxTokens: room, stream, judged, rewardQuantile, partial };
-  const { params, peak, top } = strategyOf(chosen, alignment, context);
+  const selfQuestion = selfQuestionOf(policy);
+  const context = { maxTokens: room, stream, judged, rewardQuantile, partial, selfQuestion };
+  const { params, peak, top, extra } = strategyOf(chosen, alignment, context);
+  const asking = readers.map((reader, i) => (i === 0 ? { ...reader, extra } : reader));
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ambient.grant.maxCost);
-  const maxTokens = capTokens(room, branches, asked.maxTokens, most);
+  const fits = fitContext(asked.maxTokens, placed, asking, maxLength);
+  const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
   const plan: Plan = {
     id: ambient.id,
     strategy: chosen.type,
@@ -100,6 +104,7 @@ function planOf(
       rule: planRule([asked.rule, ...alignment.rules], rules),
       sampling,
       maxTokens,
+      extra,
       budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
@@ -195,7 +200,7 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
   refuseMismatch(chosen.type, method.needs(params), alignment);
-  return { params, peak, top: method.top?.(params) ?? 0 };
+  return { params, peak, top: method.top?.(params) ?? 0, extra: method.extra?.(params) ?? 0 };
 }
 
 function refuseMismatch(

@@ -119,6 +119,12 @@ export function render(card: ModelCard, source: Source, own: OwnPrompt, ownAt: s
   }
 }
 
+/** Tokens of a text that goes on, such as an answer: no start token. */
+export function continued(card: ModelCard, text: string, at: string): Token[] {
+  refuseLonger(card, Buffer.byteLength(text), at);
+  return card.codec.encode(text);
+}
+
 function templated(card: ModelCard, messages: readonly ChatMessage[], at: string): Token[] {
   try {
     return card.codec.chat(messages);

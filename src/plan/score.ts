@@ -16,7 +16,7 @@ import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Named } from './grant.ts';
 import type { Catalog, Limits } from './catalog.ts';
-import { chatSource, render, sourceText, wellFormed } from './prompt.ts';
+import { chatSource, continued, render, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
@@ -74,10 +74,9 @@ export function scoringOf(
   { model, steps, alignment }: Judges,
   pairs: readonly Pair[],
   complete: boolean,
-  catalog: Catalog,
+  served: Catalog,
 ): Scoring {
-  if (model && alignment)
-    throw wrong('model', model, 'left out where alignment.rewards names the models');
+  const catalog = alignment && model ? { ...served, policy: policyOf(model, served) } : served;
   if (!alignment && !model) throw wrong('model', undefined, 'the name of a reward model');
   const parts = alignment ?? { rewards: [{ model }] };
   const rewards = rewardsOf(
@@ -92,11 +91,19 @@ export function scoringOf(
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
     model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
     named: [
-      ...rewards.readers.map(({ card, at }) => ({ name: card.name, at: alignment ? at : 'model' })),
+      ...(model ? [{ name: model, at: 'model' }] : []),
+      ...(alignment ? rewards.readers : []).map(({ card, at }) => ({ name: card.name, at })),
       ...rewards.specs.flatMap(({ remote }) => remote ?? []),
     ],
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens * Math.max(1, pairing), 0),
   };
+}
+
+/** Where rewards are named apart, `model` says whose answers these are: it judges itself, and its tokens count. */
+function policyOf(name: string, { models, presets }: Catalog): string {
+  const policy = presets.get(name)?.policy ?? name;
+  if (models.get(policy)?.role === 'policy') return policy;
+  throw wrong('model', name, 'the policy whose answers these are, or left out beside alignment');
 }
 
 const withSteps = (member: unknown, steps: unknown): unknown =>
@@ -176,8 +183,8 @@ function candidateOf(
   let tokens = 0;
   const readings = readers.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
     const prompt = render(card, query, own, ownAt);
-    const answer = render(card, { kind: 'text', text: document, at }, null, '').length;
-    const length = prompt.length + answer * answers + Number(complete) + extra;
+    const answer = continued(card, document, at).length;
+    const length = prompt.length + answer * answers + card.codec.closing(complete).length + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

@@ -5,8 +5,8 @@
  * judgement without the judge's bias for a place.
  */
 
-import type { Calibration, Reward, RewardSource } from '../core/reward.ts';
-import { sigmoid } from './implicit.ts';
+import type { Reward, RewardSource } from '../core/reward.ts';
+import { calibrated } from '../core/self_evaluation.ts';
 import type { Reader } from './reader.ts';
 
 type Judging = Extract<RewardSource, { kind: 'judge' }>;
@@ -16,7 +16,7 @@ export function judge(reader: Reader, asked: Judging): Reward {
   return {
     name: `judge:${reader.name}`,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const texts = batch.flatMap(({ readings, text }) => {
         const answered = [...readings[by.reading]!, ...reader.codec.encode(text)];
         return questions.map(({ asks, labels }) => {
@@ -24,7 +24,7 @@ export function judge(reader: Reader, asked: Judging): Reward {
           return { tokens, picks: labels.map((token) => ({ after: tokens.length - 1, token })) };
         });
       });
-      const all = await reader.ask(texts);
+      const all = await reader.ask(texts, signal);
       return batch.map((_, i) => {
         const at = i * questions.length;
         const values = questions.map(({ values: worth }, q) =>
@@ -46,7 +46,3 @@ export function expected(logProbs: ArrayLike<number>, values: readonly number[])
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.reduce((sum, weight, k) => sum + (weight / total) * values[k]!, 0);
 }
-
-/** sigmoid(scale * logit(p) + shift). */
-export const calibrated = (p: number, { scale, shift }: Calibration): number =>
-  sigmoid(scale * (Math.log(p) - Math.log1p(-p)) + shift);

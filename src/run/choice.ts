@@ -50,7 +50,10 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
   const calls = new Calls();
-  const judging = { ...running, rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told) };
+  const judging = {
+    ...running,
+    rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told, signal),
+  };
   const values = new Values(plan.values, judging, prompt);
   const opening = {
     ...plan.opening,
@@ -73,7 +76,7 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
     }
   };
   try {
-    await using session = await engine.open(opening, signal);
+    await using session = await engine.open(opening, signal, running.accepted);
     using _spent = { [Symbol.dispose]: () => running.account(session.spent) };
     const commits = Array.from(
       { length: plan.answers },
@@ -139,6 +142,7 @@ async function searched(
 const NOTHING: Spent = {
   generatedTokens: 0,
   guideTokens: 0,
+  askedTokens: 0,
   cachedTokens: 0,
   queueMs: 0,
   prefillMs: 0,
@@ -159,7 +163,7 @@ function reportOf(
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens + values.tokens,
+    rewardTokens: judge.tokens + values.tokens + spent.askedTokens,
     savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,

@@ -13,7 +13,11 @@ import type { Gate } from './gate.ts';
 export interface Running {
   readonly engine: Engine;
   /** Composes what the plan asks for from the rewards that are loaded. */
-  readonly rewardOf: (plan: RewardPlan, told: (call: Evaluation) => void) => Reward;
+  readonly rewardOf: (
+    plan: RewardPlan,
+    told: (call: Evaluation) => void,
+    signal: AbortSignal,
+  ) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;
@@ -26,6 +30,8 @@ export interface Running {
 export interface Accounted extends Running {
   /** Told once what a choice has cost, however it ended. */
   readonly account: (spent: Spent) => void;
+  /** Told once the engine has taken a choice. */
+  readonly accepted: () => void;
 }
 
 /** Runs all choices of a plan together; the last event is `end` or `failed`. Never rejects. */
@@ -46,9 +52,13 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   let spent = 0;
   const account = ({ generatedTokens, guideTokens }: Spent): void =>
     void (spent += generatedTokens + guideTokens);
+  let waiting = choices.length;
+  const accepted = (): void => {
+    if (--waiting === 0 && plan.stream) running.emit({ kind: 'accepted' });
+  };
   const trees = choices.map(async (choice, index) => {
     try {
-      await runChoice(plan, { ...choice, index }, { ...running, signal, account });
+      await runChoice(plan, { ...choice, index }, { ...running, signal, account, accepted });
     } catch (error) {
       failures.push(error);
       over.abort(error);

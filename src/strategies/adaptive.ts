@@ -1,6 +1,6 @@
 /**
- * When best-of-N has drawn enough. threshold (Manvi et al. 2024, with a self-evaluation as the reward): when an answer scores as much.
- * cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is
+ * When best-of-N has drawn enough. threshold: when an answer scores as much. self_evaluation
+ * (Manvi et al. 2024): when the policy says of an answer that a fresh start would not be better, with such a probability. cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is
  * less than it costs. Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the
  * mean excess m of those k; then
  *   E[max(R - best, 0)] = (k / n) m exp(-(best - u) / m),  k = floor(n / 2).
@@ -9,32 +9,69 @@
 import { either, integer, list, number, strict } from '../core/fields.ts';
 import type { z } from 'zod';
 import type { Score } from '../core/reward.ts';
+import type { SelfQuestion } from '../core/self_evaluation.ts';
+import type { StrategyContext } from '../core/strategy.ts';
+import { selfFields, selfQuestion } from './self_evaluation.ts';
 
 export const adaptiveField = strict({
   /** A score that is good enough. */
   threshold: number(-1e6, 1e6).nullish(),
   /** Of one more answer, in the reward's units. */
   cost: number(0, 1e6).nullish(),
+  self_evaluation: strict({ probability: number(0, 1), ...selfFields }).nullish(),
   min: either(integer(2, 65_536), 4),
   /** Answers drawn between two looks. */
   round: either(integer(1, 64), 1),
   /** Of each round, the last for all that follow; none: the request's. */
   temperatures: either(list(number(0, 2), 64), []),
-}).refine(({ threshold, cost }) => (threshold ?? cost ?? null) !== null, {
-  message: 'an object with a threshold, or a cost',
+}).refine(({ threshold, cost, self_evaluation: self }) => [threshold, cost, self].some(given), {
+  message: 'an object with a threshold, a self_evaluation or a cost',
 });
 
-export type Adaptive = z.output<typeof adaptiveField>;
+const given = (field: unknown): boolean => field !== null && field !== undefined;
 
-/** Whether to draw another round. Answers without a score say nothing. */
+export interface Adaptive {
+  readonly threshold: number;
+  /** Null: the policy is not asked. */
+  readonly self: { readonly question: SelfQuestion; readonly probability: number } | null;
+  /** 0: one more is always worth it. */
+  readonly cost: number;
+  readonly min: number;
+  readonly round: number;
+  readonly temperatures: readonly number[];
+}
+
+export function adaptiveOf(
+  wire: z.output<typeof adaptiveField>,
+  context: StrategyContext,
+): Adaptive {
+  const { threshold, cost, self_evaluation: self, ...rest } = wire;
+  return {
+    ...rest,
+    threshold: threshold ?? Infinity,
+    cost: cost ?? 0,
+    self: self
+      ? {
+          question: selfQuestion(self, 'adaptive.self_evaluation', context),
+          probability: self.probability,
+        }
+      : null,
+  };
+}
+
+/**
+ * Whether to draw another round. Answers without a score say nothing.
+ * @param chances what the policy says of its answers so far; none: it was not asked
+ */
 export function worthOneMore(
-  { threshold, cost, min }: Adaptive,
+  { threshold, self, cost, min }: Adaptive,
   scores: readonly Score[],
+  chances: readonly number[],
 ): boolean {
   const rewards = scores.map(({ value }) => value).filter((value) => !Number.isNaN(value));
-  if (typeof threshold === 'number' && Math.max(...rewards) >= threshold) return false;
-  if (typeof cost !== 'number' || rewards.length < min) return true;
-  return expectedImprovement(rewards) >= cost;
+  if (rewards.some((reward) => reward >= threshold)) return false;
+  if (chances.some((chance) => chance >= self!.probability)) return false;
+  return cost === 0 || rewards.length < min || expectedImprovement(rewards) >= cost;
 }
 
 /** @param rewards at least two. 0 where they are all the same. */

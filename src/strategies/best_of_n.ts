@@ -8,9 +8,10 @@ import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { adaptiveField, worthOneMore, type Adaptive } from './adaptive.ts';
+import { adaptiveField, adaptiveOf, worthOneMore, type Adaptive } from './adaptive.ts';
 import { klBound, tellGain } from './gain.ts';
 import { pruneField, pruned, ruleOf, type Prune } from './prune/index.ts';
+import { selfEvaluated } from './self_evaluation.ts';
 import { alive, numberOr, pick, ranked, softmax } from './select.ts';
 
 export interface BestOfN {
@@ -48,7 +49,7 @@ export const bestOfN: Strategy<BestOfN> = {
       by,
       lambda: select === 'soft' ? lambda : 0,
       prune: prune ? pruned(prune, { ...context, n }) : null,
-      adaptive: adaptive ?? null,
+      adaptive: adaptive ? adaptiveOf(adaptive, context) : null,
       chunk: stream ? 4 : 16,
       maxTokens,
     };
@@ -59,12 +60,15 @@ export const bestOfN: Strategy<BestOfN> = {
     return rule.needs === 'prefix' && rule.points.length > 0 ? 'prefix' : 'complete';
   },
   peak({ n, prune, adaptive, maxTokens }) {
-    if (adaptive !== null) return same(Math.min(n, adaptive.round));
-    const { together, points } = ruleOf(prune, maxTokens);
+    if (adaptive !== null)
+      return same(Math.min(n, adaptive.round) + Number(adaptive.self !== null));
+    const { together, spare, points } = ruleOf(prune, maxTokens);
     const least = Math.ceil(n / 4);
     if (points.length === 0) return { least, most: n }; // without decisions to take, in waves
-    return same(together ? n : least); // who is the last one left must not depend on the width
+    return same((together ? n : least) + spare); // who is the last one left must not depend on the width
   },
+  extra: ({ prune, adaptive, maxTokens }) =>
+    adaptive?.self?.question.asks.length ?? ruleOf(prune, maxTokens).extra,
   prunes: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).points.length > 0,
   top: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).top,
   remarks({ n, lambda, prune, adaptive, maxTokens }) {
@@ -113,13 +117,14 @@ async function* drawn(
     const done = pool.filter((branch) => !alive(branch));
     if (rule.enough(done)) return done;
     const early = pool.filter((branch) => alive(branch) && first.has(branch));
-    const batch = (early.length > 0 ? early : pool.filter(alive)).slice(0, tree.width);
+    const batch = (early.length > 0 ? early : pool.filter(alive)).slice(0, tree.width - rule.spare);
     const next = batch.map(({ tokens }) => nextPoint(rule.points, tokens.length));
     await tree.extend(batch, { tokens: Math.min(chunk, ...next) });
     const growing = batch.filter(
       (branch) => alive(branch) && points.has(branch.tokens.length) && !first.has(branch),
     );
     if (growing.length > 0) {
+      yield pool; // whoever is given up now has been seen
       const { ranked: order, keep } = await rule.decide({
         tree,
         growing,
@@ -149,6 +154,7 @@ async function* rounds(
   score: Scoring,
 ): Drawing {
   const scores: Score[] = [];
+  const chances: number[] = [];
   while (scores.length < all.length) {
     const round = all.slice(scores.length, scores.length + adaptive.round);
     const temperature =
@@ -157,7 +163,9 @@ async function* rounds(
     await tree.extend(round, { tokens: tree.maxTokens, ...sampling });
     scores.push(...(await score(round)));
     const waiting = all.slice(scores.length);
-    if (!worthOneMore(adaptive, scores)) break;
+    if (adaptive.self !== null)
+      chances.push(...(await selfEvaluated(tree, round, adaptive.self.question)));
+    if (!worthOneMore(adaptive, scores, chances)) break;
     yield [...all.slice(0, scores.length), ...waiting];
   }
   return all.slice(0, scores.length);

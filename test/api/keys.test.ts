@@ -163,6 +163,19 @@ describe('names', () => {
     const headers = { 'content-type': 'application/json', ...bearer('a') };
     expect((await server.post('/v1/score', scored('rm-happy-a'), { headers })).status).toBe(200);
     expect((await server.post('/v1/score', scored('rm-late'), { headers })).status).toBe(403);
+    const texts = { queries: 'a', documents: 'b' };
+    const rewards = [{ model: 'rm-happy-a' }];
+    const bounds = [{ reward: 'rm-late', min: 0 }];
+    const bounded = { ...texts, alignment: { rewards, constraints: bounds } };
+    expect((await server.post('/v1/score', bounded, { headers })).status).toBe(403);
+    for (const path of ['/tokenize', '/detokenize'])
+      for (const [model, status] of [
+        ['tales', 200],
+        ['arm-kind', 403],
+      ] as const) {
+        const body = { model, prompt: 'a', tokens: [5] };
+        expect((await server.post(path, body, { headers })).status).toBe(status);
+      }
   });
 
   test('of presets stand for what they bring along, as they are', async () => {
@@ -272,6 +285,26 @@ describe('tokens a minute', () => {
       .poll(async () => (await ask(server, 'a', { ...body, prompt: 'x' })).status)
       .toBe(200);
   });
+});
+
+test('token ids are charged as what they count, and an allowance that is spent is spent for them too', async () => {
+  await using server = await served({ keys: key('a', { tokens_per_minute: 60, concurrency: 1 }) });
+  const headers = { 'content-type': 'application/json', ...bearer('a') };
+  const left = ({ headers: got }: Response) => Number(got.get('x-ratelimit-remaining-tokens'));
+  const tokenized = await server.post('/tokenize', { prompt: 'x'.repeat(29) }, { headers });
+  expect([tokenized.status, left(tokenized)]).toEqual([200, 30]);
+  const tokens = Array.from({ length: 40 }, () => 5);
+  const detokenized = await server.post('/detokenize', { tokens }, { headers });
+  expect([detokenized.status, left(detokenized)]).toEqual([200, 0]);
+  for (const path of ['/tokenize', '/detokenize']) {
+    const refused = await server.post(path, { prompt: 'x', tokens: [5] }, { headers });
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+  // what is not valid costs nothing
+  await using other = await served({ keys: key('a', { tokens_per_minute: 60 }) });
+  expect((await other.post('/tokenize', {}, { headers })).status).toBe(400);
+  expect(left(await other.post('/tokenize', { prompt: '' }, { headers }))).toBe(59);
 });
 
 test('requests of one key are counted, and those of others are not in their way', async () => {

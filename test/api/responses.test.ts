@@ -247,6 +247,20 @@ test('log-probs come where they are included, and explanations where they are as
   );
 });
 
+test('a response is created as soon as it is accepted, however long its text takes', async () => {
+  await using server = await served();
+  const leave = new AbortController();
+  const body = { input: '!wait', stream: true };
+  const response = await server.post('/v1/responses', body, { signal: leave.signal });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let told = '';
+  while (!told.includes('response.in_progress')) told += (await reader.read()).value ?? '';
+  expect(told).toMatch(/^event: response.created\n/);
+  expect(server.inference.running).toBe(1);
+  leave.abort();
+  await expect.poll(() => server.inference.running).toBe(0);
+});
+
 test('a failure before the first event has a status; one after it is told in the stream', async () => {
   await using server = await served();
   const early = await server.post('/v1/responses', { input: '!refuse', stream: true });

@@ -100,3 +100,31 @@ test('best_of is planned as best-of-N, and its candidates are told', async () =>
     reward: { uses: [{ id: 'rm-happy-a' }] },
   });
 });
+
+test('usage is what the model reads: the prompt, the answer and its end, one start token', async () => {
+  await using server = await served();
+  const one = { model: 'rm-happy-a', queries: 'Once', documents: 'abc' };
+  // a start token, four bytes, three bytes, an end token
+  expect((await jsonOf(await server.post('/v1/score', one)))['usage'].prompt_tokens).toBe(9);
+  const unfinished = await server.post('/v1/score', { ...one, complete: false });
+  expect((await jsonOf(unfinished))['usage'].prompt_tokens).toBe(8);
+  const ranked = await server.post('/v1/rerank', { ...one, query: 'Once', documents: ['abc', ''] });
+  expect((await jsonOf(ranked))['usage'].prompt_tokens).toBe(9 + 6);
+});
+
+test('the policy whose answers they are may be named: it is who judges itself', async () => {
+  await using server = await served();
+  const alignment = { rewards: [{ self_evaluation: { uncalibrated: true } }] };
+  const asked = async (model?: string) => {
+    const body = { model, queries: 'q', documents: 'a', alignment };
+    return (await jsonOf(await server.post('/v1/score', body)))['error'] as Json;
+  };
+  // models of bytes have no token that says yes: the refusal tells who was to be asked
+  expect((await asked())['message']).toContain('one token of tales');
+  expect((await asked('sums'))['message']).toContain('one token of sums');
+  expect((await asked('sums:n'))['message']).toContain('one token of sums');
+  expect((await asked('rm-late'))['param']).toBe('model');
+  const rewards = [{ length: 'linear' }];
+  const named = { model: 'sums', queries: 'q', documents: 'ab', alignment: { rewards } };
+  expect(await jsonOf(await server.post('/v1/score', named))).toMatchObject({ model: 'sums' });
+});

@@ -111,6 +111,10 @@ export class ChainTree implements Tree {
     throw new Error('a chain is not forced');
   }
 
+  ask(): Promise<never> {
+    throw new Error('a chain is not asked');
+  }
+
   park(): void {}
 
   note(): void {}

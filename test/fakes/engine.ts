@@ -67,6 +67,7 @@ export interface Ask {
   readonly peak?: number;
   readonly budget?: number;
   readonly top?: number;
+  readonly extra?: number;
 }
 
 export function opening({
@@ -83,6 +84,7 @@ export function opening({
   peak = 1,
   budget = Infinity,
   top = 0,
+  extra = 0,
 }: Ask = {}): Opening {
   return {
     lanes: [{ model: 'policy', prompt }, ...guides.map(([model]) => ({ model, prompt }))],
@@ -96,6 +98,7 @@ export function opening({
     rule,
     sampling: { ...PLAIN, ...sampling },
     maxTokens,
+    extra,
     stops,
     budget,
     peak: { least: peak, most: peak },

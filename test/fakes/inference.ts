@@ -1,6 +1,7 @@
 /**
  * Inference without a model: every answer repeats its prompt's text, a byte a token, until max_tokens.
- * A prompt may ask for trouble: `!fail` fails in mid-answer, `!refuse` before it, `!hang` never goes on, `!end` stops early.
+ * A prompt may ask for trouble: `!fail` fails in mid-answer, `!refuse` before it, `!hang` never goes on, `!wait` never
+ * begins, `!end` stops early.
  */
 
 import { setImmediate as turn } from 'node:timers/promises';
@@ -57,6 +58,8 @@ export class FakeInference implements Inference<Plan> {
     const lanes = plan.prompts[0]?.lanes.length ?? 1;
     let spent = 0;
     try {
+      if (plan.stream && !plan.prompts.some(({ text }) => text.includes('!refuse')))
+        yield { kind: 'accepted' };
       for (const event of this.#events(plan)) {
         if (event === 'hang')
           await new Promise<void>((resolve) => {
@@ -105,7 +108,7 @@ function* answerOf(plan: Plan, text: string, choice: number): Generator<StreamEv
   let sent = '';
   for (const [i, token] of kept.entries()) {
     if (text.includes('!fail') && i === 3) throw new Error('secret internals');
-    if (text.includes('!hang') && i === 3) yield 'hang';
+    if (text.includes('!wait') || (text.includes('!hang') && i === 3)) yield 'hang';
     const piece = decoder.decode(byteCodec.vocabulary.bytes(token), { stream: true });
     const rest = cut.slice(sent.length, sent.length + piece.length);
     sent += rest;

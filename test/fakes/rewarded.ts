@@ -18,8 +18,8 @@ export interface Watch {
   readonly onKeep?: (branches: readonly Branch[]) => void;
 }
 
-const CALLS = ['fork', 'extend', 'peek', 'push', 'park'] as const;
-const WAITS: ReadonlySet<string> = new Set(['extend', 'peek']);
+const CALLS = ['fork', 'extend', 'peek', 'push', 'park', 'ask'] as const;
+const WAITS: ReadonlySet<string> = new Set(['extend', 'peek', 'ask']);
 
 export function rewarded(engine: Engine, watch: Watch = {}): Engine {
   return {

@@ -96,6 +96,8 @@ const STRATEGIES: readonly object[] = [
   { type: 'best_of_n', n: 3, by: 'likelihood', select: 'soft', lambda: 1 },
   { type: 'best_of_n', n: 4, prune: { type: 'speculative_rejection', alpha: 0.5, at: 4 } },
   { type: 'best_of_n', n: 4, prune: { type: 'confidence' }, adaptive: null },
+  { type: 'best_of_n', n: 4, prune: { type: 'self_evaluation', at: [2], uncalibrated: true } },
+  { type: 'best_of_n', n: 4, adaptive: { self_evaluation: { probability: 0.5, question: '?' } } },
   { type: 'best_of_n', n: 4, adaptive: { threshold: 0.5, min: 2, round: 1 } },
   { type: 'beam', width: 3, groups: 3, diversity: 0.5, early_stopping: 'never' },
   { type: 'beam', width: 2, length_penalty: -1, length_basis: 'full', reward_weight: 2 },

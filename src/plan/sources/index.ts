@@ -5,11 +5,12 @@ import type { Catalog } from '../catalog.ts';
 import { check } from './check.ts';
 import { http } from './http.ts';
 import { length, repetition } from './length.ts';
-import { judge, selfEvaluation } from './judge.ts';
+import { judge } from './judge.ts';
 import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
 import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
+import { selfEvaluation } from './self_evaluation.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
 
 /** Where a member has two of the keys, the first here decides. */

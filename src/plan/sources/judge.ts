@@ -1,13 +1,8 @@
-/**
- * {"judge": MODEL, "question" | "criterion": ...}: what a language model answers when it is asked about the answer.
- * {"self_evaluation": {...}}: the policy asked whether it would do better by starting over.
- */
+/** {"judge": MODEL, "question" | "criterion": ...}: what a language model answers when it is asked about the answer. */
 
 import { z } from 'zod';
-import { ServeError } from '../../core/errors.ts';
-import { flag, list, strict, text, wrong } from '../../core/fields.ts';
+import { list, text, wrong } from '../../core/fields.ts';
 import type { Question } from '../../core/reward.ts';
-import { policyCard } from '../catalog.ts';
 import type { Limits, ModelCard } from '../catalog.ts';
 import { ownPrompt } from '../schema.ts';
 import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
@@ -51,43 +46,9 @@ export const judge = sourceKind(fields, (wire, at, catalog) => {
   });
 });
 
-export const selfEvaluation = sourceKind(
-  ({ questionLength }) => ({
-    self_evaluation: strict({
-      question: text(questionLength, 1).nullish(),
-      uncalibrated: flag.nullish(),
-    }),
-    reads: readsField,
-  }),
-  (wire, raw, catalog) => {
-    const at = `${raw}.self_evaluation`;
-    const card = policyCard(catalog);
-    const { question, uncalibrated } = wire.self_evaluation;
-    const record = card.selfEvaluation ?? null;
-    const trusted = record !== null && (question ?? record.question) === record.question;
-    if (!trusted && !uncalibrated)
-      throw new ServeError(
-        'reward_mismatch',
-        `${at}: ${card.name} has no calibration record for this question, so its opinion of itself may mean nothing; ask with "uncalibrated": true to have it as it is`,
-        at,
-      );
-    const asks = question ?? record?.question ?? START_OVER;
-    const [yes, no] = yesNo(card).map((one) => labelToken(card, one, at));
-    const tokens = questionTokens(card, asks, `${at}.question`);
-    // It is the chance of "no" that a restart would not be better.
-    const questions = [{ asks: tokens, labels: [no!, yes!], values: [1, 0] }];
-    const calibration = trusted ? { scale: record.scale, shift: record.shift } : null;
-    const reads = wire.reads ?? 'prefix';
-    return judging(card, questions, calibration, { name: 'self_evaluation', reads, at, own: null });
-  },
-);
-
-/** Adaptive inference-time compute (Manvi et al. 2024), in our words. */
-const START_OVER = 'Would you do better by starting over?';
-
 type Saying = Pick<SourceSpec, 'name' | 'reads' | 'at'> & { readonly own: JudgeWire['prompt'] };
 
-function judging(
+export function judging(
   card: ModelCard,
   questions: readonly Question[],
   calibration: SelfCalibration,

@@ -5,6 +5,7 @@ import type { Branch } from '../../core/tree.ts';
 import { calibrated } from './calibrated.ts';
 import { confidence } from './confidence.ts';
 import type { Deciding, PruneRule, RuleContext, Verdict } from './rule.ts';
+import { selfEvaluation } from './self_evaluation.ts';
 import { speculativeRejection } from './speculative_rejection.ts';
 import { value } from './value.ts';
 
@@ -12,6 +13,7 @@ import { value } from './value.ts';
 const rules: Readonly<Record<string, PruneRule<unknown>>> = {
   speculative_rejection: speculativeRejection,
   value,
+  self_evaluation: selfEvaluation,
   confidence,
   calibrated,
 };
@@ -46,6 +48,8 @@ export function pruned({ type, ...raw }: z.output<typeof pruneField>, context: R
 export interface Ruling {
   readonly needs: 'nothing' | 'prefix';
   readonly together: boolean;
+  readonly spare: number;
+  readonly extra: number;
   readonly points: readonly number[];
   readonly first: number;
   readonly top: number;
@@ -62,6 +66,8 @@ export function ruleOf(prune: Prune | null, maxTokens: number): Ruling {
   return {
     needs: rule.needs,
     together: rule.together,
+    spare: rule.spare ?? 0,
+    extra: rule.extra?.(params) ?? 0,
     points: rule.points(params, maxTokens),
     first: rule.first?.(params) ?? 0,
     top: rule.top ?? 0,
@@ -74,6 +80,8 @@ export function ruleOf(prune: Prune | null, maxTokens: number): Ruling {
 const NONE: Ruling = {
   needs: 'nothing',
   together: false,
+  spare: 0,
+  extra: 0,
   points: [],
   first: 0,
   top: 0,

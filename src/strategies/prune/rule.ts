@@ -10,6 +10,10 @@ export interface PruneRule<P> {
   readonly needs: 'nothing' | 'prefix';
   /** Answers are compared with each other: all are drawn side by side. */
   readonly together: boolean;
+  /** Rows of KV that it takes beside those of the answers; left out: none. */
+  readonly spare?: number;
+  /** Tokens of the question that it puts to an answer; left out: none. */
+  extra?(params: P): number;
   /** Lengths, in tokens and ascending, at which an answer's fate is decided. */
   points(params: P, maxTokens: number): readonly number[];
   decide(params: P, asked: Deciding): Promise<Verdict>;

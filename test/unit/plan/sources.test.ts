@@ -175,6 +175,46 @@ describe('self-evaluation', () => {
     });
     expect(() => parse({ self_evaluation: { question: 'Other?' } })).toThrow(/no calibration/);
   });
+
+  test('is refused in a strategy as it is in a reward, and its question needs room', () => {
+    const policy = (record?: object) => ({
+      ...catalog.models.get('tales')!,
+      codec: {
+        ...byteCodec,
+        vocabulary: {
+          ...byteCodec.vocabulary,
+          piece: (one: number) => ['', '', '', '', '', '<|yes|>', '<|no|>', ''][one] ?? '?',
+        },
+      },
+      ...(record ? { selfEvaluation: record } : {}),
+    });
+    const planned = (strategy: object, record?: object, maxTokens = 5) => {
+      const models = new Map([...catalog.models, ['tales', policy(record)]]);
+      const own = planner({ ...catalog, models } as typeof catalog);
+      const alignment = { strategy, rewards: [{ model: 'rm-happy-a' }] };
+      return own.completion({ prompt: 'ab', max_tokens: maxTokens, alignment }, ambient).plan;
+    };
+    const prune = { type: 'self_evaluation', at: [2] };
+    const pruning = (changes = {}) => ({
+      type: 'best_of_n',
+      n: 4,
+      prune: { ...prune, ...changes },
+    });
+    expect(() => planned(pruning())).toThrow(/alignment.strategy.prune: tales has no calibration/);
+    expect(() =>
+      planned({ type: 'best_of_n', adaptive: { self_evaluation: { probability: 0.5 } } }),
+    ).toThrow(/alignment.strategy.adaptive.self_evaluation: tales has no calibration/);
+    const record = { question: 'Again?', scale: 2, shift: 1 };
+    const self = { asks: turn('Again?'), labels: [6, 5], calibration: { scale: 2, shift: 1 } };
+    const plan = planned(pruning(), record);
+    expect(plan.params).toMatchObject({ prune: { params: { self } } });
+    expect(plan.opening.extra).toBe(8);
+    const bare = planned(pruning({ uncalibrated: true }));
+    expect(bare.params).toMatchObject({ prune: { params: { self: { calibration: null } } } });
+    expect(planned(pruning(), record, 384 - 3 - 8).opening.maxTokens).toBe(373);
+    expect(() => planned(pruning(), record, 374)).toThrow(/ask for at most 373/);
+    expect(planned({ type: 'best_of_n', n: 4 }, record, 381).opening.extra).toBe(0);
+  });
 });
 
 test('a judge of pairs reads two answers at a time, and its question has a place for the other', () => {

@@ -1,7 +1,8 @@
 import { strategies } from '../../../src/strategies/index.ts';
 import { obeysStrategyLaws } from '../../laws/strategy.ts';
 
-const CONTEXT = { maxTokens: 30, stream: true, judged: true };
+const QUESTION = { asks: [3, 9, 4], labels: [5, 6], calibration: null } as const;
+const CONTEXT = { maxTokens: 30, stream: true, judged: true, selfQuestion: () => QUESTION };
 const obey = (strategy: string, fields: object): void =>
   obeysStrategyLaws(strategy, strategies[strategy]!.parse(fields, CONTEXT));
 
@@ -15,6 +16,12 @@ obey('best_of_n', { n: 6, select: 'soft', lambda: 0.5, by: 'likelihood' });
 obey('best_of_n', { n: 6, prune: reject });
 obey('best_of_n', { n: 6, prune: { type: 'value', threshold: 0.5, min_tokens: 3, every: 4 } });
 obey('best_of_n', { n: 6, prune: doubt });
+obey('best_of_n', { n: 6, prune: { type: 'self_evaluation', at: [2, 5, 9] } });
+obey('best_of_n', {
+  n: 5,
+  by: 'likelihood',
+  adaptive: { self_evaluation: { probability: 0.8 }, round: 2 },
+});
 obey('best_of_n', { n: 6, adaptive: { cost: 0.1, min: 2, round: 2, temperatures: [0.5, 1] } });
 obey('beam', { width: 1, reward_weight: 0 });
 obey('beam', { width: 4, groups: 2, early_stopping: true, length_penalty: 1 });

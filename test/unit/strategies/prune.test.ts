@@ -130,6 +130,73 @@ describe('by confidence', () => {
   });
 });
 
+describe('by self-evaluation', () => {
+  const QUESTION = { asks: [3, 9], labels: [5, 6], calibration: null } as const;
+  const asked: unknown[] = [];
+  const context: Partial<StrategyContext> = {
+    selfQuestion: (of, at) => (asked.push([of, at]), QUESTION),
+  };
+  const prune = { type: 'self_evaluation', alpha: 0.5, at: [4, 8] };
+
+  test('keeps those of which the policy says that a fresh start would be no better', async () => {
+    const report = await searched({ n: 8, prune }, ({ branch }) => branch, { context });
+    const { self_evaluation: said } = report.search.figures;
+    expect(said).toHaveLength(8 + 4);
+    const gone = fates(report).filter((fate) => typeof fate === 'number');
+    expect(gone.toSorted()).toEqual([4, 4, 4, 4, 8, 8]);
+    const order = said!.slice(0, 8).toSorted((a, b) => b - a);
+    fates(report).forEach((fate, branch) => expect(said![branch]! >= order[3]!).toBe(fate !== 4));
+    expect(report.rewardTokens).toBeGreaterThanOrEqual(12 * QUESTION.asks.length);
+  });
+
+  test('asks no reward before the end, needs rows for its forks, and alpha 0 asks nothing', () => {
+    const params = parsed({ n: 8, prune }, context);
+    expect(bestOfN.needs(params)).toBe('complete');
+    expect(bestOfN.peak(params)).toEqual({ least: 12, most: 12 });
+    expect(bestOfN.extra!(params)).toBe(2);
+    const none = parsed({ n: 8, prune: { ...prune, alpha: 0 } }, context);
+    expect(bestOfN.prunes!(none)).toBe(false);
+    expect(bestOfN.peak(none)).toEqual({ least: 2, most: 8 });
+  });
+
+  test('says what it asks, and where', () => {
+    asked.length = 0;
+    parsed({ n: 8, prune: { ...prune, question: 'Again?', uncalibrated: true } }, context);
+    parsed({ n: 8, prune }, context);
+    parsed({ n: 8, adaptive: { self_evaluation: { probability: 0.5 } } }, context);
+    const [nothing, own] = [
+      { question: null, uncalibrated: false },
+      { question: 'Again?', uncalibrated: true },
+    ];
+    expect(asked).toEqual([
+      [own, 'alignment.strategy.prune'],
+      [nothing, 'alignment.strategy.prune'],
+      [nothing, 'alignment.strategy.adaptive.self_evaluation'],
+    ]);
+  });
+
+  test('ends the drawing once the policy is sure enough of an answer', async () => {
+    const drawn = async (probability: number, calibration = null as object | null) => {
+      const selfQuestion = () => ({ ...QUESTION, calibration }) as never;
+      const adaptive = { self_evaluation: { probability } };
+      const report = await searched({ n: 10, adaptive }, ({ branch }) => branch, {
+        context: { selfQuestion },
+        seed: 5,
+      });
+      const said = report.search.figures['self_evaluation']!;
+      expect(said.slice(0, -1).every((p) => p < probability)).toBe(true);
+      return said;
+    };
+    expect(await drawn(0)).toHaveLength(1);
+    const all = await drawn(1);
+    expect(all).toHaveLength(10);
+    const better = all.findIndex((p, i) => i > 0 && p > Math.max(...all.slice(0, i)));
+    expect(await drawn(all[better]!)).toEqual(all.slice(0, better + 1));
+    const sure = await drawn(0.999, { scale: 1, shift: 20 });
+    expect(sure).toHaveLength(1); // a calibration may say that it is always right
+  });
+});
+
 describe('calibrated', () => {
   const measured = [
     { tokens: 4, correlation: 0.1, samples: 400 },
