@@ -202,7 +202,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     if (this.#state === 'stopped') return;
     const why = this.#fatal ?? `the inference process ended (${how})`;
     this.#options.log.error({ requests: streams.length }, why);
-    const now = Date.now();
+    const now = performance.now(); // the wall clock may jump
     this.#deaths = [...this.#deaths.filter((at) => now - at < MINUTE), now];
     if (!this.#everReady || this.#deaths.length >= DEATHS) {
       this.#state = 'stopped';

@@ -7,8 +7,14 @@ export type { Logger };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Written in the background: a reader that stops must not stop the server. */
-const backgroundStderr = (): DestinationStream => destination({ dest: 2, sync: false });
+/** What a log that is not read, or cannot be written, may hold; further lines are dropped. */
+const MOST_BYTES = 4 * 2 ** 20;
+
+/** Written in the background: neither a reader that stops nor a full disk may stop the server. What failed is tried again. */
+function backgroundStderr(): DestinationStream {
+  const stderr = destination({ dest: 2, sync: false, maxLength: MOST_BYTES });
+  return stderr.on('error', () => undefined);
+}
 
 export function createLog(level: LogLevel, to = backgroundStderr()): Logger {
   return pino(

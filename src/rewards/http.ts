@@ -14,6 +14,7 @@ import {
   retry,
   wrap,
 } from 'cockatiel';
+import type { IBackoff, IBackoffFactory } from 'cockatiel';
 import { z } from 'zod';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 
@@ -34,11 +35,13 @@ export interface HttpReward {
   /** Failures in a row after which it is not asked for `halfOpenMs`; then one call goes first. */
   readonly failures: number;
   readonly halfOpenMs: number;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
 }
 
 /** A call that fails leaves its candidates without a score; if all fail, the reward does. */
 export function httpReward(options: HttpReward): Reward {
-  const { name, reads, post, passing, retries, failures, halfOpenMs, inFlight, queue } = options;
+  const { name, reads, post, passing, retries, failures, inFlight, queue } = options;
   const policy = wrap(
     retry(handleWhen(passing), {
       maxAttempts: retries,
@@ -47,7 +50,7 @@ export function httpReward(options: HttpReward): Reward {
     bulkhead(inFlight, queue),
     circuitBreaker(handleAll, {
       breaker: new ConsecutiveBreaker(failures),
-      halfOpenAfter: halfOpenMs,
+      halfOpenAfter: pauses(options),
     }),
   );
   const ask = (items: readonly string[]): Promise<readonly Score[]> =>
@@ -71,6 +74,20 @@ export function httpReward(options: HttpReward): Reward {
       return scores;
     },
   };
+}
+
+/** The breaker reads the wall clock, which may jump: by it, a pause has no end until it is over, and then no length. */
+function pauses({ halfOpenMs, now }: HttpReward): IBackoffFactory<unknown> {
+  const next = (): IBackoff<unknown> => {
+    const end = now() + halfOpenMs;
+    return {
+      next,
+      get duration() {
+        return now() < end ? Infinity : -Infinity;
+      },
+    };
+  };
+  return { next };
 }
 
 const itemOf = ({ prompt, messages, text, complete }: Candidate): string =>

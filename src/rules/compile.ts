@@ -1,6 +1,6 @@
 /**
  * What a request asks an answer to look like, to a network over one vocabulary. Compiling is bounded by counts
- * (bytes, schemas, states, steps), not by a clock: the same schema is always served or always refused.
+ * (bytes, schemas, states, and steps in all), not by a clock: the same schema is always served or always refused.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,11 +12,12 @@ import { FAR, type RuleNetwork } from '../core/rule.ts';
 import { regexDfa } from './dfa.ts';
 import { measure } from './distance.ts';
 import { Json } from './json.ts';
-import { Network, TooLarge, type State } from './network.ts';
+import { Network, type State } from './network.ts';
 import { BadRegex } from './regex.ts';
-import { SchemaCompiler, type SchemaLimits } from './schema.ts';
+import { SchemaCompiler, type SchemaLimits, type Writing } from './schema.ts';
 import { writeTools, type ToolsAsk } from './tools.ts';
 import { trieOf } from './trie.ts';
+import { TooLarge, Work } from './work.ts';
 
 /** What is to be spelled. */
 export type RuleAsk =
@@ -52,6 +53,7 @@ export class RuleCompiler {
   /** @param space names the vocabulary: rules of two spaces are never taken for each other */
   constructor(space: string, vocabulary: Vocabulary, limits: RuleLimits) {
     [this.#space, this.#vocabulary, this.#limits] = [space, vocabulary, limits];
+    trieOf(vocabulary); // made now rather than with the first request that asks for a rule
     const maxSize = Math.max(1, limits.cacheBytes);
     this.#cache = new LRUCache({ maxSize, sizeCalculation: bytesOf });
   }
@@ -78,12 +80,13 @@ export class RuleCompiler {
 
   #compiled(ask: RuleAsk, at: string, key: string): RuleNetwork {
     try {
-      const network = new Network(this.#limits.states);
+      const work = new Work();
+      const network = new Network(this.#limits.states, work);
       const [start, end] = [network.state(), network.state()];
       network.final(end);
-      this.#write(ask, at, new Json(network), start, end);
+      this.#write(ask, at, { json: new Json(network), work }, start, end);
       const frozen = network.freeze(key, start);
-      measure(frozen, trieOf(this.#vocabulary));
+      measure(frozen, trieOf(this.#vocabulary), work);
       return frozen;
     } catch (error) {
       if (!(error instanceof TooLarge) && !(error instanceof BadRegex)) throw error;
@@ -92,24 +95,25 @@ export class RuleCompiler {
     }
   }
 
-  #schema(schema: unknown, at: string, json: Json, from: State, to: State): void {
-    new SchemaCompiler(json, { schema, at }, this.#limits).value(schema, from, to, at);
+  #schema(schema: unknown, at: string, rule: Writing, from: State, to: State): void {
+    new SchemaCompiler(rule, { schema, at }, this.#limits).value(schema, from, to, at);
   }
 
-  #write(ask: RuleAsk, at: string, json: Json, start: State, end: State): void {
+  #write(ask: RuleAsk, at: string, rule: Writing, start: State, end: State): void {
+    const { json, work } = rule;
     switch (ask.kind) {
       case 'object':
         return json.anyObject(start, end);
       case 'schema':
-        return this.#schema(ask.schema, at, json, start, end);
+        return this.#schema(ask.schema, at, rule, start, end);
       case 'regex':
-        return json.text(regexDfa(ask.regex, false), 'raw', start, end);
+        return json.text(regexDfa(ask.regex, false, work), 'raw', start, end);
       case 'choice':
         return json.network.choice(start, ask.choice, end);
       case 'tools':
         return writeTools(ask, json, start, end, {
-          schema: (schema, path, from, to) => this.#schema(schema, path, json, from, to),
-          rule: (other, from, to) => this.#write(other.ask, other.at, json, from, to),
+          schema: (schema, path, from, to) => this.#schema(schema, path, rule, from, to),
+          rule: (other, from, to) => this.#write(other.ask, other.at, rule, from, to),
         });
       default:
         return ask satisfies never;

@@ -1,6 +1,7 @@
 /** Regular expressions to deterministic automata over characters, by subsets (Rabin and Scott 1959), and products of them. */
 
 import { ANY, BadRegex, parseRegex, type Ranges, type Regex } from './regex.ts';
+import { Work } from './work.ts';
 
 interface Move {
   /** Code points. */
@@ -16,20 +17,16 @@ export interface Dfa {
 }
 
 const MOST_STATES = 2048;
-/** Steps that constructions may still take; shared by all of one schema. */
-export interface Work {
-  left: number;
-}
-
-/** A tenth of a second or so. */
-export const someWork = (): Work => ({ left: 1_000_000 });
-
+/** Steps of work: each place or range that is looked at, each state, and each of an automaton still to be determinised. */
+const STEP = 16;
+const STATE = 200;
+const NFA_STATE = 40;
 /**
  * The texts that an expression matches.
  * @param search whether a match may stand anywhere in the text, as `pattern` means it, or must be all of it
  * @throws BadRegex
  */
-export function regexDfa(source: string, search: boolean, work = someWork()): Dfa {
+export function regexDfa(source: string, search: boolean, work: Work): Dfa {
   const alternatives = split(parseRegex(source), search);
   if (alternatives.every(({ aheads }) => aheads.length === 0))
     return determinised({ kind: 'choice', parts: alternatives.map(({ body }) => body) }, work);
@@ -40,8 +37,17 @@ export function regexDfa(source: string, search: boolean, work = someWork()): Df
     .reduce((all, one) => product(all, one, (a, b) => a || b, work));
 }
 
+const fixed = new Map<string, Dfa>();
+
+/** As regexDfa of an expression of our own, never a client's: compiled once. */
+export function fixedDfa(source: string): Dfa {
+  let dfa = fixed.get(source);
+  if (dfa === undefined) fixed.set(source, (dfa = regexDfa(source, false, new Work(Infinity))));
+  return dfa;
+}
+
 /** Texts of `least` to `most` characters. */
-export const lengthDfa = (least: number, most: number, work = someWork()): Dfa =>
+export const lengthDfa = (least: number, most: number, work: Work): Dfa =>
   determinised({ kind: 'repeat', part: { kind: 'set', ranges: ANY }, least, most }, work);
 
 /** Texts that both accept. */
@@ -101,11 +107,17 @@ function split(regex: Regex, search: boolean): Alternative[] {
 
 /** Thompson's construction. */
 class Nfa {
+  readonly #work: Work;
   readonly sets: { readonly ranges: Ranges; readonly to: number }[][] = [];
   readonly jumps: number[][] = [];
 
+  constructor(work: Work) {
+    this.#work = work;
+  }
+
   state(): number {
     if (this.sets.length > 4 * MOST_STATES) throw new BadRegex('is too large');
+    this.#work.spend(NFA_STATE);
     this.jumps.push([]);
     return this.sets.push([]) - 1;
   }
@@ -159,7 +171,7 @@ class Nfa {
 }
 
 function determinised(regex: Regex, work: Work): Dfa {
-  const nfa = new Nfa();
+  const nfa = new Nfa(work);
   const start = nfa.state();
   const final = nfa.add(regex, start);
   return explored(closure(nfa, [start], work), (set) => ({
@@ -176,7 +188,7 @@ function determinised(regex: Regex, work: Work): Dfa {
 function closure(nfa: Nfa, states: readonly number[], work: Work): number[] {
   const seen = new Set(states);
   for (const state of seen) {
-    spend(work, 1 + nfa.jumps[state]!.length);
+    work.spend(STEP * (1 + nfa.jumps[state]!.length));
     for (const to of nfa.jumps[state]!) seen.add(to);
   }
   return [...seen].toSorted((a, b) => a - b);
@@ -184,6 +196,7 @@ function closure(nfa: Nfa, states: readonly number[], work: Work): number[] {
 
 /** The characters that a set of states reads, cut where the targets change. */
 function partition(nfa: Nfa, states: readonly number[], work: Work) {
+  work.spend(STATE);
   const edges = states.flatMap((state) => nfa.sets[state]!);
   const cuts = new Set<number>();
   for (const { ranges } of edges)
@@ -195,7 +208,7 @@ function partition(nfa: Nfa, states: readonly number[], work: Work) {
     for (let i = 0; i < ranges.length; i += 2) {
       const end = place.get(ranges[i + 1]! + 1)!;
       for (let at = place.get(ranges[i]!)!; at < end; at++) {
-        spend(work, 1);
+        work.spend(STEP);
         targets[at]!.push(to);
       }
     }
@@ -209,17 +222,25 @@ function product(a: Dfa, b: Dfa, accept: (a: boolean, b: boolean) => boolean, wo
     state < 0 ? [] : dfa.moves[state]!;
   return explored([0, 0], ([p, q]) => {
     const [left, right] = [movesOf(a, p!), movesOf(b, q!)];
+    work.spend(STATE + STEP * (left.length + right.length));
     const cuts = [...left, ...right].flatMap(({ low, high }) => [low, high + 1]);
     const points = [...new Set(cuts)].toSorted((x, y) => x - y);
+    const [inLeft, inRight] = [targetsAt(left, points), targetsAt(right, points)];
     const moves = points.slice(0, -1).flatMap((low, i) => {
-      const at = (moves: readonly Move[]): number => {
-        spend(work, moves.length);
-        return moves.find((move) => move.low <= low && low <= move.high)?.to ?? -1;
-      };
-      const to = [at(left), at(right)];
+      const to = [inLeft[i]!, inRight[i]!];
       return to[0]! < 0 && to[1]! < 0 ? [] : [{ low, high: points[i + 1]! - 1, to }];
     });
     return { accepts: accept(a.accepts[p!] ?? false, b.accepts[q!] ?? false), moves };
+  });
+}
+
+/** Where the character at each point leads, or -1; moves and points ascend. */
+function targetsAt(moves: readonly Move[], points: readonly number[]): number[] {
+  let next = 0;
+  return points.map((point) => {
+    while (next < moves.length && moves[next]!.high < point) next++;
+    const move = moves[next];
+    return move !== undefined && move.low <= point ? move.to : -1;
   });
 }
 
@@ -250,8 +271,4 @@ function explored(start: number[], look: (set: number[]) => Seen): Dfa {
     moves.push(out);
   }
   return { accepts, moves };
-}
-
-function spend(work: Work, steps: number): void {
-  if ((work.left -= steps) < 0) throw new BadRegex('takes too much work to compile');
 }

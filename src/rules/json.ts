@@ -1,6 +1,6 @@
 /** JSON's own words as fragments of a network: what every schema is made of. At most one space follows a colon or a comma. */
 
-import { regexDfa, type Dfa } from './dfa.ts';
+import { fixedDfa, type Dfa } from './dfa.ts';
 import { lower, type Spelling } from './lower.ts';
 import type { Network, State } from './network.ts';
 import { FREE_NUMBER } from './numbers.ts';
@@ -11,14 +11,14 @@ const CHARACTER =
 
 export class Json {
   readonly network: Network;
-  readonly #rules = new Map<string, State>();
+  readonly #rules = new Map<unknown, State>();
 
   constructor(network: Network) {
     this.network = network;
   }
 
-  /** The start of a rule of that name, made by `fill` when first asked for. */
-  rule(name: string, fill: (from: State, to: State) => void): State {
+  /** The start of the rule known by `name`, made by `fill` when first asked for. */
+  rule(name: unknown, fill: (from: State, to: State) => void): State {
     const known = this.#rules.get(name);
     if (known !== undefined) return known;
     const [start, end] = [this.network.state(), this.network.state()];
@@ -38,12 +38,7 @@ export class Json {
   }
 
   string(from: State, to: State): void {
-    this.call(
-      'string',
-      (a, b) => this.text(regexDfa(`"(${CHARACTER})*"`, false), 'raw', a, b),
-      from,
-      to,
-    );
+    this.call('string', (a, b) => this.text(fixedDfa(`"(${CHARACTER})*"`), 'raw', a, b), from, to);
   }
 
   /** A string of `least` to `most` characters. */
@@ -64,7 +59,7 @@ export class Json {
   }
 
   #character(from: State, to: State): void {
-    this.call('character', (a, b) => this.text(regexDfa(CHARACTER, false), 'raw', a, b), from, to);
+    this.call('character', (a, b) => this.text(fixedDfa(CHARACTER), 'raw', a, b), from, to);
   }
 
   /** A string whose text, unescaped, `dfa` accepts. */
@@ -76,7 +71,7 @@ export class Json {
   }
 
   number(from: State, to: State): void {
-    this.call('number', (a, b) => this.text(regexDfa(FREE_NUMBER, false), 'raw', a, b), from, to);
+    this.call('number', (a, b) => this.text(fixedDfa(FREE_NUMBER), 'raw', a, b), from, to);
   }
 
   /** Any value. */

@@ -113,6 +113,7 @@ const LENGTHS = [0, 0x80, 0x800, 0x10000, 0x110000];
 
 /** Sequences of byte ranges that spell exactly the characters from `low` to `high`, surrogates apart. */
 export function utf8Ranges(low: number, high: number): ByteRange[][] {
+  if (high < LENGTHS[1]!) return [[[low, high]]];
   const sequences: ByteRange[][] = [];
   for (let n = 1; n <= 4; n++) {
     const [from, to] = [Math.max(low, LENGTHS[n - 1]!), Math.min(high, LENGTHS[n]! - 1)];

@@ -1,8 +1,14 @@
 /** Builds a rule's network: states and what may be read between them. A fragment leads from one state to another. */
 
 import { JUMP, NOWHERE, type RuleNetwork } from '../core/rule.ts';
+import { TooLarge, type Work } from './work.ts';
 
 export type State = number;
+
+/** Steps that each takes, from here to the end of measuring it. */
+const STATE = 40;
+const EDGE = 20;
+const CALL = 40;
 
 /** Edges and calls of one state: (low, high, to) and (rule, back) one after the other. */
 interface Moves {
@@ -10,20 +16,16 @@ interface Moves {
   readonly calls: number[];
 }
 
-/** A rule that is larger than this server compiles. */
-export class TooLarge extends Error {
-  override readonly name = 'TooLarge';
-}
-
 export class Network {
   readonly #moves: Moves[] = [];
   readonly #finals = new Set<State>();
   readonly #most: number;
+  readonly #work: Work;
   #free: State = NOWHERE;
 
   /** @param most states */
-  constructor(most: number) {
-    this.#most = most;
+  constructor(most: number, work: Work) {
+    [this.#most, this.#work] = [most, work];
   }
 
   get size(): number {
@@ -34,6 +36,7 @@ export class Network {
   state(): State {
     if (this.#moves.length >= this.#most)
       throw new TooLarge(`needs more than ${this.#most} states, which is all this server compiles`);
+    this.#work.spend(STATE);
     return this.#moves.push({ edges: [], calls: [] }) - 1;
   }
 
@@ -53,15 +56,17 @@ export class Network {
 
   /** One byte from `low` to `high`. */
   edge(from: State, low: number, high: number, to: State): void {
+    this.#work.spend(EDGE);
     this.#moves[from]!.edges.push(low, high, to);
   }
 
   jump(from: State, to: State): void {
-    this.#moves[from]!.calls.push(to, JUMP);
+    this.call(from, to, JUMP);
   }
 
   /** Reads what the rule that starts at `rule` spells. */
   call(from: State, rule: State, to: State): void {
+    this.#work.spend(CALL);
     this.#moves[from]!.calls.push(rule, to);
   }
 
@@ -97,31 +102,34 @@ export class Network {
 
   /** The network as data; distances are still to be filled in. */
   freeze(key: string, start: State): RuleNetwork {
-    const flat = (list: 'edges' | 'calls', width: number, column: number): number[] =>
-      this.#moves.flatMap((moves) => moves[list].filter((_, i) => i % width === column));
-    const first = (list: 'edges' | 'calls', width: number): Uint32Array => {
-      const starts = new Uint32Array(this.size + 1);
-      this.#moves.forEach((moves, s) => (starts[s + 1] = starts[s]! + moves[list].length / width));
-      return starts;
-    };
+    const [edgesFirst, [low, high, to]] = this.#columns('edges', 3);
+    const [callsFirst, [rule, back]] = this.#columns('calls', 2);
     return {
       key,
       start,
       free: this.#free,
       finals: Uint8Array.from(this.#moves, (_, state) => Number(this.#finals.has(state))),
       edges: {
-        first: first('edges', 3),
-        low: Uint8Array.from(flat('edges', 3, 0)),
-        high: Uint8Array.from(flat('edges', 3, 1)),
-        to: Uint32Array.from(flat('edges', 3, 2)),
+        first: edgesFirst,
+        low: Uint8Array.from(low!),
+        high: Uint8Array.from(high!),
+        to: Uint32Array.from(to!),
       },
-      calls: {
-        first: first('calls', 2),
-        rule: Uint32Array.from(flat('calls', 2, 0)),
-        back: Uint32Array.from(flat('calls', 2, 1)),
-      },
+      calls: { first: callsFirst, rule: Uint32Array.from(rule!), back: Uint32Array.from(back!) },
       distances: new Uint16Array(this.size),
     };
+  }
+
+  /** Where the moves of each state begin, and their members one by one. */
+  #columns(list: keyof Moves, width: number): [first: Uint32Array, columns: number[][]] {
+    const first = new Uint32Array(this.size + 1);
+    const columns = Array.from({ length: width }, (): number[] => []);
+    this.#moves.forEach((moves, state) => {
+      const members = moves[list];
+      first[state + 1] = first[state]! + members.length / width;
+      for (let i = 0; i < members.length; i++) columns[i % width]!.push(members[i]!);
+    });
+    return [first, columns];
   }
 }
 

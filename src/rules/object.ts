@@ -5,10 +5,13 @@
 
 import { ServeError } from '../core/errors.ts';
 import { joinPath, wrong } from '../core/fields.ts';
-import { except, lengthDfa } from './dfa.ts';
+import { except, fixedDfa } from './dfa.ts';
 import type { State } from './network.ts';
 import type { SchemaCompiler } from './schema.ts';
 import { kindsOf, type Schema } from './shape.ts';
+
+/** Any text. */
+const ANYTHING = '[^]*';
 
 interface Property {
   readonly name: string;
@@ -41,14 +44,15 @@ export class ObjectRule {
   }
 
   #properties(): Property[] {
-    const { properties = {}, required = [], additionalProperties } = this.#schema;
+    const { properties = {}, additionalProperties } = this.#schema;
+    const required = new Set(this.#schema.required);
     const declared = Object.entries(properties).map(([name, schema]) => ({
       name,
       schema,
       at: joinPath(this.#at, ['properties', name]),
-      required: required.includes(name),
+      required: required.has(name),
     }));
-    const undeclared = [...new Set(required)].filter((name) => !Object.hasOwn(properties, name));
+    const undeclared = [...required].filter((name) => !Object.hasOwn(properties, name));
     return [
       ...declared,
       ...undeclared.map((name) => ({
@@ -92,7 +96,7 @@ export class ObjectRule {
     const { network } = json;
     const [entry, key, done] = [network.state(), network.state(), network.state()];
     const names = properties.map(({ name }) => name);
-    json.quoted(except(lengthDfa(0, Infinity), names, this.#compiler.work), entry, key);
+    json.quoted(except(fixedDfa(ANYTHING), names, this.#compiler.work), entry, key);
     const rule = this.#compiler.rule(schema, `${this.#at}.additionalProperties`, this.#depth + 1);
     network.call(json.after(key, ':'), rule, done);
     network.jump(json.after(done, ','), entry);

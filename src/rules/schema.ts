@@ -5,14 +5,16 @@
 
 import { ServeError } from '../core/errors.ts';
 import { joinPath, show, wrong } from '../core/fields.ts';
-import { both, lengthDfa, regexDfa, someWork, type Dfa } from './dfa.ts';
+import { both, fixedDfa, lengthDfa, regexDfa, type Dfa } from './dfa.ts';
 import { FORMATS } from './formats.ts';
 import type { Json } from './json.ts';
-import { TooLarge, type State } from './network.ts';
+import type { State } from './network.ts';
 import { integers, numbers, type Bounds } from './numbers.ts';
 import { ObjectRule } from './object.ts';
 import { BadRegex } from './regex.ts';
-import { disjoint, kindsOf, merged, Refs, type Kind, type Schema } from './shape.ts';
+import { kindsOf, merged, Refs, type Kind, type Schema } from './shape.ts';
+import { clashing } from './traits.ts';
+import { TooLarge, type Work } from './work.ts';
 
 /** Bounds on one schema. */
 export interface SchemaLimits {
@@ -30,19 +32,28 @@ const LONGEST_STRING = 1024;
 const LONGEST_PATTERNED = 64;
 const LONGEST_LIST = 1024;
 
+/** A rule that is being written. */
+export interface Writing {
+  readonly json: Json;
+  readonly work: Work;
+}
+
 export class SchemaCompiler {
   readonly json: Json;
   readonly refs: Refs;
-  /** What the patterns of this schema may still cost. */
-  readonly work = someWork();
+  readonly work: Work;
   readonly #limits: SchemaLimits;
   #schemas = 0;
   #values = 0;
 
   /** @param root the whole schema, and the path of its field */
-  constructor(json: Json, root: { schema: unknown; at: string }, limits: SchemaLimits) {
-    this.json = json;
-    this.refs = new Refs(root.schema, root.at);
+  constructor(
+    { json, work }: Writing,
+    root: { schema: unknown; at: string },
+    limits: SchemaLimits,
+  ) {
+    [this.json, this.work] = [json, work];
+    this.refs = new Refs(root.schema, root.at, work);
     this.#limits = limits;
   }
 
@@ -56,7 +67,7 @@ export class SchemaCompiler {
     const schema = this.refs.checked(raw, at);
     if (schema.$ref !== undefined) return this.#ref(schema.$ref, from, to, at, depth);
     if (schema.allOf !== undefined)
-      return this.value(merged(schema, this.refs, at), from, to, at, depth + 1);
+      return this.value(merged(schema, this.refs, at, this.work), from, to, at, depth + 1);
     const alternatives = schema.anyOf ?? schema.oneOf;
     if (alternatives !== undefined) return this.#union(schema, from, to, at, depth);
     const values = schema.enum ?? (Object.hasOwn(schema, 'const') ? [schema.const] : undefined);
@@ -66,31 +77,26 @@ export class SchemaCompiler {
     for (const kind of kinds) this.#typed(kind, schema, from, to, at, depth);
   }
 
-  /** A rule of its own, for what is read more than once. */
+  /** A rule of its own, for what is read more than once: known by the schema itself, since paths are cut and may be equal. */
   rule(raw: unknown, at: string, depth: number): State {
-    return this.json.rule(at, (from, to) => this.value(raw, from, to, at, depth));
+    const known = typeof raw === 'object' && raw !== null ? raw : `schema ${JSON.stringify(raw)}`;
+    return this.json.rule(known, (from, to) => this.value(raw, from, to, at, depth));
   }
 
   #ref(ref: string, from: State, to: State, at: string, depth: number): void {
     const target = this.refs.resolve(ref, at);
-    const start = this.json.rule(`$ref ${target.at}`, (a, b) =>
-      this.value(target.schema, a, b, target.at, depth + 1),
-    );
-    this.json.network.call(from, start, to);
+    this.json.network.call(from, this.rule(target.schema, target.at, depth + 1), to);
   }
 
   #union({ anyOf, oneOf }: Schema, from: State, to: State, at: string, depth: number): void {
     const [key, parts] = anyOf === undefined ? ['oneOf', oneOf!] : ['anyOf', anyOf];
-    if (key === 'oneOf')
-      parts.forEach((part, i) => {
-        const clash = parts.findIndex((other, j) => j < i && !disjoint(part, other, this.refs, at));
-        if (clash >= 0)
-          throw new ServeError(
-            'invalid_value',
-            `${at}.oneOf[${clash}] and [${i}] may both accept one value; use anyOf, or give both a required property with different const values`,
-            `${at}.oneOf[${i}]`,
-          );
-      });
+    const clash = key === 'oneOf' ? clashing(parts, this.refs, at, this.work) : null;
+    if (clash !== null)
+      throw new ServeError(
+        'invalid_value',
+        `${at}.oneOf[${clash[0]}] and [${clash[1]}] may both accept one value; use anyOf, or give both a required property with different const values`,
+        `${at}.oneOf[${clash[1]}]`,
+      );
     parts.forEach((part, i) => this.value(part, from, to, joinPath(at, [key, i]), depth + 1));
   }
 
@@ -136,7 +142,7 @@ export class SchemaCompiler {
     const { json } = this;
     json.call(
       `number ${pattern}`,
-      (a, b) => json.text(regexDfa(pattern, false), 'raw', a, b),
+      (a, b) => json.text(regexDfa(pattern, false, this.work), 'raw', a, b),
       from,
       to,
     );
@@ -162,7 +168,7 @@ export class SchemaCompiler {
       dfas.push(compiled(() => regexDfa(pattern, true, this.work), `${at}.pattern`, pattern));
     }
     const known = format === undefined || !Object.hasOwn(FORMATS, format) ? null : FORMATS[format]!;
-    if (known !== null) dfas.push(regexDfa(known, false));
+    if (known !== null) dfas.push(fixedDfa(known));
     return dfas;
   }
 

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
 import { check, flag, integer, joinPath, oneOf, show, text, wrong } from '../core/fields.ts';
+import type { Work } from './work.ts';
 
 const KINDS = ['null', 'boolean', 'string', 'number', 'integer', 'array', 'object'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -65,18 +66,30 @@ export type Schema = z.output<typeof schema>;
 /** What may not stand beside a keyword that says all by itself. */
 const ALONE = ['$ref', 'anyOf', 'oneOf', 'enum', 'const'] as const;
 
+/** Steps of work that checking a schema takes, and each of its keys. */
+const CHECK = 1000;
+const KEY = 60;
+
 export class Refs {
   readonly #root: unknown;
   readonly #at: string;
+  readonly #work: Work;
+  /** What was found of each schema: one may be referred to from many places. */
+  readonly #known = new Map<unknown, Schema>();
 
-  constructor(root: unknown, at: string) {
-    [this.#root, this.#at] = [root, at];
+  constructor(root: unknown, at: string, work: Work) {
+    [this.#root, this.#at, this.#work] = [root, at, work];
   }
 
   checked(raw: unknown, at: string): Schema {
+    const known = this.#known.get(raw);
+    if (known !== undefined) return known;
     if (Array.isArray(raw)) throw wrong(at, raw, 'a schema: an object, true or false');
+    this.#work.spend(CHECK);
     const found = check(schema, raw, at);
+    this.#work.spend(KEY * Object.keys(found.properties ?? {}).length);
     refuseCompany(found, at);
+    this.#known.set(raw, found);
     return found;
   }
 
@@ -149,8 +162,12 @@ export function kindsOf({ type, ...rest }: Schema, at: string): readonly Kind[] 
 
 const DEEPEST_MERGE = 16;
 
+/** Steps of work that merging a part takes, and each of its keys and characters. */
+const PART = 200;
+const CHARACTERS_PER_STEP = 4;
+
 /** `allOf` and what stands beside it as one schema; keywords must not meet, properties and required may add up. */
-export function merged(whole: Schema, refs: Refs, at: string, depth = 0): Schema {
+export function merged(whole: Schema, refs: Refs, at: string, work: Work, depth = 0): Schema {
   if (depth > DEEPEST_MERGE)
     throw new ServeError(
       'invalid_value',
@@ -159,23 +176,26 @@ export function merged(whole: Schema, refs: Refs, at: string, depth = 0): Schema
     );
   const { allOf = [], ...own } = whole;
   const parts = allOf.map((part, i) => {
+    work.spend(PART);
     const found = refs.followed(part, joinPath(at, ['allOf', i]));
-    return found?.allOf === undefined ? found : merged(found, refs, at, depth + 1);
+    return found?.allOf === undefined ? found : merged(found, refs, at, work, depth + 1);
   });
   const all: Record<string, unknown> = { ...own };
   for (const [i, part] of parts.entries()) {
     if (part === null) throw wrong(joinPath(at, ['allOf', i]), allOf[i], 'an object');
     for (const [key, value] of Object.entries(part)) {
       const known = all[key];
-      if (known === undefined || JSON.stringify(known) === JSON.stringify(value)) all[key] = value;
-      else if (key === 'required') all[key] = [...(known as string[]), ...(value as string[])];
-      else if (key === 'properties') all[key] = together(known as object, value as object, at);
+      if (known === undefined || isSame(known, value, work)) all[key] = value;
+      else if (key === 'required') all[key] = joined(known as string[], value as string[], work);
+      else if (key === 'properties')
+        all[key] = together(known as object, value as object, at, work);
       else throw clash(key, at);
     }
   }
   const found = refs.checked(all, at);
+  const names = Object.keys(found.properties ?? {});
   for (const part of [own, ...parts])
-    if (part !== null && forbids(part, Object.keys(found.properties ?? {})))
+    if (part !== null && forbids(part, names, work))
       throw new ServeError(
         'invalid_value',
         `${at}.allOf has a part whose additionalProperties forbid properties of another; no value fits`,
@@ -184,13 +204,30 @@ export function merged(whole: Schema, refs: Refs, at: string, depth = 0): Schema
   return found;
 }
 
-const forbids = (
-  { additionalProperties: others, properties = {} }: Omit<Schema, 'allOf'>,
-  names: string[],
-) =>
-  others !== undefined && others !== true && names.some((name) => !Object.hasOwn(properties, name));
+function isSame(a: unknown, b: unknown, work: Work): boolean {
+  if (a === b) return true;
+  const [left, right] = [JSON.stringify(a), JSON.stringify(b)];
+  work.spend((left.length + right.length) / CHARACTERS_PER_STEP);
+  return left === right;
+}
 
-function together(a: object, b: object, at: string): object {
+function forbids(
+  { additionalProperties: others, properties = {} }: Omit<Schema, 'allOf'>,
+  names: readonly string[],
+  work: Work,
+): boolean {
+  if (others === undefined || others === true) return false;
+  work.spend(KEY * names.length);
+  return names.some((name) => !Object.hasOwn(properties, name));
+}
+
+function joined(a: readonly string[], b: readonly string[], work: Work): string[] {
+  work.spend(KEY * (a.length + b.length));
+  return [...new Set([...a, ...b])];
+}
+
+function together(a: object, b: object, at: string, work: Work): object {
+  work.spend(KEY * (Object.keys(a).length + Object.keys(b).length));
   const shared = Object.keys(b).find((name) => Object.hasOwn(a, name));
   if (shared !== undefined) throw clash(`property ${show(shared)}`, at);
   return { ...a, ...b };
@@ -203,36 +240,6 @@ const clash = (what: string, at: string): ServeError =>
     `${at}.allOf`,
   );
 
-/** Whether no value can be of both, as far as types and constant properties show it. */
-export function disjoint(a: unknown, b: unknown, refs: Refs, at: string): boolean {
-  const [x, y] = [refs.followed(a, at), refs.followed(b, at)];
-  if (x === null || y === null) return a === false || b === false;
-  const [constants, others] = [valuesOf(x), valuesOf(y)];
-  if (constants !== null && others !== null) return apart(constants, others);
-  const [kinds, kindsB] = [kindsOf(x, at), kindsOf(y, at)];
-  if (
-    kinds !== null &&
-    kindsB !== null &&
-    !kinds.some((kind) => kindsB.some((other) => meet(kind, other)))
-  )
-    return true;
-  const shared = (x.required ?? []).filter((name) => y.required?.includes(name));
-  return shared.some((name) => {
-    const [p, q] = [x.properties?.[name], y.properties?.[name]];
-    if (p === undefined || q === undefined) return false;
-    const [u, v] = [refs.followed(p, at), refs.followed(q, at)];
-    const [us, vs] = [u && valuesOf(u), v && valuesOf(v)];
-    return us !== null && vs !== null && apart(us, vs);
-  });
-}
-
-const valuesOf = (found: Schema): readonly unknown[] | null =>
+/** The values that a schema lists, if it lists any. */
+export const valuesOf = (found: Schema): readonly unknown[] | null =>
   found.enum ?? (Object.hasOwn(found, 'const') ? [found.const] : null);
-
-const apart = (a: readonly unknown[], b: readonly unknown[]): boolean => {
-  const spelled = new Set(a.map((value) => JSON.stringify(value)));
-  return !b.some((value) => spelled.has(JSON.stringify(value)));
-};
-
-const meet = (a: Kind, b: Kind): boolean =>
-  a === b || (a === 'number' && b === 'integer') || (a === 'integer' && b === 'number');

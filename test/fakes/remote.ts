@@ -77,6 +77,7 @@ export function asking(url: string, changes: Partial<HttpReward & Address> = {})
     queue: 64,
     failures: 100,
     halfOpenMs: 60_000,
+    now: () => performance.now(),
     ...rest,
   });
 }

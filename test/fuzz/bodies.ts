@@ -1,7 +1,7 @@
 /** Bodies for every endpoint that takes one: drawn from the wire's own schemas, then spoilt or left as they are. */
 
 import { z } from 'zod';
-import { anything, flag, tolerant } from '../../src/core/fields.ts';
+import { anything, flag, integer, tolerant } from '../../src/core/fields.ts';
 import {
   alignmentSchema,
   chatSchema,
@@ -43,6 +43,20 @@ const tokenizing = drawing(
 
 type Body = Record<string, unknown>;
 
+const reranked = drawing(
+  tolerant({ top_n: integer(1, 5).nullish(), return_documents: flag.nullish() }),
+  FIELDS,
+  0.4,
+);
+const reranking = (chance: Chance): Body => ({
+  ...(chance.is(0.6)
+    ? { model: NEEDED.reward(chance) }
+    : { alignment: { rewards: [{ model: NEEDED.reward(chance) }], ...(judging(chance) as Body) } }),
+  ...(reranked(chance) as Body),
+  query: 'Tell a tale',
+  documents: FIELDS['documents']?.(chance),
+});
+
 /** Well-formed more often than not; what each needs stands first. */
 const BODIES: Readonly<Record<string, (chance: Chance) => Body>> = {
   '/v1/chat/completions': (chance) => ({
@@ -75,6 +89,9 @@ const BODIES: Readonly<Record<string, (chance: Chance) => Body>> = {
       : { queries: 'Tell a tale', documents: FIELDS['documents']?.(chance) }),
     complete: chance.is(0.5),
   }),
+  ...Object.fromEntries(
+    ['/v1/rerank', '/rerank', '/v2/rerank'].map((path) => [path, reranking] as const),
+  ),
   '/tokenize': (chance) => ({
     ...(tokenizing(chance) as Body),
     ...(chance.is(0.5)

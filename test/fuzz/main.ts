@@ -1,8 +1,12 @@
-/** npm run fuzz -- --cases 10000 --seed 1 [--endpoint /v1/score] [--from 0]: a long storm on every endpoint of a server of its own. */
+/**
+ * npm run fuzz -- --cases 10000 --seed 1 [--endpoint /v1/score] [--from 0]: a long storm on every endpoint of a server of
+ * its own, over WebSockets too (ws:/v1/responses), and of bytes that are no HTTP.
+ */
 
 import { parseArgs } from 'node:util';
 import { serve } from '../support/server.ts';
 import { ENDPOINTS } from './bodies.ts';
+import { SOCKETS, stormFrames } from './frames.ts';
 import { stormBytes } from './malformed.ts';
 import { beside, bystander, held, storm } from './storm.ts';
 
@@ -41,10 +45,12 @@ async function weather<T extends { faults: readonly string[] }>(name: string, wo
   for (const line of bad.slice(0, 20)) console.log(`  ${line}`);
 }
 
-for (const endpoint of ENDPOINTS)
-  if (values.endpoint === undefined || values.endpoint === endpoint)
-    await weather(endpoint, storm({ base, endpoint, cases, seed, from }));
-if (values.endpoint === undefined) {
+const asked = (name: string): boolean => (values.endpoint ?? name) === name;
+for (const endpoint of ENDPOINTS.filter(asked))
+  await weather(endpoint, storm({ base, endpoint, cases, seed, from }));
+for (const path of SOCKETS)
+  if (asked(`ws:${path}`))
+    await weather(`ws:${path}`, stormFrames({ base, path, cases, seed, from }));
+if (asked('bytes'))
   await weather('bytes that are no HTTP', stormBytes({ port: server.port, cases, seed }));
-}
 process.exitCode = faults === 0 ? 0 : 1;

@@ -27,8 +27,8 @@ export interface Outcome {
 }
 
 /** Connections at a time; each is used again and again. */
-const CROWD = 8;
-const DEADLINE_MS = 60_000;
+export const CROWD = 8;
+export const DEADLINE_MS = 60_000;
 
 /** Case `i` is the same whatever was sent before it. */
 export const caseAt = (endpoint: string, seed: number, i: number): Sent =>

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENDPOINTS } from '../fuzz/bodies.ts';
+import { SOCKETS, stormFrames } from '../fuzz/frames.ts';
 import { stormBytes } from '../fuzz/malformed.ts';
 import { beside, bystander, held, storm } from '../fuzz/storm.ts';
 import { serve, type Served } from '../support/server.ts';
@@ -27,6 +28,16 @@ for (const endpoint of ENDPOINTS)
     expect(await held(base)).toEqual([]);
     expect(result.statuses['200']).toBeGreaterThan(5); // what is well-formed is served
     expect(result.statuses['400']).toBeGreaterThan(5);
+  });
+
+for (const path of SOCKETS)
+  test(`WebSockets at ${path}: messages leave a socket usable, broken frames end it`, async () => {
+    const work = stormFrames({ base: server.base, path, cases: CASES, seed: SEED });
+    const { result, changed } = await beside(server.base, alone, work);
+    expect(result.faults).toEqual([]);
+    expect(changed).toEqual([]);
+    expect(await held(server.base)).toEqual([]);
+    expect(result.statuses['invalid_value']).toBeGreaterThan(5);
   });
 
 test('bytes that are no HTTP get a 4xx or an end', async () => {

@@ -209,6 +209,52 @@ test('many patterns, each dear to compile and small at the end, share one bound'
   expect(() => ruleFor(TALES, ask, { states: 1_000_000 })).toThrow(/too much work/);
 });
 
+/** Levels of two references each: as a tree it has 2^16 leaves. */
+const doubled = Array.from({ length: 16 }, (_, i): [string, object] => [
+  `a${i}`,
+  i === 15 ? {} : { allOf: [{ $ref: `#/$defs/a${i + 1}` }, { $ref: `#/$defs/a${i + 1}` }] },
+]);
+const many = <T>(count: number, of: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => of(i));
+/** Each held a server for seconds, or for ever, while it was compiled. */
+const DEAR: readonly [name: string, schema: object][] = [
+  ['alternatives that are compared in pairs', { oneOf: many(1900, (i) => ({ const: i })) }],
+  [
+    'references to one wide schema',
+    {
+      $defs: { wide: { properties: Object.fromEntries(many(2000, (i) => [`k${i}`, true])) } },
+      allOf: many(1000, () => ({ $ref: '#/$defs/wide' })),
+    },
+  ],
+  ['parts that double', { $defs: Object.fromEntries(doubled), allOf: [{ $ref: '#/$defs/a0' }] }],
+];
+
+test.each(DEAR)('%s: the work of all of a rule has one bound', (_, schema) => {
+  expect(() => ruleFor(TALES, { kind: 'schema', schema })).toThrow(/takes too much work/);
+});
+
+test('functions share the bound of their rule', () => {
+  const schema = { properties: { a: { type: 'string', pattern: '^(?=.*a.{8}b)c{3}$' } } };
+  const functions = many(40, (i) => ({ name: `f${i}`, schema, at: 'tools' }));
+  const ask = { kind: 'tools', many: true, otherwise: null, functions } as const;
+  expect(() => ruleFor(TALES, ask)).toThrow(/takes too much work/);
+});
+
+test('schemas whose paths read alike are not taken for each other', () => {
+  const list = (type: string): object => ({ type: 'array', items: { type }, minItems: 1 });
+  const long = 'x'.repeat(100);
+  const schema = {
+    properties: {
+      a: { properties: { b: list('boolean') }, required: ['b'] },
+      'a.properties.b': list('null'),
+      [`${long}1`]: list('boolean'),
+      [`${long}2`]: list('null'),
+    },
+    required: ['a', 'a.properties.b', `${long}1`, `${long}2`],
+  };
+  for (const value of from(schema, 10)) expect(accepts(schema, value)).toBe(true);
+});
+
 const HOSTILE: readonly [schema: unknown, param: string][] = [
   [5, 'rule'],
   [[], 'rule'],
