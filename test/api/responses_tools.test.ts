@@ -98,7 +98,7 @@ test('where tools are offered and none is called, the answer is a message, whate
     const body = saying(answer, { include: ['message.output_text.logprobs'] });
     const whole = await create(server, body);
     const events = await streamed(server, body);
-    const { output } = events.at(-1)?.['response'] as Json;
+    const { output } = events.at(-1)!['response'] as Json;
     for (const [item] of [whole['output'], output] as Json[][])
       expect(item).toMatchObject({ type: 'message', content: [{ text: answer }] });
     const deltas = events.filter(({ type }) => type === 'response.output_text.delta');
