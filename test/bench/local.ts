@@ -88,5 +88,5 @@ export function loadLocal(configFile: string) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, planOf, measure, run, judge };
+  return { config, engine, rewards, planOf, measure, run, judge };
 }

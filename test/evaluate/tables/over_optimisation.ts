@@ -3,16 +3,18 @@
 import { pooled } from '../../support/pooled.ts';
 import { largest } from '../../../src/strategies/select.ts';
 import { estimate, mean, openings, plusMinus } from '../asked.ts';
-import type { Asking, Estimate, Table } from '../asked.ts';
+import type { Asking, Estimate, Question } from '../asked.ts';
 import { gold } from '../gold.ts';
 
 const SAMPLES = 32;
 const SIZES = [1, 2, 4, 8, 16, 32];
-/** Requests at once, of as many trees as there are samples each. */
-const TREES = 3;
+/** Requests at once, of as many trees as there are samples each; and of those that only judge. */
+const TREES = 6;
+const CROWD = 8;
 const MEMBERS = ['a', 'b', 'c'];
 
-type Mood = 'happy' | 'kind';
+const MOODS = ['happy', 'kind'] as const;
+type Mood = (typeof MOODS)[number];
 
 /** What ranks the candidates: `alignment` of a /v1/score request. */
 const rankers = (mood: Mood) => {
@@ -30,42 +32,48 @@ const rankers = (mood: Mood) => {
   ];
 };
 
-export async function overOptimisation(ask: Asking, prompts: number): Promise<Table> {
-  const rows: string[][] = [];
-  const asked = openings(prompts);
-  const drawn = await pooled(asked, TREES, (prompt, seed) => samples(ask, prompt, seed));
-  for (const mood of ['happy', 'kind'] as const) {
-    for (const { name, alignment } of rankers(mood)) {
-      const judged = await pooled(asked, TREES, async (prompt, i) => ({
-        scores: await ask.score(prompt, drawn[i]!, { alignment }),
-        gold: drawn[i]!.map(gold[mood]),
-      }));
-      const cells = SIZES.map((n) => picked(judged, n));
-      rows.push([
-        mood,
-        name,
-        ...cells.map(({ proxy, real }) => `${proxy.mean.toFixed(2)} / ${plusMinus(real)}`),
-      ]);
-    }
-    const oracle = drawn.map((texts) => texts.map(gold[mood]));
-    const best = SIZES.map((n) =>
-      picked(
-        oracle.map((real) => ({ scores: real, gold: real })),
-        n,
-      ),
-    );
-    rows.push([mood, 'gold itself', ...best.map(({ real }) => plusMinus(real))]);
-  }
-  return {
-    head: ['goal', 'chosen by', ...SIZES.map((n) => `N = ${n} (KL <= ${bound(n).toFixed(2)})`)],
-    rows,
-    notes: [
-      `${prompts} held-out openings, ${SAMPLES} samples each at temperature 1 (\`n\` choices of one request, judged by \`/v1/score\`); ` +
-        'each cell is the mean of the proxy (in its own deviations over base samples) / gold of the chosen, averaged over the disjoint groups of N; ' +
-        'standard errors over openings. KL bound: log N - (N - 1) / N.',
-    ],
-  };
+/** A sample of a prompt as one ranker sees it, and its gold. */
+interface Judged {
+  readonly scores: readonly number[];
+  readonly gold: readonly number[];
 }
+
+export const overOptimisation: Question = {
+  title: 'Best-of-N and ensembles',
+  head: ['goal', 'chosen by', ...SIZES.map((n) => `N = ${n} (KL <= ${bound(n).toFixed(2)})`)],
+  size: MOODS.length * (rankers('happy').length + 1),
+  seconds: 400,
+  counts: false,
+  note: (prompts) =>
+    `${prompts} held-out openings, ${SAMPLES} samples each at temperature 1 (\`n\` choices of one request, judged by \`/v1/score\`); ` +
+    'each cell is the mean of the proxy (in its own deviations over base samples) / gold of the chosen, averaged over the disjoint groups of N; ' +
+    'standard errors over openings. KL bound: log N - (N - 1) / N.',
+  async *rows(ask, prompts) {
+    const asked = openings(prompts);
+    const drawn = await pooled(asked, TREES, (prompt, seed) => samples(ask, prompt, seed));
+    for (const mood of MOODS) {
+      const golds = drawn.map((texts) => texts.map(gold[mood]));
+      const all = rankers(mood);
+      // A prompt at a time: ensembles find the scores of their members remembered.
+      const scores = await pooled(asked, CROWD, async (prompt, i) => {
+        const by: number[][] = [];
+        for (const { alignment } of all) by.push(await ask.score(prompt, drawn[i]!, { alignment }));
+        return by;
+      });
+      for (const [r, { name }] of all.entries()) {
+        const judged = scores.map((by, i) => ({ scores: by[r]!, gold: golds[i]! }));
+        const cells = SIZES.map((n) => picked(judged, n));
+        yield [
+          mood,
+          name,
+          ...cells.map(({ proxy, real }) => `${proxy.mean.toFixed(2)} / ${plusMinus(real)}`),
+        ];
+      }
+      const oracle = golds.map((real) => ({ scores: real, gold: real }));
+      yield [mood, 'gold itself', ...SIZES.map((n) => plusMinus(picked(oracle, n).real))];
+    }
+  },
+};
 
 async function samples(ask: Asking, prompt: string, seed: number): Promise<string[]> {
   const { choices } = await ask.complete({
@@ -79,10 +87,7 @@ async function samples(ask: Asking, prompt: string, seed: number): Promise<strin
 }
 
 /** Each disjoint group of n gives up its best; figures are means over groups, then over prompts. */
-function picked(
-  judged: readonly { readonly scores: readonly number[]; readonly gold: readonly number[] }[],
-  n: number,
-): { proxy: Estimate; real: Estimate } {
+function picked(judged: readonly Judged[], n: number): { proxy: Estimate; real: Estimate } {
   const each = judged.map(({ scores, gold: real }) => {
     const winners = Array.from(
       { length: SAMPLES / n },
@@ -96,4 +101,6 @@ function picked(
   return { proxy: estimate(each.map((x) => x.proxy)), real: estimate(each.map((x) => x.real)) };
 }
 
-const bound = (n: number): number => Math.log(n) - (n - 1) / n;
+function bound(n: number): number {
+  return Math.log(n) - (n - 1) / n;
+}
