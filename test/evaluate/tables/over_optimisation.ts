@@ -21,7 +21,7 @@ export interface BestOfN {
   readonly moods: readonly Mood[];
   /** Of each prompt; a power of two. */
   readonly samples: number;
-  nameOf(mood: Mood, member: string): string;
+  readonly nameOf: (mood: Mood, member: string) => string;
   /** What scores are measured by: the manifests' figures, or those of the prompt's own samples. */
   readonly normalize: 'stored' | 'pool';
   readonly seconds: number;
