@@ -3,26 +3,31 @@
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Manifest } from './ops/manifest.ts';
+import { loadCodec, loadPairCodec } from './runtime/tokenizer.ts';
 
-/** Reads a model folder's tokenizer. */
-export type LoadCodec = (folder: string) => Codec;
+/** Reads a model folder's tokenizer, as a model of that layout is fed. */
+export type LoadCodec = (folder: string, layout: Manifest['layout']) => Codec;
+
+export const readCodec: LoadCodec = (folder, layout) =>
+  layout === 'encoder' ? loadPairCodec(folder) : loadCodec(folder);
 
 const FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
 /** @returns a reader that throws a ConfigError naming the folder at fault */
-export function sharedCodecs(loadCodec: LoadCodec): (manifest: Manifest) => Codec {
+export function sharedCodecs(load: LoadCodec): (manifest: Manifest) => Codec {
   const known = new Map<string, Codec>();
-  return ({ folder, files }) => {
-    const key = JSON.stringify(FILES.map((file) => files[file]?.sha256 ?? null));
-    const codec = known.get(key) ?? loaded(folder, loadCodec);
+  return ({ folder, files, layout }) => {
+    const digests = FILES.map((file) => files[file]?.sha256 ?? null);
+    const key = JSON.stringify([layout ?? null, ...digests]);
+    const codec = known.get(key) ?? loaded(folder, layout, load);
     known.set(key, codec);
     return codec;
   };
 }
 
-function loaded(folder: string, loadCodec: LoadCodec): Codec {
+function loaded(folder: string, layout: Manifest['layout'], load: LoadCodec): Codec {
   try {
-    return loadCodec(folder);
+    return load(folder, layout);
   } catch (error) {
     throw new ConfigError(`${folder}: ${reason(error)}`);
   }

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { sharedCodecs } from './codecs.ts';
+import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
 import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
@@ -23,12 +23,12 @@ import { Turns } from './rewards/turns.ts';
 import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
+import { loadEncoder } from './runtime/encoder.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
-import { loadCodec } from './runtime/tokenizer.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
@@ -52,7 +52,7 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
   const manifestOf = (name: string): Manifest => readManifest(config.models[name]!.path);
-  const codecOf = sharedCodecs(loadCodec);
+  const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
@@ -107,21 +107,25 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
+  const codecOf = sharedCodecs(readCodec);
   const manifests = Object.values(config.models).map(({ path }) => readManifest(path));
   const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
   for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
     const manifest = readManifest(path);
     if (manifest.head === undefined) {
-      const codec = loadCodec(path);
+      const codec = codecOf(manifest);
       const decoder = decoders.get(name) ?? (verifyFiles(manifest), loadDecoder(ort, path, name));
       const model = decoder.texts(codec.vocabulary.size);
-      readers.set(name, reader({ model, codec, runTokens, turns }));
+      readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
     }
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
     const head = scalarHead({
-      model: loadScorer(ort, path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
-      codec: loadCodec(path),
+      model:
+        manifest.layout === 'encoder'
+          ? loadEncoder(ort, path, name)
+          : loadScorer(ort, path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
+      codec: codecOf(manifest),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,
       turns,

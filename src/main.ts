@@ -8,6 +8,7 @@ import { Work } from './api/context.ts';
 import { createApi } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { buildCatalog } from './catalog.ts';
+import { readCodec } from './codecs.ts';
 import { ambient } from './ops/ambient.ts';
 import { ConfigError, readConfig } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
@@ -17,7 +18,6 @@ import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
-import { loadCodec } from './runtime/tokenizer.ts';
 
 /** What the command line may set; null leaves it to the config. */
 export interface ServeOptions {
@@ -34,7 +34,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     const config = readConfig(options.config);
     if (!options.check) return await serveConfig(config, options);
-    const { models, presets } = buildCatalog(config, loadCodec);
+    const { models, presets } = buildCatalog(config, readCodec);
     console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
     return 0;
   } catch (error) {
@@ -45,7 +45,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 async function serveConfig(config: Config, options: ServeOptions): Promise<number> {
-  const catalog = buildCatalog(config, loadCodec);
+  const catalog = buildCatalog(config, readCodec);
   const log = createLog(config.server.log);
   const announcer = new Announcer(log, process.stdout.isTTY);
   let giveUp: (message: string) => void = () => undefined;

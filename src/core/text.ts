@@ -27,6 +27,8 @@ export interface Codec {
   prompt(text: string): Token[];
   /** The model's own chat template, ready for the assistant's answer. Special-token text in contents stays text. Throws ServeError if the template refuses the messages. */
   chat(messages: readonly ChatMessage[]): Token[];
+  /** What stands behind an answer that is judged: the end token, where the answer is complete. */
+  closing(complete: boolean): readonly Token[];
   /** What a user says to an answer, by the chat template. Throws ServeError if the template has no place for it. */
   turn(content: string): Turn;
   /** Special tokens are left out unless asked for. */

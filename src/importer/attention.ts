@@ -8,7 +8,10 @@ import { linear, storeVector } from './weights.ts';
 export type Caches = ReadonlyMap<Rope, readonly Value[]>;
 
 /** cos and sin of position times frequency, [context, dims that turn / 2]; one pair for each rope. */
-export function ropeCaches(g: GraphBuilder, { ropes, context }: Spec): Caches {
+export function ropeCaches(
+  g: GraphBuilder,
+  { ropes, context }: Pick<Spec, 'ropes' | 'context'>,
+): Caches {
   return new Map(ropes.map((rope) => [rope, cacheOf(g, rope, context)]));
 }
 

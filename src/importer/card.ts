@@ -1,11 +1,13 @@
 /** The README.md of a model folder: a model card for people. */
 
 import type { Manifest } from './pack.ts';
-import type { Spec } from './spec.ts';
 
 export interface CardFacts {
   readonly name: string;
-  readonly spec: Spec;
+  /** What it is built like, in a sentence. */
+  readonly architecture: string;
+  /** Longest text, in tokens. */
+  readonly context: number;
   readonly role: Manifest['role'];
   readonly reads: Manifest['reads'];
   readonly weights: Manifest['weights'];
@@ -30,13 +32,13 @@ const PURPOSE = {
 
 /** Markdown with the front matter that model hubs read. */
 export function modelCard(card: CardFacts): string {
-  const { spec, facts, recipe, license, adapters } = card;
+  const { architecture, facts, recipe, license, adapters } = card;
   return (
     [
       `---\nlicense: ${license === null ? 'other' : license.toLowerCase()}\nlibrary_name: coxswain\n---`,
       `# ${card.name}`,
       PURPOSE[card.role],
-      `## What it is\n\n${architecture(spec)} ${PRECISION[card.weights]}`,
+      `## What it is\n\n${architecture} ${PRECISION[card.weights]}`,
       `## How it was made\n\n${
         recipe === null
           ? `Converted from a checkpoint${adapters === 0 ? '' : ', with LoRA adapters merged,'} with \`coxswain import\`. For its training, see where the checkpoint came from.`
@@ -49,15 +51,6 @@ export function modelCard(card: CardFacts): string {
   );
 }
 
-const architecture = (s: Spec): string =>
-  `A ${s.family} decoder: ${s.layers.length} layers of width ${s.hidden}, ${s.heads} attention heads over ${s.kvHeads} key-value heads of ${s.headDim}, ` +
-  `feed-forward width ${s.ffn.width}, ${s.vocab} tokens, a context of ${s.context} tokens, ` +
-  (s.head.kind === 'scalar'
-    ? s.head.evidence === null
-      ? 'a scalar head on the last token.'
-      : `a head of width ${s.head.evidence.width} that sums up the states and log-probs of the answer's tokens and gives a probability.`
-    : `${s.head.tensor === s.embedding.tensor ? 'tied' : 'separate'} embeddings.`);
-
 const PRECISION: Readonly<Record<Manifest['weights'], string>> = {
   float32: 'Weights are stored as float32.',
   float16: 'Weights are stored as float16 and computed with as float32.',
@@ -67,9 +60,9 @@ const PRECISION: Readonly<Record<Manifest['weights'], string>> = {
     'Weights are stored with 4 bits in blocks of 32 (one float32 scale a block), embeddings with 8; norms, biases and a score head are float32.',
 };
 
-function limits({ spec, role, reads }: CardFacts): string {
+function limits({ context, role, reads }: CardFacts): string {
   const shared = [
-    `Texts longer than ${spec.context} tokens cannot be read.`,
+    `Texts longer than ${context} tokens cannot be read.`,
     'It knows what its training data knew, biases included; its output is not checked for truth or harm.',
   ];
   const reward =
@@ -80,7 +73,7 @@ function limits({ spec, role, reads }: CardFacts): string {
 }
 
 /** Numbers, texts and yes-or-no facts, by path; lists (training curves, quantiles) stay in the manifest. */
-function metricsTable(facts: Manifest['facts']): string {
+export function metricsTable(facts: Manifest['facts']): string {
   const rows = leaves(facts, '').map(([name, value]) => `| ${name} | ${value} |`);
   if (rows.length === 0) return 'None were given.';
   return [

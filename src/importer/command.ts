@@ -10,6 +10,7 @@ const USAGE = `usage: import <checkpoint folder> --out <model folder> --role pol
   --hidden-states                  an output with the last states
   --steering LAYER                 an input that is added to the states after this many layers
   --layout cached|genai            cached; genai: for onnxruntime-genai and transformers.js
+  --label NAME|INDEX               encoders whose head has several labels: the one that is the score
   --reads prefix|complete          complete; rewards: whether unfinished answers can be scored
   --license ID                     licence of the model, for its card
   --recipe PATH                    where its training is described, for its card
@@ -25,6 +26,7 @@ const OPTIONS = {
   'hidden-states': { type: 'boolean', default: false },
   steering: { type: 'string' },
   layout: { type: 'string', default: 'cached' },
+  label: { type: 'string' },
   reads: { type: 'string' },
   license: { type: 'string' },
   recipe: { type: 'string' },
@@ -51,7 +53,7 @@ export function* importCommand(
     for (;;) {
       const { done, value } = writing.next();
       if (done === true)
-        return `${options.to}: ${prepared.spec.family}, ${value.role}, ${value.weights}, ${megabytes(total)}`;
+        return `${options.to}: ${prepared.model.family}, ${value.role}, ${value.weights}, ${megabytes(total)}`;
       yield `${options.to}: ${megabytes(value)} of ${megabytes(total)}`;
     }
   } finally {
@@ -81,6 +83,7 @@ function parse(
     force: values.force,
     ...given('context', values.context, (text) => whole('context', text)),
     ...given('steering', values.steering, (text) => whole('steering', text)),
+    ...given('label', values.label, String),
     ...given('reads', values.reads, (text) => oneOf('reads', text, ['prefix', 'complete'])),
     ...given('license', values.license, String),
     ...given('recipe', values.recipe, String),
@@ -92,29 +95,21 @@ function parse(
 /** What would be written, and what it takes to import and to serve it. */
 function forecast(
   to: string,
-  { spec, described, sizes, sourceBytes }: Prepared,
+  { model, described, sizes, sourceBytes }: Prepared,
   total: number,
 ): string {
-  const { kvHeads, headDim, context, layers } = spec;
-  const kv = 2 * layers.length * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+  const { kvBytes, shape } = model;
+  const { context } = shape;
+  const loaded = (described.weights === 'float16' ? 2 : 1) * total + model.transposedBytes;
   return [
-    `${to}: ${spec.family}, ${described.role}, ${described.weights}; nothing was written`,
+    `${to}: ${model.family}, ${described.role}, ${described.weights}; nothing was written`,
     ...Object.entries(sizes).map(([name, bytes]) => `  ${name.padEnd(24)} ${megabytes(bytes)}`),
     `  all files                ${megabytes(total)}, from ${megabytes(sourceBytes)} of weights`,
-    `  weights in memory        about ${megabytes(loaded(spec, described.weights, total))}`,
-    `  KV                       ${(kv / 1000).toFixed(1)} KB a token, ${megabytes(kv * context)} for a row of all ${context} tokens`,
+    `  weights in memory        about ${megabytes(loaded)}`,
+    kvBytes === 0
+      ? `  KV                       none; it reads up to ${context} tokens at once`
+      : `  KV                       ${(kvBytes / 1000).toFixed(1)} KB a token, ${megabytes(kvBytes * context)} for a row of all ${context} tokens`,
   ].join('\n');
-}
-
-/** Halves are floats in memory; a tied table is transposed for its product where it is not in blocks. */
-function loaded(
-  { head, embedding, vocab, hidden }: Prepared['spec'],
-  weights: string,
-  total: number,
-): number {
-  if (weights.startsWith('int')) return total;
-  const tied = head.kind === 'language' && head.tensor === embedding.tensor;
-  return (weights === 'float16' ? 2 : 1) * total + (tied ? 4 * vocab * hidden : 0);
 }
 
 const sum = (values: readonly number[]): number =>

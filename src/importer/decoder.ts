@@ -7,10 +7,10 @@ import { graph, type GraphBuilder, type Value } from '../runtime/onnx.ts';
 import { attention, ropeCaches, type Caches } from './attention.ts';
 import { addAndNorm, feedForward, norm } from './block.ts';
 import { evidence } from './evidence.ts';
-import { stored } from './matrix.ts';
 import { portsOf, positionsOf, placesOf, readOut, type Layout, type Ports } from './ports.ts';
 import type { TensorSource } from './safetensors.ts';
 import type { Layer, Spec } from './spec.ts';
+import { takingFrom } from './taken.ts';
 import {
   lookUp,
   project,
@@ -46,14 +46,14 @@ export function buildDecoder(
   source: TensorSource,
   { weights, layout, hiddenStates = false, steering = null }: GraphOptions,
 ): GraphBuilder {
-  const taken = new Set<string>();
+  const { take, checkAllTaken } = takingFrom(source);
   const g = graph('llama');
   const build: Build = {
     g,
     spec,
     weights,
     ports: portsOf(g, layout),
-    take: (name, ...shape) => (taken.add(name), take(source, name, shape)),
+    take,
   };
   const table = storeTable(build, spec.embedding.tensor, spec.vocab, spec.hidden);
   const steer = steering === null ? null : steeringInput(g, spec, steering);
@@ -66,19 +66,8 @@ export function buildDecoder(
   } else languageHead(build, read, table);
   if (hiddenStates)
     g.output('hidden_states', read, 'float32', [...placesOf(build.ports), spec.hidden]);
-  const stray = source.names.find((name) => !taken.has(name) && !spec.redundant.test(name));
-  if (stray !== undefined) throw new Error(`tensor ${stray} has no place in a ${spec.family}`);
+  checkAllTaken(spec.family, spec.redundant);
   return g;
-}
-
-function take(source: TensorSource, name: string, shape: readonly number[]) {
-  const found = source.shape(name);
-  if (found.join() !== shape.join())
-    throw new Error(
-      `tensor ${name} is [${found.join(', ')}]; the config asks for [${shape.join(', ')}]`,
-    );
-  const [rows = 1, columns = 1] = shape;
-  return stored(source, name, rows, columns);
 }
 
 /** Token ids to [batch, sequence, hidden]. */

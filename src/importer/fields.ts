@@ -71,6 +71,11 @@ export class Fields {
     return (this.#raw[name] ?? null) !== null;
   }
 
+  /** How many fields there are. */
+  get size(): number {
+    return Object.keys(this.#raw).length;
+  }
+
   /** The field as it is; null if it is missing. */
   get(name: string): unknown {
     this.#seen.add(name);

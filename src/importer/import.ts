@@ -5,11 +5,10 @@ import { basename, join, resolve } from 'node:path';
 import type { GraphBuilder } from '../runtime/onnx.ts';
 import { modelCard } from './card.ts';
 import { readFileIn, readJsonIn } from './checkpoint.ts';
-import { buildDecoder } from './decoder.ts';
+import { openModel, type Model } from './model.ts';
 import { checkTarget, writePack, type Content, type Manifest } from './pack.ts';
 import type { Layout } from './ports.ts';
-import { openSources, type Asked } from './sources.ts';
-import type { Spec } from './spec.ts';
+import type { Asked } from './sources.ts';
 import { checkTokenizer } from './tokenizer.ts';
 import type { Weights } from './weights.ts';
 
@@ -25,6 +24,8 @@ export interface ImportOptions extends Asked {
   readonly hiddenStates?: boolean;
   /** The layer after which `steering` is added. Default: no such input. */
   readonly steering?: number;
+  /** Encoders only: name or index of the label that is the score. Default: the only one. */
+  readonly label?: string;
   /** Rewards only. Default: complete. */
   readonly reads?: 'prefix' | 'complete';
   /** SPDX identifier of the model's licence, for the card. */
@@ -39,7 +40,7 @@ export interface ImportOptions extends Asked {
 
 /** An import that was checked as far as it can be without reading weights. */
 export interface Prepared extends Disposable {
-  readonly spec: Spec;
+  readonly model: Model;
   readonly described: Omit<Manifest, 'format' | 'name' | 'files'>;
   /** Sizes of the files to be written, the manifest aside. */
   readonly sizes: Readonly<Record<string, number>>;
@@ -67,54 +68,52 @@ export function importModel(options: ImportOptions): Manifest {
 
 /** Reads everything but the weights, and builds the graph. Throws as `importModel` does. */
 export function prepareImport(options: ImportOptions): Prepared {
-  const { from, to, force = false, weights = 'int8', layout = 'cached' } = options;
+  const { from, to, force = false } = options;
   checkTarget(to, force);
-  const sources = openSources(options);
+  const model = openModel(options);
   try {
-    const { spec } = sources;
-    if (spec.head.kind === 'scalar' && layout !== 'cached')
-      throw new Error(`a model with a scalar head has no ${layout} layout`);
-    checkTokenizer(readJsonIn(from, 'tokenizer.json'), from, spec.vocab);
-    const { hiddenStates = false, steering = null } = options;
-    const g = buildDecoder(spec, sources.weights, { weights, layout, hiddenStates, steering });
-    const described = describedOf(options, spec);
-    const { files, sizes } = filesOf(from, g, cardOf(options, spec, described));
+    checkTokenizer(readJsonIn(from, 'tokenizer.json'), from, model.shape.vocab);
+    const g = model.build();
+    const described = describedOf(options, model);
+    const { files, sizes } = filesOf(from, g, cardOf(options, model, described));
     return {
-      spec,
+      model,
       described,
       sizes,
-      sourceBytes: sources.bytes,
+      sourceBytes: model.bytes,
       write: () => writePack(to, files, described, force),
-      [Symbol.dispose]: () => sources[Symbol.dispose](),
+      [Symbol.dispose]: () => model[Symbol.dispose](),
     };
   } catch (error) {
-    sources[Symbol.dispose]();
+    model[Symbol.dispose]();
     throw error;
   }
 }
 
 type Described = Prepared['described'];
 
-function describedOf(options: ImportOptions, spec: Spec): Described {
-  const { from, role, weights = 'int8', layout, reads = 'complete', created } = options;
+function describedOf(options: ImportOptions, model: Model): Described {
+  const { head, whole, layout, shape } = model;
+  const { from, role, weights = 'int8', reads = 'complete', created } = options;
   return {
     role,
-    ...(spec.head.kind === 'scalar' ? { head: 'scalar' } : {}),
+    ...(head === null ? {} : { head }),
     ...(role === 'reward' ? { reads } : {}),
-    ...(spec.head.kind === 'scalar' && spec.head.evidence !== null ? { whole: true } : {}),
+    ...(whole ? { whole: true } : {}),
     weights: STORED[weights],
-    ...(layout === 'genai' ? { layout } : {}),
-    shape: shapeOf(spec),
+    ...(layout === null ? {} : { layout }),
+    shape,
     created,
     facts: existsSync(join(from, 'facts.json')) ? readJsonIn(from, 'facts.json') : {},
   };
 }
 
-const cardOf = (options: ImportOptions, spec: Spec, described: Described): string =>
+const cardOf = (options: ImportOptions, model: Model, described: Described): string =>
   modelCard({
     ...described,
     name: basename(resolve(options.to)),
-    spec,
+    architecture: model.architecture,
+    context: model.shape.context,
     reads: described.reads,
     adapters: options.adapters?.length ?? 0,
     license: options.license ?? null,
@@ -127,14 +126,6 @@ const STORED: Readonly<Record<Weights, Manifest['weights']>> = {
   int8: 'int8-block32',
   int4: 'int4-block32',
 };
-
-const shapeOf = ({ layers, kvHeads, headDim, vocab, context }: Spec): Manifest['shape'] => ({
-  layers: layers.length,
-  kvHeads,
-  headDim,
-  vocab,
-  context,
-});
 
 function filesOf(from: string, g: GraphBuilder, card: string) {
   const graph: Record<string, Content> = {};

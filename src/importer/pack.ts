@@ -30,8 +30,8 @@ export interface Manifest {
   readonly whole?: true;
   readonly weights: 'float32' | 'float16' | 'int8-block32' | 'int4-block32';
   /** Inputs and outputs of the graph, where they are not our own. */
-  readonly layout?: 'genai';
-  /** Sizes of the graph. */
+  readonly layout?: 'genai' | 'encoder';
+  /** Sizes of the graph; an encoder keeps no KV, its heads are those of its attention. */
   readonly shape: {
     readonly layers: number;
     readonly kvHeads: number;

@@ -45,6 +45,8 @@ export interface Norm {
   readonly epsilon: number;
   /** What is added to the stored gain: Gemma stores it less one. */
   readonly offset: 0 | 1;
+  /** Default: a layer norm has one. */
+  readonly bias?: boolean;
 }
 
 export interface Attention {
@@ -56,10 +58,12 @@ export interface Attention {
   readonly queryNorm: 'none' | 'head' | 'all';
 }
 
+/** gelu: with erf. gelu_tanh: its approximation. */
+export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu' | 'tanh';
+
 export interface FeedForward {
   readonly width: number;
-  /** gelu: with erf. gelu_tanh: its approximation. */
-  readonly activation: 'silu' | 'gelu' | 'gelu_tanh';
+  readonly activation: Activation;
 }
 
 /** Rotary positions on the halves of the first `2 * frequencies.length` dims of a head. */

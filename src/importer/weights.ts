@@ -46,33 +46,50 @@ interface TableBlocks {
 
 const inBlocks = ({ weights }: WeightStore): boolean => weights === 'int8' || weights === 'int4';
 
+type Pad = 'inputs' | 'outputs' | 'nothing';
+
 /**
  * x [..., K] times the transposed weight [N, K], plus the bias: [..., N]. Where blocks need it, the inputs or the
  * outputs are padded with zeros (`pad`): a layer between the two sees zeros too, so the result stays the same.
  */
-export function linear(
+export const linear = (store: WeightStore, x: Value, layer: Linear, pad: Pad = 'nothing'): Value =>
+  storeLinear(store, layer, pad)(x);
+
+/** Stores a linear layer, to be used as often as wanted. */
+export function storeLinear(
   store: WeightStore,
-  x: Value,
   layer: Linear,
-  pad: 'inputs' | 'outputs' | 'nothing' = 'nothing',
-): Value {
+  pad: Pad = 'nothing',
+): (x: Value) => Value {
   const { g } = store;
   const whole = (size: number): number =>
     inBlocks(store) ? Math.ceil(size / BLOCK) * BLOCK : size;
   const used = layer.parts.reduce((sum, part) => sum + wanted(part), 0);
   const n = pad === 'outputs' ? whole(used) : used;
   const k = pad === 'inputs' ? whole(layer.inputs) : layer.inputs;
+  const multiplied = storeProduct(store, layer, n, k);
+  if (!layer.bias) return multiplied;
+  const parts = layer.parts.map((part) => select(store.take(`${part.name}.bias`, part.rows), part));
+  const name = layer.parts.map((part) => label(part, 'bias')).join('+');
+  const bias = storeVector(g, name, padded(stacked(parts), n, 1));
+  return (x) => g.node('Add', [multiplied(x), bias]);
+}
+
+function storeProduct(
+  store: WeightStore,
+  layer: Linear,
+  n: number,
+  k: number,
+): (x: Value) => Value {
+  const { g, weights } = store;
   const name = layer.parts.map((part) => label(part, 'weight')).join('+');
   const weight = padded(stacked(layer.parts.map((part) => weightOf(store, part, layer))), n, k);
-  const product = inBlocks(store)
-    ? multiply(g, x, storeBlocks(store, name, weight, store.weights === 'int8' ? 8 : 4))
-    : g.node('MatMul', [x, asFloat(g, storeFloats(store, name, turned(weight)), store.weights)]);
-  if (!layer.bias) return product;
-  const bias = stacked(
-    layer.parts.map((part) => select(store.take(`${part.name}.bias`, part.rows), part)),
-  );
-  const biasName = layer.parts.map((part) => label(part, 'bias')).join('+');
-  return g.node('Add', [product, storeVector(g, biasName, padded(bias, n, 1))]);
+  if (inBlocks(store)) {
+    const blocks = storeBlocks(store, name, weight, weights === 'int8' ? 8 : 4);
+    return (x) => multiply(g, x, blocks);
+  }
+  const columns = asFloat(g, storeFloats(store, name, turned(weight)), weights);
+  return (x) => g.node('MatMul', [x, columns]);
 }
 
 const wanted = ({ rows, ranges }: Part): number =>
@@ -101,6 +118,13 @@ export function storeVector(g: GraphBuilder, name: string, line: Matrix, offset 
     pieces: () => [offset === 0 ? values() : values().map((value) => value + offset)],
   });
 }
+
+/** Stores a small matrix as float32, whatever the others are. */
+export const storeMatrix = (g: GraphBuilder, name: string, matrix: Matrix): Value =>
+  g.initializer(name, [matrix.rows, matrix.columns], {
+    type: 'float32',
+    pieces: () => pieces(matrix),
+  });
 
 /** Stores the weight [N, K] as it is, to be looked up and multiplied with. */
 export function storeTable(store: WeightStore, name: string, n: number, k: number): Table {

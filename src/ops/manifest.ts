@@ -19,7 +19,7 @@ const schema = strict({
   /** How the weights are stored, such as q8-block32. */
   weights: text(64, 1),
   /** Inputs and outputs of the graph, where they are not our own. */
-  layout: oneOf(['genai']).optional(),
+  layout: oneOf(['genai', 'encoder']).optional(),
   /** Sizes of the graph; older folders leave them to config.json. */
   shape: strict({
     layers: integer(1, 100_000),

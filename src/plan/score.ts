@@ -184,7 +184,7 @@ function candidateOf(
   const readings = readers.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
     const prompt = render(card, query, own, ownAt);
     const answer = continued(card, document, at).length;
-    const length = prompt.length + answer * answers + Number(complete) + extra;
+    const length = prompt.length + answer * answers + card.codec.closing(complete).length + extra;
     if (length > card.context)
       throw new ServeError(
         'context_length_exceeded',

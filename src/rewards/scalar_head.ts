@@ -1,12 +1,13 @@
 /**
- * R(x, y) of a sequence model with a scalar head: it reads the prompt in its own words (tokenizer, chat template),
- * the answer and, where the answer is complete, its end token; the score stands at the last of these.
+ * R(x, y) of a sequence model with a scalar head: it reads the prompt in its own words (tokenizer, chat template or
+ * pair of texts), the answer and what closes it: the end token of a complete one, the mark of a pair's end.
  */
 
 import type { ScoreModel } from '../core/model.ts';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
+import { answerTokens } from './reader.ts';
 import type { Turns } from './turns.ts';
 
 export interface ScalarHead {
@@ -21,11 +22,9 @@ export interface ScalarHead {
 
 export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead): Reward {
   const { name } = model;
-  const end = [...codec.vocabulary.ends].slice(0, 1);
-  const read = ({ readings, text, complete }: Candidate): Token[] => [
-    ...readings[name]!,
-    ...codec.encode(text),
-    ...(complete ? end : []),
+  const read = (candidate: Candidate): Token[] => [
+    ...candidate.readings[name]!,
+    ...answerTokens({ codec }, candidate),
   ];
   return {
     name,

@@ -1,6 +1,6 @@
 /**
  * Text to tokens: the only file that knows @huggingface/tokenizers and @huggingface/jinja.
- * Special-token text in what a user wrote stays text: it is encoded by a twin tokenizer without special
+ * Special-token text in what a user wrote stays text: it is encoded by a twin tokenizer that cannot spell special
  * tokens, and contents enter a chat template as marks that nobody can guess.
  */
 
@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { ServeError } from '../core/errors.ts';
+import type { Vocabulary } from '../core/model.ts';
 import type { ChatMessage, Codec, Turn } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import { readJson } from './json.ts';
-import { readVocabulary, type TokenizerJson } from './vocabulary.ts';
+import { readPair } from './pair.ts';
+import { readVocabulary, unspecial, type TokenizerJson } from './vocabulary.ts';
 
 interface TokenizerConfig {
   readonly bos_token?: SpecialToken | null;
@@ -35,11 +37,10 @@ export function loadCodec(folder: string): Codec {
   const [bos, eos] = [spelling(config.bos_token), spelling(config.eos_token)];
   if (eos === null) throw new Error(`${join(folder, 'tokenizer_config.json')} names no eos_token`);
   const vocabulary = readVocabulary(json, [eos]);
+  const end = [...vocabulary.ends].slice(0, 1);
 
   const aware = new Tokenizer(json, config);
-  const plain = new Tokenizer({ ...json, added_tokens: [] }, config);
-  const encode = (tokenizer: Tokenizer, text: string): Token[] =>
-    text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const plain = new Tokenizer(unspecial(json), config);
   const start = bos !== null && config.add_bos_token === true ? encode(aware, bos) : [];
   const template = config.chat_template === undefined ? null : new Template(config.chat_template);
 
@@ -52,18 +53,58 @@ export function loadCodec(folder: string): Codec {
 
   return {
     vocabulary,
-    longestToken: Math.max(
-      ...Array.from({ length: vocabulary.size }, (_, id) => vocabulary.bytes(id).length),
-    ),
+    longestToken: longestToken(vocabulary),
     encode: (text) => encode(plain, text.toWellFormed()),
     prompt: (text) => [...start, ...encode(plain, text.toWellFormed())],
     chat: (messages) => tokensOf(pieces(messages)),
+    closing: (complete) => (complete ? end : []),
     turn: (content) => turnOf(pieces([ASKED, ANSWERED, { role: 'user', content }]), tokensOf),
     decode: (tokens, special = false) =>
       special && tokens.length > 0 // the library throws for none
         ? aware.decode([...tokens], { skip_special_tokens: false })
         : join8(tokens.map((token) => vocabulary.bytes(token))),
   };
+}
+
+/**
+ * Reads the tokenizer of an encoder, which reads two texts as its template joins them: a prompt and the answer. It
+ * has no turns: of a chat it reads the contents, a line each.
+ * @throws Error that names the file if it is missing, of a kind we cannot read, or knows no pairs
+ */
+export function loadPairCodec(folder: string): Codec {
+  const json = readJson<TokenizerJson>(join(folder, 'tokenizer.json'));
+  const config = readJson<TokenizerConfig>(join(folder, 'tokenizer_config.json'));
+  const vocabulary = readVocabulary(json, []);
+  const { before, between, after } = readPair(json, join(folder, 'tokenizer.json'));
+  const plain = new Tokenizer(unspecial(json), config);
+  const aware = new Tokenizer(json, config);
+  const text = (written: string): Token[] => encode(plain, written.toWellFormed());
+  const prompt = (written: string): Token[] => [...before, ...text(written), ...between];
+  return {
+    vocabulary,
+    longestToken: longestToken(vocabulary),
+    encode: text,
+    prompt,
+    chat: (messages) => prompt(messages.map(({ content }) => content).join('\n')),
+    closing: () => after,
+    turn() {
+      throw new ServeError('invalid_value', 'an encoder reads no turns');
+    },
+    decode: (tokens, special = false) =>
+      special && tokens.length > 0
+        ? aware.decode([...tokens], { skip_special_tokens: false })
+        : join8(tokens.map((token) => vocabulary.bytes(token))),
+  };
+}
+
+const encode = (tokenizer: Tokenizer, text: string): Token[] =>
+  text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids;
+
+function longestToken(vocabulary: Vocabulary): number {
+  let longest = 0;
+  for (let id = 0; id < vocabulary.size; id++)
+    longest = Math.max(longest, vocabulary.bytes(id).length);
+  return longest;
 }
 
 interface Piece {

@@ -3,6 +3,7 @@
  * so that decoding token by token never depends on the neighbours. The length of this table is the vocabulary.
  */
 
+import { randomUUID } from 'node:crypto';
 import type { Vocabulary } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 
@@ -10,6 +11,7 @@ import type { Token } from '../core/tree.ts';
 export interface TokenizerJson {
   readonly model: {
     readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[];
+    readonly unk_token?: string | null;
   };
   readonly added_tokens?: readonly {
     readonly id: number;
@@ -17,6 +19,7 @@ export interface TokenizerJson {
     readonly special: boolean;
   }[];
   readonly decoder?: unknown;
+  readonly post_processor?: unknown;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -24,7 +27,7 @@ const encoder = new TextEncoder();
 
 /**
  * @param ends texts of the tokens that end an answer
- * @throws Error if the tokenizer is neither byte-level nor sentencepiece-like, or lacks an end token
+ * @throws Error if the tokenizer is neither byte-level, sentencepiece-like nor of word pieces, or lacks an end token
  */
 export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vocabulary {
   const spell = speller(json.decoder);
@@ -74,9 +77,10 @@ export function differenceOf(here: Vocabulary, there: Vocabulary): string | null
 function speller(decoder: unknown): (piece: string) => Uint8Array {
   const kinds = JSON.stringify(decoder ?? null);
   if (kinds.includes('"ByteLevel"')) return byteLevel();
+  if (kinds.includes('"WordPiece"')) return wordPiece(decoder);
   if (kinds.includes('"ByteFallback"') || kinds.includes('"Metaspace"')) return sentencePiece;
   throw new Error(
-    'tokenizer.json has a decoder that is neither ByteLevel nor sentencepiece-like (ByteFallback, Metaspace)',
+    'tokenizer.json has a decoder that is neither ByteLevel, WordPiece nor sentencepiece-like (ByteFallback, Metaspace)',
   );
 }
 
@@ -96,4 +100,36 @@ function sentencePiece(piece: string): Uint8Array {
   return hex === undefined
     ? encoder.encode(piece.replaceAll('▁', ' '))
     : Uint8Array.of(Number.parseInt(hex, 16));
+}
+
+/** A piece begins a word, unless it is marked to go on with one. */
+function wordPiece(decoder: unknown): (piece: string) => Uint8Array {
+  const { prefix = '##' } = decoder as { readonly prefix?: string };
+  return (piece) =>
+    encoder.encode(piece.startsWith(prefix) ? piece.slice(prefix.length) : ` ${piece}`);
+}
+
+/**
+ * The same tokenizer, but that no text can spell a special token. It is not enough to leave the added tokens out:
+ * Unigram models hold them as pieces with the best of scores, and some BPE ones take a piece whole.
+ */
+export function unspecial(json: TokenizerJson): TokenizerJson {
+  const special = new Map<string, string>();
+  for (const { content, id, special: is } of json.added_tokens ?? [])
+    if (is) special.set(content, `${randomUUID()}-${id}`);
+  const { vocab, unk_token: unknown } = json.model;
+  const renamed = (piece: string): string => special.get(piece) ?? piece;
+  return {
+    ...json,
+    added_tokens: [],
+    model: {
+      ...json.model,
+      vocab: Array.isArray(vocab)
+        ? (vocab as readonly (readonly [string, number])[]).map(
+            ([piece, score]) => [renamed(piece), score] as const,
+          )
+        : Object.fromEntries(Object.entries(vocab).map(([piece, id]) => [renamed(piece), id])),
+      ...(typeof unknown === 'string' ? { unk_token: renamed(unknown) } : {}),
+    },
+  };
 }

@@ -26,6 +26,7 @@ export const byteCodec: Codec = {
       throw new ServeError('invalid_value', 'the last message must not be the assistant', null);
     return [0, ...messages.flatMap(({ role, content }) => [ROLES[role], ...encode(content)]), 3];
   },
+  closing: (complete) => (complete ? [0] : []),
   turn: (content) => ({ lead: [2], content: encode(content), rest: [3] }),
   decode: (tokens, special = false) =>
     Buffer.concat(

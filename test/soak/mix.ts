@@ -34,7 +34,7 @@ const STRATEGIES: readonly Body[] = [
     strategy: { type: 'segment_beam', width: 2, expand: 2, segment: { tokens: 8 } },
     rewards: HAPPY,
   },
-  { strategy: { type: 'segment_rejection', threshold: 0, attempts: 3 }, rewards: HAPPY },
+  { strategy: { type: 'segment_rejection', target: 0, attempts: 3 }, rewards: HAPPY },
   { strategy: { type: 'args', top_k: 4, weight: 1 }, rewards: HAPPY },
   { strategy: { type: 'particles', n: 4, every: 8 }, rewards: HAPPY },
   { strategy: { type: 'mcts', branch: 2, iterations: 4 }, rewards: HAPPY },

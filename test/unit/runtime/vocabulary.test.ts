@@ -73,7 +73,9 @@ test('special tokens spell nothing and, but for the end, are never drawn; other 
 
 test('a tokenizer of an unknown kind, or without the end token, is refused', () => {
   const json = { model: { vocab: { a: 0 } } };
-  expect(() => readVocabulary(json, ['a'])).toThrow('neither ByteLevel nor sentencepiece');
+  expect(() => readVocabulary(json, ['a'])).toThrow(
+    'neither ByteLevel, WordPiece nor sentencepiece',
+  );
   expect(() => readVocabulary({ ...json, decoder: BYTE_LEVEL }, ['b'])).toThrow(
     'end token b is not in the vocabulary',
   );
