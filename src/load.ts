@@ -116,7 +116,7 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
       const codec = codecOf(manifest);
       const decoder = decoders.get(name) ?? (verifyFiles(manifest), loadDecoder(ort, path, name));
       const model = decoder.texts(codec.vocabulary.size);
-      readers.set(name, reader({ model, codec, runTokens, turns }));
+      readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
     }
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);

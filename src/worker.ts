@@ -52,7 +52,7 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
     requests.set(plan.id, request);
     const running = run(plan, {
       engine,
-      rewardOf: (asked, told) => rewardOf(asked, loaded, told),
+      rewardOf: (asked, told, signal) => rewardOf(asked, loaded, told, signal),
       gate: request.gate,
       signal: request.abort.signal,
       emit: (event) => outbox.add(plan.id, event),

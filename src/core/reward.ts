@@ -35,8 +35,11 @@ export interface Candidate {
 export interface Reward {
   readonly name: string;
   readonly reads: 'prefix' | 'complete';
-  /** @param batch candidates of one request: what is relative (a pool's mean, a quantile) is relative to them */
-  score(batch: readonly Candidate[]): Promise<readonly Score[]>;
+  /**
+   * @param batch candidates of one request: what is relative (a pool's mean, a quantile) is relative to them
+   * @param signal aborts once nobody waits for the scores any longer: what was not begun by then is left
+   */
+  score(batch: readonly Candidate[], signal?: AbortSignal): Promise<readonly Score[]>;
 }
 
 /**

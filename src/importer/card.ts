@@ -73,7 +73,7 @@ function limits({ context, role, reads }: CardFacts): string {
 }
 
 /** Numbers, texts and yes-or-no facts, by path; lists (training curves, quantiles) stay in the manifest. */
-function metricsTable(facts: Manifest['facts']): string {
+export function metricsTable(facts: Manifest['facts']): string {
   const rows = leaves(facts, '').map(([name, value]) => `| ${name} | ${value} |`);
   if (rows.length === 0) return 'None were given.';
   return [

@@ -108,6 +108,7 @@ export const responsesSchema = (limits: Limits) => {
     text: tolerant({ format: anything }).nullish(),
     include: list(z.string('a string'), 64).nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
+    tool_choice: anything,
     parallel_tool_calls: flag.nullish(),
   });
 };

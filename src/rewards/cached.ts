@@ -42,7 +42,7 @@ export function cached(reward: Reward, cache: ScoreCache, known = byText(reward)
   return {
     name,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const keys = batch.map(keyOf);
       const before = new Map<string, Score>();
       const missing = new Map<string, Candidate>();
@@ -51,7 +51,7 @@ export function cached(reward: Reward, cache: ScoreCache, known = byText(reward)
         if (score === undefined) missing.set(key, batch[i]!);
         else before.set(key, score);
       });
-      const found = missing.size === 0 ? [] : await reward.score([...missing.values()]);
+      const found = missing.size === 0 ? [] : await reward.score([...missing.values()], signal);
       const fresh = new Map([...missing.keys()].map((key, i) => [key, found[i]!]));
       for (const [key, { value, parts }] of fresh)
         if (Number.isFinite(value)) cache.set(key, { value, parts });

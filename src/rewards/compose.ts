@@ -15,15 +15,17 @@ import { capped, normalised, transformed } from './transforms.ts';
 /**
  * @param loaded everything that the plan's sources name
  * @param told of each call of a member
+ * @param signal of the request that asks: once it aborts, nothing more is read for it
  */
 export function rewardOf(
   plan: RewardPlan,
   loaded: Loaded,
   told: (evaluation: Evaluation) => void,
+  signal?: AbortSignal,
 ): Reward {
   const raw = new Map(
     plan.uses.map(({ id, source, steps }) => {
-      const reward = opened(source, loaded);
+      const reward = opened(source, loaded, signal);
       const whole = steps === null ? reward : stepped(id, reward, steps);
       return [id, memberOf(id, whole, { now: loaded.now, told })];
     }),

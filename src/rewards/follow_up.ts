@@ -14,14 +14,14 @@ export function followUp(reader: Reader, { by, positive, negative, reads }: Foll
   return {
     name: `follow_up:${reader.name}`,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const texts = batch.flatMap(({ readings, text }) => {
         const answer = reader.codec.encode(text);
         return turns.map(({ lead, content }) =>
           continuation([...readings[by.reading]!, ...answer, ...lead], content),
         );
       });
-      const all = await reader.ask(texts);
+      const all = await reader.ask(texts, signal);
       return batch.map((_, i) => {
         const mine = { from: i * turns.length, to: (i + 1) * turns.length };
         const said = all.slice(mine.from, mine.to);

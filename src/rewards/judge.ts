@@ -16,7 +16,7 @@ export function judge(reader: Reader, asked: Judging): Reward {
   return {
     name: `judge:${reader.name}`,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const texts = batch.flatMap(({ readings, text }) => {
         const answered = [...readings[by.reading]!, ...reader.codec.encode(text)];
         return questions.map(({ asks, labels }) => {
@@ -24,7 +24,7 @@ export function judge(reader: Reader, asked: Judging): Reward {
           return { tokens, picks: labels.map((token) => ({ after: tokens.length - 1, token })) };
         });
       });
-      const all = await reader.ask(texts);
+      const all = await reader.ask(texts, signal);
       return batch.map((_, i) => {
         const at = i * questions.length;
         const values = questions.map(({ values: worth }, q) =>

@@ -13,11 +13,11 @@ export function likelihood(reader: Reader, { by, aggregate }: Likelihood): Rewar
   return {
     name: `likelihood:${reader.name}`,
     reads: 'prefix',
-    async score(batch) {
+    async score(batch, signal) {
       const texts = batch.map((candidate) =>
         continuation(candidate.readings[by.reading]!, answerTokens(reader, candidate)),
       );
-      const all = await reader.ask(texts);
+      const all = await reader.ask(texts, signal);
       return all.map((logProbs, i) => ({
         value: logProbs === null ? NaN : aggregated(logProbs, aggregate),
         parts: {},

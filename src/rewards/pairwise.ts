@@ -19,14 +19,13 @@ export function pairwise(reader: Reader, asked: Pairwise): Reward {
   return {
     name: `pairwise:${reader.name}`,
     reads: asked.reads,
-    async score(batch) {
+    async score(batch, signal) {
       const scores = batch.map((): Score => ({ value: NaN, parts: {} }));
       const pools = groups(batch, asked.by.reading);
       await Promise.all(
         pools.map(async (pool) => {
           const all = await new Pool(
-            reader,
-            asked,
+            { reader, asked, signal },
             pool.map((i) => batch[i]!),
           ).scores();
           pool.forEach((i, at) => (scores[i] = all[at]!));
@@ -47,18 +46,23 @@ function groups(batch: readonly Candidate[], reading: string): number[][] {
   return [...pools.values()];
 }
 
+interface Asking {
+  readonly reader: Reader;
+  readonly asked: Pairwise;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Candidates of one prompt. */
 class Pool {
-  readonly #reader: Reader;
-  readonly #asked: Pairwise;
+  readonly #asking: Asking;
   readonly #pool: readonly Candidate[];
   readonly #tokens: number[];
   /** Of each candidate's pairs: how many were judged, and how many of these alike in both orders. */
   readonly #judged: number[];
   readonly #alike: number[];
 
-  constructor(reader: Reader, asked: Pairwise, pool: readonly Candidate[]) {
-    [this.#reader, this.#asked, this.#pool] = [reader, asked, pool];
+  constructor(asking: Asking, pool: readonly Candidate[]) {
+    [this.#asking, this.#pool] = [asking, pool];
     const none = (): number[] => pool.map(() => 0);
     [this.#tokens, this.#judged, this.#alike] = [none(), none(), none()];
   }
@@ -76,7 +80,7 @@ class Pool {
 
   async #values(): Promise<number[]> {
     const n = this.#pool.length;
-    const { aggregate } = this.#asked;
+    const { aggregate } = this.#asking.asked;
     if (aggregate === 'knockout')
       return knockout(n, async (i, j) => (await this.#beats(i, j)) >= 1 / 2);
     const wins = this.#pool.map(() => this.#pool.map(() => 1 / 2));
@@ -93,11 +97,12 @@ class Pool {
 
   /** The chance that i beats j; 1/2 where the model could not read the pair. */
   async #beats(i: number, j: number): Promise<number> {
+    const { reader, asked, signal } = this.#asking;
     const texts = [this.#text(i, j), this.#text(j, i)];
     for (const { tokens } of texts) this.#tokens[i]! += tokens.length;
-    const said = await this.#reader.ask(texts);
+    const said = await reader.ask(texts, signal);
     const [first, second] = said.map((one) => (one === null ? NaN : expected(one, [1, 0])));
-    const { probability, consistent } = bothOrders(first!, second!, this.#asked.average);
+    const { probability, consistent } = bothOrders(first!, second!, asked.average);
     if (Number.isNaN(probability)) return 1 / 2;
     for (const one of [i, j]) {
       this.#judged[one]!++;
@@ -108,8 +113,9 @@ class Pool {
 
   /** Prompt and answer i, and the question with answer j in it. */
   #text(i: number, j: number) {
-    const { by, question, labels } = this.#asked;
-    const { codec } = this.#reader;
+    const { reader, asked } = this.#asking;
+    const { by, question, labels } = asked;
+    const { codec } = reader;
     const [{ readings, text }, other] = [this.#pool[i]!, this.#pool[j]!];
     const { lead, content, rest } = codec.turn(question.replaceAll(OTHER, () => other.text));
     const tokens = [...readings[by.reading]!, ...codec.encode(text), ...lead, ...content, ...rest];

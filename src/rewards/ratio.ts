@@ -16,12 +16,12 @@ export function ratio(plus: Reader, minus: Reader, asked: Ratio): Reward {
   return {
     name: `ratio:${plus.name}/${minus.name}`,
     reads: 'prefix',
-    async score(batch) {
+    async score(batch, signal) {
       const answers = batch.map((candidate) => answerTokens(plus, candidate));
       const textsOf = ({ reading }: ReadBy) =>
         batch.map(({ readings }, i) => continuation(readings[reading]!, answers[i]!));
       const [above, below] = [textsOf(asked.plus), textsOf(asked.minus)];
-      const [ups, downs] = await Promise.all([plus.ask(above), minus.ask(below)]);
+      const [ups, downs] = await Promise.all([plus.ask(above, signal), minus.ask(below, signal)]);
       return batch.map((_, i) => {
         const [up, down] = [ups[i]!, downs[i]!];
         const tokens = above[i]!.tokens.length + below[i]!.tokens.length;

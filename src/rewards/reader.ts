@@ -13,8 +13,13 @@ import type { Turns } from './turns.ts';
 export interface Reader {
   readonly name: string;
   readonly codec: Codec;
-  /** The log-probs of each text's picks; null for a text that is longer than the model reads. */
-  ask(texts: readonly AskedText[]): Promise<readonly (Float32Array | null)[]>;
+  /** How long a request waits for what it says, in milliseconds. */
+  readonly timeoutMs: number;
+  /**
+   * The log-probs of each text's picks; null for a text that is longer than the model reads.
+   * @param signal what was not begun when it aborts is not read: it rejects with the signal's reason
+   */
+  ask(texts: readonly AskedText[], signal?: AbortSignal): Promise<readonly (Float32Array | null)[]>;
 }
 
 export interface ReaderOptions {
@@ -23,15 +28,17 @@ export interface ReaderOptions {
   /** Tokens of one run, padding included; a longer text runs alone. */
   readonly runTokens: number;
   readonly turns: Turns;
+  readonly timeoutMs: number;
 }
 
 interface Waiting {
   readonly text: AskedText;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (logProbs: Float32Array) => void;
   readonly reject: (error: unknown) => void;
 }
 
-export function reader({ model, codec, runTokens, turns }: ReaderOptions): Reader {
+export function reader({ model, codec, runTokens, turns, timeoutMs }: ReaderOptions): Reader {
   let waiting: Waiting[] = [];
 
   function flush(): void {
@@ -44,29 +51,42 @@ export function reader({ model, codec, runTokens, turns }: ReaderOptions): Reade
 
   /** A run that fails is tried text by text: one caller fails no other. */
   async function read(run: readonly Waiting[]): Promise<void> {
+    let wanted = run;
     try {
-      const all = await turns.run(() => model.logProbs(run.map(({ text }) => text)));
-      run.forEach(({ resolve }, i) => resolve(all[i]!));
+      const all = await turns.run(() => {
+        wanted = run.filter(isWanted);
+        return wanted.length === 0 ? [] : model.logProbs(wanted.map(({ text }) => text));
+      });
+      wanted.forEach(({ resolve }, i) => resolve(all[i]!));
     } catch (error) {
-      if (run.length === 1) run[0]!.reject(error);
-      else for (const one of run) void read([one]);
+      if (wanted.length === 1) wanted[0]!.reject(error);
+      else for (const one of wanted) void read([one]);
     }
   }
 
-  const queue = (text: AskedText): Promise<Float32Array> =>
+  const queue = (text: AskedText, signal?: AbortSignal): Promise<Float32Array> =>
     new Promise((resolve, reject) => {
       if (waiting.length === 0) setImmediate(flush);
-      waiting.push({ text, resolve, reject });
+      waiting.push({ text, signal, resolve, reject });
     });
 
   return {
     name: model.name,
     codec,
-    ask: (texts) =>
+    timeoutMs,
+    ask: (texts, signal) =>
       Promise.all(
-        texts.map(async (text) => (text.tokens.length > model.context ? null : await queue(text))),
+        texts.map(async (text) =>
+          text.tokens.length > model.context ? null : await queue(text, signal),
+        ),
       ),
   };
+}
+
+/** Tells those whom nobody waits for any longer. */
+function isWanted({ signal, reject }: Waiting): boolean {
+  if (signal?.aborted === true) reject(signal.reason);
+  return signal?.aborted !== true;
 }
 
 /** An answer in a reader's own tokens; a complete one ends with its end token. */

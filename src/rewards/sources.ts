@@ -11,6 +11,7 @@ import { likelihood } from './likelihood.ts';
 import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
 import type { Reader } from './reader.ts';
+import { timed } from './timed.ts';
 
 /** What the process has loaded, once, for all requests. */
 export interface Loaded {
@@ -25,7 +26,7 @@ export interface Loaded {
   readonly cache: ScoreCache;
 }
 
-type Opener<S> = (source: S, loaded: Loaded) => Reward;
+type Opener<S> = (source: S, loaded: Loaded, signal?: AbortSignal) => Reward;
 
 const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kind: K }> } = {
   model: ({ model }, { models }) => known(models, model),
@@ -34,36 +35,48 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
   length: lengthReward,
   repetition: repetitionReward,
   http: ({ name }, { remotes }) => known(remotes, name),
-  likelihood: (source, loaded) =>
-    remembered(likelihood(readerOf(source.by, loaded), source), loaded, source, source.by),
-  ratio(source, loaded) {
-    const reward = ratio(readerOf(source.plus, loaded), readerOf(source.minus, loaded), source);
-    return remembered(reward, loaded, source, source.plus, source.minus);
-  },
-  follow_up: (source, loaded) =>
-    remembered(followUp(readerOf(source.by, loaded), source), loaded, source, source.by),
-  judge: (source, loaded) =>
-    remembered(judge(readerOf(source.by, loaded), source), loaded, source, source.by),
+  likelihood: (source, loaded, signal) =>
+    asking([source.by], { loaded, signal, source }, ([reader]) => likelihood(reader!, source)),
+  ratio: (source, loaded, signal) =>
+    asking([source.plus, source.minus], { loaded, signal, source }, ([plus, minus]) =>
+      ratio(plus!, minus!, source),
+    ),
+  follow_up: (source, loaded, signal) =>
+    asking([source.by], { loaded, signal, source }, ([reader]) => followUp(reader!, source)),
+  judge: (source, loaded, signal) =>
+    asking([source.by], { loaded, signal, source }, ([reader]) => judge(reader!, source)),
   // What it says of one candidate depends on the others: there is nothing to remember.
-  pairwise: (source, loaded) => pairwise(readerOf(source.by, loaded), source),
+  pairwise: (source, loaded, signal) =>
+    asking([source.by], { loaded, signal, source: null }, ([reader]) => pairwise(reader!, source)),
 };
 
-/** The reward that a source names. What it says of a candidate may depend on that candidate only, unless the source compares. */
-export const opened = (source: RewardSource, loaded: Loaded): Reward =>
-  (kinds[source.kind] as Opener<RewardSource>)(source, loaded);
+/**
+ * The reward that a source names. What it says of a candidate may depend on that candidate only, unless the source compares.
+ * @param signal of the request that asks
+ */
+export const opened = (source: RewardSource, loaded: Loaded, signal?: AbortSignal): Reward =>
+  (kinds[source.kind] as Opener<RewardSource>)(source, loaded, signal);
 
-const readerOf = ({ model }: ReadBy, { readers }: Loaded): Reader => known(readers, model);
+interface Asking {
+  readonly loaded: Loaded;
+  readonly signal: AbortSignal | undefined;
+  /** What its scores are remembered under; null: they are not. */
+  readonly source: RewardSource | null;
+}
 
-const remembered = (
-  reward: Reward,
-  { cache }: Loaded,
-  source: RewardSource,
-  ...by: readonly ReadBy[]
-): Reward =>
-  cached(reward, cache, {
-    key: JSON.stringify(source),
-    readings: by.map(({ reading }) => reading),
-  });
+/** A reward that asks language models, waited for as long as the least patient of them. */
+function asking(
+  by: readonly ReadBy[],
+  { loaded, signal, source }: Asking,
+  make: (readers: readonly Reader[]) => Reward,
+): Reward {
+  const readers = by.map(({ model }) => known(loaded.readers, model));
+  const key = JSON.stringify(source);
+  const reward = make(readers);
+  const readings = by.map(({ reading }) => reading);
+  const whole = source === null ? reward : cached(reward, loaded.cache, { key, readings });
+  return timed(whole, Math.min(...readers.map(({ timeoutMs }) => timeoutMs)), signal);
+}
 
 function known<T>(loaded: ReadonlyMap<string, T>, name: string): T {
   const found = loaded.get(name);

@@ -50,7 +50,10 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
   const { engine, signal, rewardOf, onBug, emit } = running;
   const { prompt, tree, index } = choice;
   const calls = new Calls();
-  const judging = { ...running, rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told) };
+  const judging = {
+    ...running,
+    rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told, signal),
+  };
   const values = new Values(plan.values, judging, prompt);
   const opening = {
     ...plan.opening,

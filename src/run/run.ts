@@ -13,7 +13,11 @@ import type { Gate } from './gate.ts';
 export interface Running {
   readonly engine: Engine;
   /** Composes what the plan asks for from the rewards that are loaded. */
-  readonly rewardOf: (plan: RewardPlan, told: (call: Evaluation) => void) => Reward;
+  readonly rewardOf: (
+    plan: RewardPlan,
+    told: (call: Evaluation) => void,
+    signal: AbortSignal,
+  ) => Reward;
   readonly gate: Gate;
   readonly signal: AbortSignal;
   readonly emit: (event: StreamEvent) => void;

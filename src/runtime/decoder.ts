@@ -9,6 +9,7 @@ import type { Token } from '../core/tree.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 import { lastPlaces, paddedInputs } from './padded.ts';
 import { kvBytes, kvNames, shapeOf, type Shape } from './shape.ts';
+import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
 
 export interface Decoder extends LanguageModel, Disposable {
@@ -22,7 +23,7 @@ export interface Decoder extends LanguageModel, Disposable {
  */
 export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
   const shape = shapeOf(folder);
-  const session = ort.session(join(folder, 'model.onnx'));
+  const session = sharedSession(ort, join(folder, 'model.onnx'));
   const model = { ort, session, shape, output: logitsOf(shape) };
   try {
     using rows = new OrtRows(model, { rows: 1, length: 2 });

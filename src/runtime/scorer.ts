@@ -8,6 +8,7 @@ import { KeptRows } from './kept_rows.ts';
 import type { Ort } from './ort.ts';
 import { lastPlaces, readWhole } from './padded.ts';
 import { kvBytes, shapeOf } from './shape.ts';
+import { sharedSession } from './shared_session.ts';
 
 /** More rows than a search has branches would only be looked through. */
 const MOST_KEPT = 64;
@@ -26,7 +27,7 @@ export function loadScorer(
   keepBytes: number,
 ): ScoreModel & Disposable {
   const shape = shapeOf(folder);
-  const session = ort.session(join(folder, 'model.onnx'));
+  const session = sharedSession(ort, join(folder, 'model.onnx'));
   const model = { ort, session, shape, output: SCORE };
   try {
     if (!Number.isFinite(wholly(model, [0, 0]))) throw new Error('its score is not a number');

@@ -35,7 +35,8 @@ export function loadLocal(configFile: string) {
   const decoding = loadEngines(config, () => undefined);
   const { engine, ort } = decoding;
   const rewards = loadRewards(config, decoding);
-  const judgeOf: Running['rewardOf'] = (asked, told) => rewardOf(asked, rewards, told);
+  const judgeOf: Running['rewardOf'] = (asked, told, signal) =>
+    rewardOf(asked, rewards, told, signal);
   const plans = planner(catalog);
   let id = 0;
 
@@ -51,7 +52,9 @@ export function loadLocal(configFile: string) {
   /** Scores texts as `/v1/score` would; returns the tokens that were read. */
   async function judge(model: string, documents: readonly string[]): Promise<number> {
     const { judging } = parseScore({ model, queries: '', documents }, catalog);
-    const scores = await judgeOf(judging.reward, () => undefined).score(judging.candidates);
+    const scores = await rewardOf(judging.reward, rewards, () => undefined).score(
+      judging.candidates,
+    );
     return scores.reduce((sum, { tokens = 0 }) => sum + tokens, 0);
   }
 
@@ -85,5 +88,5 @@ export function loadLocal(configFile: string) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { engine, planOf, measure, run, judge };
+  return { config, engine, rewards, planOf, measure, run, judge };
 }

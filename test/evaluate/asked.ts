@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { pooled } from '../support/pooled.ts';
 
-/** Requests at once; answers do not depend on it. */
-const CROWD = 24;
+/** Requests at once, fewer than may wait; answers do not depend on it. */
+const CROWD = 64;
 
 export interface CandidateFigures {
   readonly index: number;
@@ -20,7 +20,9 @@ export interface Given {
   /** Sum over tokens of log pi - log p, nats. */
   readonly kl: number;
   readonly candidates: readonly CandidateFigures[];
+  /** Drawn, over all branches. */
   readonly policyTokens: number;
+  readonly promptTokens: number;
   readonly guideTokens: number;
   readonly rewardTokens: number;
   readonly tokensSaved: number;
@@ -30,7 +32,7 @@ export interface Given {
 
 interface Reply {
   readonly choices: readonly { text: string; finish_reason: string }[];
-  readonly usage: { alignment: Record<string, number> };
+  readonly usage: { prompt_tokens: number; alignment: Record<string, number> };
   readonly alignment: Record<string, unknown>;
 }
 
@@ -84,6 +86,7 @@ function given({ choices, usage, alignment }: Reply): Given {
     kl: klOf(first) ?? klOf(alignment) ?? 0,
     candidates: (first['candidates'] ?? alignment['candidates'] ?? []) as CandidateFigures[],
     policyTokens: policyTokens ?? 0,
+    promptTokens: usage.prompt_tokens,
     guideTokens: guide_tokens ?? 0,
     rewardTokens: reward_tokens ?? 0,
     tokensSaved: Number(first['tokens_saved'] ?? alignment['tokens_saved'] ?? 0),
@@ -101,6 +104,16 @@ function klOf(alignment: Record<string, unknown>): number | null {
 /** Held-out openings that no training saw. */
 export const openings = (count: number): string[] =>
   linesOf<{ prompt: string }>('../data/prompts.jsonl', count).map(({ prompt }) => prompt);
+
+/** The opening's number is its seed, so that rows of a table can be compared answer by answer. */
+export const stories = (count: number, alignment: Body): Body[] =>
+  openings(count).map((prompt, seed) => ({
+    model: 'tales',
+    prompt,
+    seed,
+    max_tokens: 160,
+    alignment,
+  }));
 
 export const linesOf = <T>(path: string, count: number): T[] =>
   readFileSync(new URL(path, import.meta.url), 'utf8')
@@ -146,10 +159,24 @@ export function ratioInterval(
   return { ratio: mean(top) / mean(bottom), low: ratios[50]!, high: ratios[1949]! };
 }
 
+/** What a server is asked for: rows come one after another, each when its answers are there. */
+export interface Question {
+  readonly title: string;
+  readonly head: readonly string[];
+  /** How many rows it has. */
+  readonly size: number;
+  /** Seconds that 200 prompts took, about: what is left of a run is guessed by it. */
+  readonly seconds: number;
+  /** It tells what rewards and guides read: its server remembers nothing. */
+  readonly counts: boolean;
+  /** What was run, and what to keep in mind. */
+  note(prompts: number): string;
+  rows(ask: Asking, prompts: number): AsyncGenerator<readonly string[]>;
+}
+
 export interface Table {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** What was run, and what to keep in mind. */
   readonly notes: readonly string[];
 }
 

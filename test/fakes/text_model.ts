@@ -38,5 +38,8 @@ export function fakeTextModel(name = 'lm', opinion = hashed, context = 256): Fak
   };
 }
 
-export const fakeReader = (model: TextModel = fakeTextModel(), runTokens = 64): Reader =>
-  reader({ model, codec: byteCodec, runTokens, turns: new Turns() });
+export const fakeReader = (
+  model: TextModel = fakeTextModel(),
+  runTokens = 64,
+  timeoutMs = 60_000,
+): Reader => reader({ model, codec: byteCodec, runTokens, turns: new Turns(), timeoutMs });

@@ -36,15 +36,19 @@ export const calibrated: PruneRule<Calibrated> = {
     const { at, loss, min_correlation: least } = fields.parse(raw);
     const measured = partial?.() ?? [];
     const points = at ?? (measured.length > 0 ? measured.map(({ tokens }) => tokens) : [32]);
-    const decisions = [...new Set(points)]
+    const looked = [...new Set(points)]
       .toSorted((a, b) => a - b)
-      .map((point): Decision => {
+      .map((point) => {
         const found = measured.find(({ tokens }) => tokens === point);
         const rho = found ? lowerEnd(found.correlation, found.samples) : null;
-        const refused = refusal(rho, least);
-        const alpha = refused === null ? largestAlpha(rho!, n, loss / points.length) : 0;
-        return { at: point, rho, alpha, refused };
+        return { at: point, rho, refused: refusal(rho, least) };
       });
+    // Where nothing is given up, nothing is lost: the others share the loss.
+    const share = loss / looked.filter(({ refused }) => refused === null).length;
+    const decisions = looked.map((one): Decision => {
+      const alpha = one.refused === null ? largestAlpha(one.rho!, n, share) : 0;
+      return { ...one, alpha };
+    });
     return { decisions };
   },
   needs: 'prefix',

@@ -1,7 +1,7 @@
 /** GenARM beside best-of-N, ARGS, segment rejection and particles: gold and KL against the tokens that all models read or draw. */
 
-import { estimate, mean, openings, plusMinus } from '../asked.ts';
-import type { Asking, Body, Table } from '../asked.ts';
+import { estimate, mean, plusMinus, stories } from '../asked.ts';
+import type { Body, Given, Question } from '../asked.ts';
 import { gold } from '../gold.ts';
 
 const rewards = [{ model: 'rm-happy-a' }];
@@ -30,50 +30,42 @@ const SETTINGS: readonly (readonly [name: string, alignment: Body])[] = [
   ],
 ];
 
-export async function guidanceAndSearch(ask: Asking, prompts: number): Promise<Table> {
-  const rows: string[][] = [];
-  for (const [name, alignment] of SETTINGS) {
-    const given = await ask.answers(
-      openings(prompts).map((prompt, seed) => ({
-        model: 'tales',
-        prompt,
-        seed,
-        max_tokens: 160,
-        alignment,
-      })),
-    );
-    const of = (pick: (one: (typeof given)[number]) => number): number => mean(given.map(pick));
-    const [policy, guides, judged] = [
-      of((g) => g.policyTokens),
-      of((g) => g.guideTokens),
-      of((g) => g.rewardTokens),
-    ];
-    rows.push([
-      name,
-      plusMinus(estimate(given.map(({ text }) => gold.happy(text)))),
-      of((g) => g.kl).toFixed(2),
-      policy.toFixed(0),
-      guides.toFixed(0),
-      judged.toFixed(0),
-      (policy + guides + judged).toFixed(0),
-    ]);
-  }
-  return {
-    head: [
-      'by',
-      'gold happy',
-      'KL, nats an answer',
-      'policy tokens',
-      'guide tokens',
-      'reward tokens',
-      'all',
-    ],
-    rows,
-    notes: [
-      `${prompts} held-out openings, one answer each, temperature 1, at most 160 tokens; the same seeds in every row. ` +
-        'Tokens are means per request, prompts of guides and rewards included; read rows of like totals against each other. ' +
-        'KL: log pi - log p of the answer under the token-level law it was drawn from, so it is 0 where only the choice among samples is bent: ' +
-        'for best-of-N the bound log N - (N - 1) / N is 0.19, 0.64 and 1.20 nats at 2, 4 and 8.',
-    ],
-  };
-}
+export const guidanceAndSearch: Question = {
+  title: 'Guidance and search',
+  head: [
+    'by',
+    'gold happy',
+    'KL, nats an answer',
+    'policy tokens',
+    'guide tokens',
+    'reward tokens',
+    'all',
+  ],
+  size: SETTINGS.length,
+  seconds: 300,
+  counts: true,
+  note: (prompts) =>
+    `${prompts} held-out openings, one answer each, temperature 1, at most 160 tokens; the same seeds in every row. ` +
+    "Tokens are means per request, each model's reading of the prompt included (rewards read it with every text that they judge, though they keep what they can of it); " +
+    'read rows of like totals against each other. A reward model has 0.6 of the parameters of the policy, a guide as many. ' +
+    'KL: log pi - log p of the answer under the token-level law it was drawn from, so it is 0 where only the choice among samples is bent: ' +
+    'for best-of-N the bound log N - (N - 1) / N is 0.19, 0.64 and 1.20 nats at 2, 4 and 8.',
+  async *rows(ask, prompts) {
+    for (const [name, alignment] of SETTINGS) {
+      const given = await ask.answers(stories(prompts, alignment));
+      const of = (pick: (one: Given) => number): number => mean(given.map(pick));
+      const read = [
+        of(({ policyTokens, promptTokens }) => policyTokens + promptTokens),
+        of(({ guideTokens }) => guideTokens),
+        of(({ rewardTokens }) => rewardTokens),
+      ];
+      const all = read.reduce((sum, tokens) => sum + tokens, 0);
+      yield [
+        name,
+        plusMinus(estimate(given.map(({ text }) => gold.happy(text)))),
+        of(({ kl }) => kl).toFixed(2),
+        ...[...read, all].map((tokens) => tokens.toFixed(0)),
+      ];
+    }
+  },
+};

@@ -4,7 +4,7 @@ import { logSumExp } from '../../../src/strategies/select.ts';
 import { particles } from '../../../src/strategies/particles.ts';
 import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../../fakes/chain.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
-import type { Asking, Table } from '../asked.ts';
+import type { Question } from '../asked.ts';
 
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 const RUNS = 20_000;
@@ -15,32 +15,38 @@ interface Genarm {
   readonly max_len: number;
 }
 
-export async function sequenceTarget(_ask: Asking, _prompts: number): Promise<Table> {
-  const { model: base } = vectors('beam_search.json') as unknown as { readonly model: Chain };
-  const { input } = vectorCase<Genarm, unknown>('smc.json', 'genarm_proposal_weights');
-  const { arm, alpha, max_len: maxTokens } = input;
-  const all = answers(maxTokens);
+const { model: base } = vectors('beam_search.json') as unknown as { readonly model: Chain };
+const { input } = vectorCase<Genarm, unknown>('smc.json', 'genarm_proposal_weights');
+const { arm, alpha, max_len: maxTokens } = input;
+const all = answers(maxTokens);
+
+export const sequenceTarget: Question = {
+  title: 'The sequence-level target',
+  head: ['particles', 'total variation to the sequence-level target'],
+  size: SIZES.length,
+  seconds: 200,
+  counts: false,
+  note: () =>
+    `The chain and the reward model of smc.json, ${all.length} possible answers, ${RUNS} runs a row; one particle is plain GenARM. ` +
+    `The target sampled itself ${RUNS} times is ${noise(target()).toFixed(3)} away on average: no row can show less.`,
+  async *rows() {
+    for (const K of SIZES) {
+      const drawn = new Map<string, number>();
+      for (let seed = 0; seed < RUNS; seed++) {
+        const bend = (last: number | undefined, token: number) => alpha * logRow(arm, last)[token]!;
+        const answer = await sampled(new ChainTree({ chain: base, maxTokens, bend, seed }), K);
+        drawn.set(answer, (drawn.get(answer) ?? 0) + 1 / RUNS);
+      }
+      yield [`${K}`, distance(drawn, target()).toFixed(3)];
+    }
+  },
+};
+
+/** p(y) q(y)^alpha, normalised, by answer. */
+function target(): Map<string, number> {
   const logs = all.map((tokens) => logProbOf(base, tokens) + alpha * logProbOf(arm, tokens));
   const total = logSumExp(logs);
-  const target = new Map(all.map((tokens, i) => [spelled(tokens), Math.exp(logs[i]! - total)]));
-  const rows: string[][] = [];
-  for (const K of SIZES) {
-    const drawn = new Map<string, number>();
-    for (let seed = 0; seed < RUNS; seed++) {
-      const bend = (last: number | undefined, token: number) => alpha * logRow(arm, last)[token]!;
-      const answer = await sampled(new ChainTree({ chain: base, maxTokens, bend, seed }), K);
-      drawn.set(answer, (drawn.get(answer) ?? 0) + 1 / RUNS);
-    }
-    rows.push([`${K}`, distance(drawn, target).toFixed(3)]);
-  }
-  return {
-    head: ['particles', 'total variation to the sequence-level target'],
-    rows,
-    notes: [
-      `The chain and the reward model of smc.json, ${all.length} possible answers, ${RUNS} runs a row; one particle is plain GenARM. ` +
-        `The target sampled itself ${RUNS} times is ${noise(target).toFixed(3)} away on average: no row can show less.`,
-    ],
-  };
+  return new Map(all.map((tokens, i) => [spelled(tokens), Math.exp(logs[i]! - total)]));
 }
 
 async function sampled(tree: ChainTree, K: number): Promise<string> {

@@ -1,7 +1,7 @@
 /** Two goals at once: rewards added as they are, against the sum of their log-sigmoids (Wang et al. 2024). */
 
-import { estimate, mean, openings, plusMinus } from '../asked.ts';
-import type { Asking, Table } from '../asked.ts';
+import { estimate, plusMinus, stories } from '../asked.ts';
+import type { Question } from '../asked.ts';
 import { gold } from '../gold.ts';
 
 const MODELS = ['rm-happy-a', 'rm-kind-a'];
@@ -30,36 +30,32 @@ const SETTINGS = [
   },
 ];
 
-export async function twoGoals(ask: Asking, prompts: number): Promise<Table> {
-  const rows: string[][] = [];
-  for (const { name, rewards } of SETTINGS) {
-    const given = await ask.answers(
-      openings(prompts).map((prompt, seed) => ({
-        model: 'tales',
-        prompt,
-        seed,
-        max_tokens: 160,
-        alignment: rewards === null ? {} : { strategy: { type: 'best_of_n', n: 16 }, rewards },
-      })),
-    );
-    const both = given.map(({ text }) => Number(gold.happy(text) > GOOD && gold.kind(text) > GOOD));
-    rows.push([
-      name,
-      `${(100 * mean(both)).toFixed(1)} ± ${(100 * estimate(both).error).toFixed(1)} %`,
-      plusMinus(estimate(given.map(({ text }) => gold.happy(text)))),
-      plusMinus(estimate(given.map(({ text }) => gold.kind(text)))),
-      plusMinus(estimate(given.map(({ text }) => Math.min(gold.happy(text), gold.kind(text))))),
-    ]);
-  }
-  return {
-    head: [
-      'best of 16 by',
-      `good in both (gold > ${GOOD})`,
-      'gold happy',
-      'gold kind',
-      'the worse of the two',
-    ],
-    rows,
-    notes: [`${prompts} held-out openings, the same seeds in every row.`],
-  };
-}
+export const twoGoals: Question = {
+  title: 'Two goals at once',
+  head: [
+    'best of 16 by',
+    `good in both (gold > ${GOOD})`,
+    'gold happy',
+    'gold kind',
+    'the worse of the two',
+  ],
+  size: SETTINGS.length,
+  seconds: 200,
+  counts: false,
+  note: (prompts) => `${prompts} held-out openings, the same seeds in every row.`,
+  async *rows(ask, prompts) {
+    for (const { name, rewards } of SETTINGS) {
+      const alignment = rewards ? { strategy: { type: 'best_of_n', n: 16 }, rewards } : {};
+      const given = await ask.answers(stories(prompts, alignment));
+      const golds = given.map(({ text }) => [gold.happy(text), gold.kind(text)] as const);
+      const both = golds.map((pair) => 100 * Number(Math.min(...pair) > GOOD));
+      yield [
+        name,
+        `${plusMinus(estimate(both), 1)} %`,
+        plusMinus(estimate(golds.map(([happy]) => happy))),
+        plusMinus(estimate(golds.map(([, kind]) => kind))),
+        plusMinus(estimate(golds.map((pair) => Math.min(...pair)))),
+      ];
+    }
+  },
+};

@@ -31,7 +31,10 @@ function loaded(runTokens = 256) {
     const model = closing(
       decoder(TALES.replace(/tales$/, name), name).texts(codec.vocabulary.size),
     );
-    return [name, reader({ model, codec, runTokens, turns: new Turns() })] as const;
+    return [
+      name,
+      reader({ model, codec, runTokens, turns: new Turns(), timeoutMs: 60_000 }),
+    ] as const;
   });
   return {
     models: new Map(),

@@ -10,12 +10,14 @@ import { rewarded } from '../../fakes/rewarded.ts';
 
 const STORY = 'Once upon a time, there was a little girl named Emma. She had a red kite. ';
 const prompt = talesCodec().prompt(STORY);
+const QUESTION = talesCodec().encode(' Would you do better by starting over?');
 
 function planFor(strategy: string, fields: object, ask: PlanAsk = {}): Plan {
   const params = strategies[strategy]!.parse(fields, {
     maxTokens: 16,
     stream: false,
     judged: false,
+    selfQuestion: () => ({ asks: QUESTION, labels: [5, 6], calibration: null }),
   });
   const guides = [['arm-happy', 1]] as const;
   const plan = planOf({
@@ -25,6 +27,7 @@ function planFor(strategy: string, fields: object, ask: PlanAsk = {}): Plan {
     maxTokens: 16,
     guides,
     reward: sumOf(use('hash')),
+    extra: QUESTION.length,
     ...ask,
   });
   const models = ['tales', ...(ask.guides ?? guides).map(([model]) => model)];
@@ -40,6 +43,8 @@ const SEARCHES: readonly (readonly [string, object])[] = [
   ['particles', { n: 4, every: 4, ess: 1 }],
   ['mcts', { segment: { tokens: 5 }, iterations: 4, end_gate: 2 }],
   ['vote', { n: 5 }],
+  ['best_of_n', { n: 4, prune: { type: 'self_evaluation', at: [3, 9] } }],
+  ['best_of_n', { n: 5, adaptive: { self_evaluation: { probability: 0.9 }, round: 2 } }],
 ];
 
 test('every search gives the same answer alone and in traffic', async () => {
