@@ -24,7 +24,6 @@ const ENSEMBLE: readonly Setting[] = [
   ['speculative rejection, half at 32 and 64', rejection(0.5, 32, 64)],
   ['speculative rejection, 3/4 at 32', rejection(0.75, 32)],
   ['speculative rejection, a third at 32, 48, 64 and 80', rejection(0.33, 32, 48, 64, 80)],
-  ['speculative rejection, half at 16, 32 and 64', rejection(0.5, 16, 32, 64)],
   ['value below 0 after 48', { prune: { type: 'value', threshold: 0, min_tokens: 48 } }],
   ['adaptive, cost 0.1', { adaptive: { cost: 0.1 } }],
   ['adaptive, cost 0.2', { adaptive: { cost: 0.2, min: 2 } }],
@@ -66,7 +65,7 @@ export const pruning: Question = {
     'gold',
   ],
   size: MOODS.length * (ENSEMBLE.length + ALONE.length),
-  seconds: 700,
+  seconds: 1000,
   counts: false,
   note: (prompts) =>
     `${prompts} held-out openings, best of ${N}, the same seeds in every row. ` +
