@@ -25,7 +25,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   koffi: /^runtime\/ort/,
   'onnxruntime-node': /^runtime\/ort/,
   '@huggingface/tokenizers': /^runtime\/tokenizer\.ts$/,
-  '@huggingface/jinja': /^runtime\/tokenizer\.ts$/,
+  '@huggingface/jinja': /^runtime\/chat_template\.ts$/,
   express: /^api\//,
   ws: /^api\//,
   'prom-client': /^ops\/metrics\.ts$/,
