@@ -12,7 +12,7 @@ import { pooled } from '../support/pooled.ts';
 import { asking, linesOf, markdown, openings } from './asked.ts';
 import { writeFacts } from './facts.ts';
 import { gold } from './gold.ts';
-import { auroc, bins, ece, platt, type Outcome } from './reliability.ts';
+import { auroc, bins, ece, platt, type Outcome } from './calibration.ts';
 import { served } from './served.ts';
 
 const { values: options } = parseArgs({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { auroc, bins, ece, platt, type Outcome } from '../../evaluate/reliability.ts';
+import { auroc, bins, ece, platt, type Outcome } from '../../evaluate/calibration.ts';
 
 test('AUROC counts pairs, ties by half', () => {
   expect(
