@@ -3,6 +3,7 @@
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Manifest } from './ops/manifest.ts';
+import { endIds } from './runtime/ends.ts';
 import { loadCodec, loadPairCodec } from './runtime/tokenizer.ts';
 
 /** Reads a model folder's tokenizer, as a model of that layout is fed. */
@@ -17,18 +18,14 @@ const FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
 export function sharedCodecs(load: LoadCodec): (manifest: Manifest) => Codec {
   const known = new Map<string, Codec>();
   return ({ folder, files, layout }) => {
-    const digests = FILES.map((file) => files[file]?.sha256 ?? null);
-    const key = JSON.stringify([layout ?? null, ...digests]);
-    const codec = known.get(key) ?? loaded(folder, layout, load);
-    known.set(key, codec);
-    return codec;
+    try {
+      const digests = FILES.map((file) => files[file]?.sha256 ?? null);
+      const key = JSON.stringify([layout ?? null, endIds(folder), ...digests]);
+      const codec = known.get(key) ?? load(folder, layout);
+      known.set(key, codec);
+      return codec;
+    } catch (error) {
+      throw new ConfigError(`${folder}: ${reason(error)}`);
+    }
   };
-}
-
-function loaded(folder: string, layout: Manifest['layout'], load: LoadCodec): Codec {
-  try {
-    return load(folder, layout);
-  } catch (error) {
-    throw new ConfigError(`${folder}: ${reason(error)}`);
-  }
 }

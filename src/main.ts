@@ -16,6 +16,8 @@ import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
+import { loadTracing, untraced } from './ops/tracing.ts';
+import type { Tracing } from './ops/tracing.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
 
@@ -33,7 +35,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   keepHeapSmall();
   try {
     const config = readConfig(options.config);
-    if (!options.check) return await serveConfig(config, options);
+    const tracing = config.server.tracing ? await loadTracing() : untraced;
+    if (!options.check) return await serveConfig(config, tracing, options);
     const { models, presets } = buildCatalog(config, readCodec);
     console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
     return 0;
@@ -44,7 +47,11 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-async function serveConfig(config: Config, options: ServeOptions): Promise<number> {
+async function serveConfig(
+  config: Config,
+  tracing: Tracing,
+  options: ServeOptions,
+): Promise<number> {
   const catalog = buildCatalog(config, readCodec);
   const log = createLog(config.server.log);
   const announcer = new Announcer(log, process.stdout.isTTY);
@@ -61,6 +68,7 @@ async function serveConfig(config: Config, options: ServeOptions): Promise<numbe
     planner: planner(catalog),
     inference,
     metrics: new Metrics(),
+    tracing,
     log,
     ambient,
     settings: config.server,

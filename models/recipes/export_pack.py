@@ -9,7 +9,8 @@ from tokenizer import packaged_tokenizer
 from train_value import load_verifier
 
 MODELS = {"tales": "policy", "arm-happy": "arm-happy", "arm-kind": "arm-kind", "arm-happy-small": "arm-happy-small",
-          "tales-dpo": "tales-dpo", **{f"rm-{g}-{x}": f"rm-{g}-{x}" for g in ("happy", "kind") for x in "abc"}}
+          "tales-dpo": "tales-dpo", **{f"rm-{g}-{x}": f"rm-{g}-{x}" for g in ("happy", "kind") for x in "abc"},
+          **{f"rm-happy-{x}-noisy": f"rm-happy-{x}-noisy" for x in "abc"}}
 ARITH = ("arith", "arith-value", "arith-outcome")  # checkpoints of the same names
 # A problem and its answer stand bare, a system line is left out; only later turns of the user have roles.
 ARITH_TEMPLATE = (

@@ -1,17 +1,23 @@
 /** The `response` object of the Responses API: what was asked for, and as much of the answer as there is. */
 
+import type { Call } from '../core/call.ts';
 import type { Draw, Finish } from '../core/tree.ts';
 import type { AdmittedResponse } from '../plan/responses.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
 import { chatLogprobs, explained } from './logprobs.ts';
+import { callId, readCalls } from './tool_calls.ts';
 
 export const ID_PREFIX = 'resp_';
 const ITEM_PREFIX = 'msg_';
+const CALL_PREFIX = 'fc_';
 
-/** A response holds one message: either id tells the other. */
+/** A response holds one message, or calls: the id of an item tells that of its response. */
 export const itemId = (response: string): string => ITEM_PREFIX + response.slice(ID_PREFIX.length);
-export const responseId = (item: string): string => ID_PREFIX + item.slice(ITEM_PREFIX.length);
+export const callItemId = (response: string, index: number): string =>
+  `${CALL_PREFIX}${response.slice(ID_PREFIX.length)}_${index}`;
+export const responseId = (item: string): string =>
+  ID_PREFIX + item.replace(/^(?:msg|fc)_/, '').replace(/_\d+$/, '');
 
 export type Status = 'in_progress' | 'completed' | 'incomplete' | 'cancelled' | 'failed';
 
@@ -53,8 +59,8 @@ export function responseObject(
     store: asked.store,
     temperature,
     text: { format: asked.format },
-    tool_choice: 'auto',
-    tools: [],
+    tool_choice: asked.toolChoice,
+    tools: asked.tools,
     top_logprobs: asked.topLogprobs,
     top_p: topP,
     truncation: asked.truncation,
@@ -65,11 +71,42 @@ export function responseObject(
 
 export type ResponseObject = ReturnType<typeof responseObject>;
 
+export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
+
 export const messageItem = (
   { answer }: AdmittedResponse,
-  status: 'in_progress' | 'completed' | 'incomplete',
+  status: ItemStatus,
   content: readonly object[],
 ) => ({ id: itemId(answer.id), type: 'message', status, role: 'assistant', content });
+
+export const callItem = (
+  { answer }: AdmittedResponse,
+  index: number,
+  call: Call,
+  status: ItemStatus,
+) => ({
+  id: callItemId(answer.id, index),
+  type: 'function_call',
+  status,
+  call_id: callId(answer, 0, index),
+  ...call,
+});
+
+/** An answer as items, the last of which ended as the answer did. */
+export function outputItems(
+  admitted: AdmittedResponse,
+  text: string,
+  draws: readonly Draw[],
+  ended: ItemStatus,
+): object[] {
+  const read = admitted.answer.calls ? readCalls(text) : { content: text, calls: [] };
+  const { content, calls } = read;
+  if (calls.length === 0)
+    return [messageItem(admitted, ended, [textPart(admitted, content ?? '', draws)])];
+  return calls.map((call, i) =>
+    callItem(admitted, i, call, i === calls.length - 1 ? ended : 'completed'),
+  );
+}
 
 export const textPart = ({ answer }: AdmittedResponse, text: string, draws: readonly Draw[]) => ({
   type: 'output_text',

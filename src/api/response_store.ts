@@ -1,11 +1,13 @@
 /** Responses that later requests may go on from, or ask for again: the latest ones, bounded in number and in bytes. */
 
 import { LRUCache } from 'lru-cache';
+import { spellCall } from '../core/call.ts';
 import type { ChatMessage } from '../core/text.ts';
 import type { InputItem } from '../plan/items.ts';
 import type { Recall } from '../plan/responses.ts';
-import { responseId } from './response_object.ts';
+import { callItemId, itemId, responseId } from './response_object.ts';
 import type { ResponseObject } from './response_object.ts';
+import { readCalls } from './tool_calls.ts';
 
 export interface Kept {
   /** Whose it is: nobody else can see it. */
@@ -55,10 +57,18 @@ export class ResponseStore {
       },
       item: (id) => {
         const kept = this.get(responseId(id), owner);
-        return kept && answerOf(kept);
+        return kept && itemOf(kept, id);
       },
     };
   }
 }
 
 const answerOf = ({ text }: Kept): ChatMessage => ({ role: 'assistant', content: text });
+
+/** One item of an answer: its message, or one of its calls as the model wrote it. */
+function itemOf(kept: Kept, id: string): ChatMessage | null {
+  if (id === itemId(kept.response.id)) return answerOf(kept);
+  const { calls } = readCalls(kept.text);
+  const call = calls.find((_, index) => callItemId(kept.response.id, index) === id);
+  return call ? { role: 'assistant', content: spellCall(call) } : null;
+}

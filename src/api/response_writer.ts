@@ -5,26 +5,52 @@ import type { StreamEvent } from '../core/events.ts';
 import type { Draw, Finish } from '../core/tree.ts';
 import type { AdmittedResponse } from '../plan/responses.ts';
 import type { Reports } from './accounts.ts';
+import { CallReader } from './calls.ts';
+import type { Said } from './calls.ts';
 import { chatLogprobs, explained } from './logprobs.ts';
 import { errorBody } from './reply.ts';
-import { itemId, messageItem, responseObject, statusOf, textPart } from './response_object.ts';
-import type { ResponseObject, Status } from './response_object.ts';
+import {
+  callItem,
+  callItemId,
+  itemId,
+  messageItem,
+  outputItems,
+  responseObject,
+  statusOf,
+  textPart,
+} from './response_object.ts';
+import type { ItemStatus, ResponseObject, Status } from './response_object.ts';
 import type { Writer } from './surface.ts';
 
 /** Is told the last state of a response that may be gone on from. */
 export type Keep = (response: ResponseObject, text: string) => void;
 
+/** What is being told: the answer's one message, or one of its calls. */
+type Item =
+  | { readonly kind: 'message'; text: string }
+  | {
+      readonly kind: 'call';
+      readonly index: number;
+      readonly call: { readonly name: string; arguments: string };
+    };
+
 export class ResponseWriter implements Writer {
   readonly #admitted: AdmittedResponse;
   readonly #created: number;
   readonly #keep: Keep;
-  /** Members that place an event in the answer's one part. */
+  /** Members that place an event in the message's one part. */
   readonly #place: string;
   readonly #draws: Draw[] = [];
+  /** Null where an answer can hold no calls: it is text. */
+  readonly #reader: CallReader | null;
+  /** All that the answer spells, its calls' own words included. */
   #text = '';
+  /** Draws whose text has not been told yet. */
+  #untold: Draw[] = [];
   #sequence = 0;
   #begun = false;
-  #opened = false;
+  /** The item at hand; null before the first. */
+  #item: Item | null = null;
   /** Null until the text has ended. */
   #reason: Finish | null = null;
 
@@ -32,6 +58,7 @@ export class ResponseWriter implements Writer {
     this.#admitted = admitted;
     this.#created = created;
     this.#keep = keep;
+    this.#reader = admitted.answer.calls ? new CallReader() : null;
     const item = JSON.stringify(itemId(admitted.answer.id));
     this.#place = `"item_id":${item},"output_index":0,"content_index":0`;
   }
@@ -46,25 +73,56 @@ export class ResponseWriter implements Writer {
     ];
   }
 
-  /** The answer's item and its part come with the first text. */
-  #open(): string[] {
+  /** The answer's item comes with the first text. */
+  commit({ text, draws }: Extract<StreamEvent, { kind: 'commit' }>): string[] {
     const events = this.begin();
-    if (this.#opened) return events;
-    this.#opened = true;
-    const item = JSON.stringify(messageItem(this.#admitted, 'in_progress', []));
-    const part = JSON.stringify(textPart(this.#admitted, '', []));
-    events.push(
-      this.#event('response.output_item.added', `"output_index":0,"item":${item}`),
-      this.#event('response.content_part.added', `${this.#place},"part":${part}`),
-    );
+    this.#text += text;
+    for (const draw of draws) {
+      this.#draws.push(draw);
+      this.#untold.push(draw);
+    }
+    const said: readonly Said[] = this.#reader?.read(text) ?? [{ kind: 'text', text }];
+    for (const one of said) events.push(...this.#say(one));
     return events;
   }
 
-  commit({ text, draws }: Extract<StreamEvent, { kind: 'commit' }>): string[] {
-    const events = this.#open();
+  finish({ reason }: Extract<StreamEvent, { kind: 'finish' }>): string[] {
+    this.#reason = reason;
+    const events = this.begin();
+    for (const one of this.#reader?.end() ?? []) events.push(...this.#say(one));
+    if (this.#item?.kind !== 'call') events.push(...this.#sayText('')); // what draws are left
+    return [...events, ...this.#ended(statusOf(reason))];
+  }
+
+  #say(said: Said): string[] {
+    switch (said.kind) {
+      case 'text':
+        return this.#sayText(said.text);
+      case 'call':
+        return [...this.#ended('completed'), ...this.#openCall(said.index, said.name)];
+      case 'arguments':
+        return this.#sayArguments(said.text);
+      default:
+        return said satisfies never;
+    }
+  }
+
+  #openMessage(): string[] {
+    this.#item = { kind: 'message', text: '' };
+    const item = JSON.stringify(messageItem(this.#admitted, 'in_progress', []));
+    const part = JSON.stringify(textPart(this.#admitted, '', []));
+    return [
+      this.#event('response.output_item.added', `"output_index":0,"item":${item}`),
+      this.#event('response.content_part.added', `${this.#place},"part":${part}`),
+    ];
+  }
+
+  #sayText(text: string): string[] {
+    const events = this.#item === null ? this.#openMessage() : [];
+    const draws = this.#untold;
     if (text === '' && draws.length === 0) return events;
-    this.#text += text;
-    for (const draw of draws) this.#draws.push(draw);
+    this.#untold = [];
+    if (this.#item?.kind === 'message') this.#item.text += text;
     const { answer } = this.#admitted;
     const logprobs =
       answer.logprobs === null
@@ -78,9 +136,24 @@ export class ResponseWriter implements Writer {
     return events;
   }
 
-  finish({ reason }: Extract<StreamEvent, { kind: 'finish' }>): string[] {
-    this.#reason = reason;
-    return [...this.#open(), ...this.#ended(statusOf(reason))];
+  #openCall(index: number, name: string): string[] {
+    this.#item = { kind: 'call', index, call: { name, arguments: '' } };
+    const item = callItem(this.#admitted, index, this.#item.call, 'in_progress');
+    const members = `"output_index":${index},"item":${JSON.stringify(item)}`;
+    return [this.#event('response.output_item.added', members)];
+  }
+
+  #sayArguments(text: string): string[] {
+    if (this.#item?.kind !== 'call') return [];
+    this.#item.call.arguments += text;
+    const members = `${this.#placeOf(this.#item.index)},"delta":${JSON.stringify(text)}`;
+    return [this.#event('response.function_call_arguments.delta', members)];
+  }
+
+  /** Members that place an event in a call. */
+  #placeOf(index: number): string {
+    const item = JSON.stringify(callItemId(this.#admitted.answer.id, index));
+    return `"item_id":${item},"output_index":${index}`;
   }
 
   closing(reports: Reports): string[] {
@@ -91,7 +164,7 @@ export class ResponseWriter implements Writer {
   /** There is no event of that name: a generic client knows `incomplete` as an end. */
   cancelled(): string[] {
     const begun = this.begin();
-    const ended = this.#opened && this.#reason === null ? this.#ended('cancelled') : [];
+    const ended = this.#reason === null ? this.#ended('cancelled') : [];
     return [...begun, ...ended, this.#last('response.incomplete', 'cancelled', null)];
   }
 
@@ -112,11 +185,17 @@ export class ResponseWriter implements Writer {
     ];
   }
 
-  /** The text, its part and its item have ended. */
-  #ended(status: Status): string[] {
-    const part = textPart(this.#admitted, this.#text, this.#draws);
+  /** The item at hand has ended, with all its parts. */
+  #ended(ended: Status): string[] {
+    const status = ended === 'completed' ? ended : 'incomplete';
+    if (this.#item?.kind === 'message') return this.#endedMessage(this.#item.text, status);
+    return this.#item === null ? [] : this.#endedCall(this.#item, status);
+  }
+
+  #endedMessage(text: string, status: ItemStatus): string[] {
+    const part = textPart(this.#admitted, text, this.#draws);
     const done = JSON.stringify({ text: part.text, logprobs: part.logprobs }).slice(1, -1);
-    const item = JSON.stringify(this.#item(status));
+    const item = JSON.stringify(messageItem(this.#admitted, status, [part]));
     return [
       this.#event('response.output_text.done', `${this.#place},${done}`),
       this.#event('response.content_part.done', `${this.#place},"part":${JSON.stringify(part)}`),
@@ -124,13 +203,19 @@ export class ResponseWriter implements Writer {
     ];
   }
 
-  #item(status: Status): object {
-    const part = textPart(this.#admitted, this.#text, this.#draws);
-    return messageItem(this.#admitted, status === 'completed' ? status : 'incomplete', [part]);
+  #endedCall({ index, call }: Extract<Item, { kind: 'call' }>, status: ItemStatus): string[] {
+    const item = JSON.stringify(callItem(this.#admitted, index, call, status));
+    const done = JSON.stringify(call).slice(1, -1);
+    return [
+      this.#event('response.function_call_arguments.done', `${this.#placeOf(index)},${done}`),
+      this.#event('response.output_item.done', `"output_index":${index},"item":${item}`),
+    ];
   }
 
   #last(type: string, status: Status, reports: Reports | null): string {
-    const response = this.#response(status, reports, this.#opened ? [this.#item(status)] : []);
+    const ended = status === 'completed' ? status : 'incomplete';
+    const output = this.#item ? outputItems(this.#admitted, this.#text, this.#draws, ended) : [];
+    const response = this.#response(status, reports, output);
     this.#keep(response, this.#text);
     return this.#event(type, `"response":${JSON.stringify(response)}`);
   }

@@ -2,7 +2,7 @@
 
 import type { Recall } from '../plan/responses.ts';
 import { byStream } from './dialect.ts';
-import { ID_PREFIX, messageItem, responseObject, statusOf, textPart } from './response_object.ts';
+import { ID_PREFIX, outputItems, responseObject, statusOf } from './response_object.ts';
 import type { ResponseStore } from './response_store.ts';
 import { ResponseWriter } from './response_writer.ts';
 import type { Keep } from './response_writer.ts';
@@ -46,8 +46,8 @@ export const responses = (stores: Stores): Surface => ({
       whole(choices, created, reports) {
         const { text, draws, reason } = choices.get(0) ?? { text: '', draws: [], reason: null };
         const status = statusOf(reason);
-        const item = messageItem(admitted, status, [textPart(admitted, text, draws)]);
-        const response = responseObject(admitted, created, { status, reports }, [item]);
+        const output = outputItems(admitted, text, draws, status);
+        const response = responseObject(admitted, created, { status, reports }, output);
         keep(response, text);
         return response;
       },

@@ -1,5 +1,6 @@
-/** Calls of tools in the words of chat completions, whole and streamed. */
+/** Calls of tools in an answer's text, and in the words of chat completions, whole and streamed. */
 
+import type { Call } from '../core/call.ts';
 import type { Finish } from '../core/tree.ts';
 import type { Answer } from '../plan/request.ts';
 import { CallReader } from './calls.ts';
@@ -8,7 +9,7 @@ import type { Teller } from './choices.ts';
 
 /** Ids are made of the answer's own, so that they repeat with it. */
 export const callId = ({ id }: Answer, choice: number, index: number): string =>
-  `call_${id.slice(id.indexOf('-') + 1)}_${choice}_${index}`;
+  `call_${id.replace(/^[a-z]+[-_]/, '')}_${choice}_${index}`;
 
 export function callTeller(answer: Answer, choice: number): Teller {
   const reader = new CallReader();
@@ -43,22 +44,29 @@ function deltaOf(said: Said, answer: Answer, choice: number): string {
   }
 }
 
-/** Members of a whole choice. */
-export function calledMessage(text: string, answer: Answer, choice: number, finish: Finish) {
+/** A whole answer, read: its text, null where it has none, and its calls. */
+export function readCalls(text: string): { content: string | null; calls: Call[] } {
   const reader = new CallReader();
   let content: string | null = null;
-  const calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] =
-    [];
+  const calls: { name: string; arguments: string }[] = [];
   for (const said of [...reader.read(text), ...reader.end()])
     if (said.kind === 'text') content = (content ?? '') + said.text;
-    else if (said.kind === 'arguments') calls[said.index]!.function.arguments += said.text;
-    else {
-      const id = callId(answer, choice, said.index);
-      calls.push({ id, type: 'function', function: { name: said.name, arguments: '' } });
-    }
-  const spoken = calls.length > 0 ? { content, tool_calls: calls } : { content: content ?? '' };
+    else if (said.kind === 'call') calls.push({ name: said.name, arguments: '' });
+    else calls[said.index]!.arguments += said.text;
+  return { content, calls };
+}
+
+/** Members of a whole choice. */
+export function calledMessage(text: string, answer: Answer, choice: number, finish: Finish) {
+  const { content, calls } = readCalls(text);
+  const tool_calls = calls.map((call, index) => ({
+    id: callId(answer, choice, index),
+    type: 'function',
+    function: call,
+  }));
+  const spoken = calls.length > 0 ? { content, tool_calls } : { content: content ?? '' };
   return {
     message: { role: 'assistant', ...spoken, refusal: null },
-    finish_reason: reasonOf(finish, reader.calls),
+    finish_reason: reasonOf(finish, calls.length),
   };
 }

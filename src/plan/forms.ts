@@ -25,7 +25,7 @@ import {
 import { scoreSchema } from './score.ts';
 import { kinds } from './sources/index.ts';
 import { callsSchema } from './spoken.ts';
-import { choiceSchema, toolSchema } from './tools.ts';
+import { choiceSchema, flatChoiceSchema, flatToolSchema, toolSchema } from './tools.ts';
 
 /** Forms by the name of their field; `name[]`: of each item of a list. */
 type Forms = Readonly<Record<string, Shape>>;
@@ -119,7 +119,7 @@ const optional = (schema: z.ZodType): Shape => shapeOf(schema.nullish());
 
 const refused = (rule: string): Shape => ({ type: 'null', description: `Refused: ${rule}.` });
 
-function responseForms({ messages }: Limits): Forms {
+function responseForms({ messages, tools }: Limits): Forms {
   const part = z.union([
     tolerant({ type: oneOf(['input_text', 'output_text', 'text']), text: string }),
     tolerant({ type: z.literal('refusal'), refusal: string }),
@@ -149,7 +149,8 @@ function responseForms({ messages }: Limits): Forms {
     ...(Object.fromEntries(unserved) as Forms),
     input: shapeOf(z.union([string, list(item, messages)])),
     format: filled(optional(textFormatSchema), { schema: shapeOf(jsonSchema) }),
-    tools: refused('left out: only chats call tools'),
+    tools: filled(optional(list(flatToolSchema, tools)), { parameters: shapeOf(jsonSchema) }),
+    tool_choice: optional(flatChoiceSchema),
   };
 }
 

@@ -1,8 +1,10 @@
 /** Input of a response, as a string or as OpenAI's items, to the messages of a chat. Items keep a plain form in which they can be listed. */
 
+import { spellCall } from '../core/call.ts';
 import { wrong } from '../core/fields.ts';
 import type { ChatMessage } from '../core/text.ts';
 import { wellFormed } from './prompt.ts';
+import { isCalls, toolResult } from './spoken.ts';
 
 /** An item that the client sent, and what the model reads of it; null: nothing. */
 export interface InputItem {
@@ -76,7 +78,7 @@ function readCall(item: Readonly<Record<string, unknown>>, at: string): InputIte
   const args = textOf(item, 'arguments', at);
   const call_id = textOf(item, 'call_id', at);
   const wire = { type: 'function_call', status: 'completed', call_id, name, arguments: args };
-  const content = `{"name": ${JSON.stringify(name)}, "arguments": ${args}}`;
+  const content = spellCall({ name, arguments: args });
   return { wire, message: { role: 'assistant', content } };
 }
 
@@ -84,7 +86,7 @@ function readCallOutput(item: Readonly<Record<string, unknown>>, at: string): In
   const call_id = textOf(item, 'call_id', at);
   const output = contentOf(item['output'], `${at}.output`);
   const wire = { type: 'function_call_output', status: 'completed', call_id, output };
-  return { wire, message: { role: 'user', content: output } };
+  return { wire, message: toolResult(output) };
 }
 
 function readReference(item: Readonly<Record<string, unknown>>, at: string, recall: RecallItem) {
@@ -92,6 +94,7 @@ function readReference(item: Readonly<Record<string, unknown>>, at: string, reca
   const found = recall(id);
   if (found === null)
     throw wrong(`${at}.id`, id, 'the id of an answer that this server still holds');
+  if (isCalls(found.content)) return { wire: { type: 'item_reference', id }, message: found };
   return message(found.role, found.content);
 }
 

@@ -10,9 +10,11 @@ import { inputItems } from './items.ts';
 import type { InputItem } from './items.ts';
 import { wellFormed } from './prompt.ts';
 import type { Admitted } from './request.ts';
-import { refuseTools, textFormatRule } from './rule.ts';
+import { textFormatRule } from './rule.ts';
 import { UNSERVED_IN_RESPONSES } from './schema.ts';
 import type { CommonWire, ResponsesWire } from './schema.ts';
+import { isCalls } from './spoken.ts';
+import { parseFlatTools, toolsRule, withTools } from './tools.ts';
 
 /** Earlier answers that a request may refer to; null: not held, or not any more. */
 export interface Recall {
@@ -36,6 +38,9 @@ export interface ResponseAsked {
   readonly topLogprobs: number;
   /** As it was given: its rule has been checked. */
   readonly format: unknown;
+  /** As they were given: they have been checked. */
+  readonly tools: unknown;
+  readonly toolChoice: unknown;
   readonly parallelToolCalls: boolean;
   readonly store: boolean;
   readonly input: readonly InputItem['wire'][];
@@ -54,10 +59,10 @@ export function admitResponse(
   const items = inputItems(inputOf(wire), received.catalog.limits.messages, (id) =>
     recall.item(id),
   );
-  const conversation = [
+  const conversation = joined([
     ...earlier(wire.previous_response_id ?? null, recall),
     ...items.flatMap(({ message }) => message ?? []),
-  ];
+  ]);
   if (conversation.length === 0) throw wrong('input', wire.input, 'text, or at least one message');
   const admitted = fitted(received, wire, conversation);
   const asked: ResponseAsked = {
@@ -68,6 +73,8 @@ export function admitResponse(
     metadata: wire.metadata ?? {},
     topLogprobs: wire.top_logprobs ?? 0,
     format: wire.text?.format ?? { type: 'text' },
+    tools: wire.tools ?? [],
+    toolChoice: wire.tool_choice ?? 'auto',
     parallelToolCalls: wire.parallel_tool_calls ?? true,
     store: wire.store ?? true,
     input: items.map((item) => item.wire),
@@ -76,8 +83,19 @@ export function admitResponse(
   return { ...admitted, asked };
 }
 
+/** A call is an item, but part of the message before it, as it was when the model wrote them. */
+function joined(messages: readonly ChatMessage[]): ChatMessage[] {
+  const turns: ChatMessage[] = [];
+  for (const message of messages) {
+    const last = turns.at(-1);
+    if (last?.role !== 'assistant' || message.role !== 'assistant' || !isCalls(message.content))
+      turns.push(message);
+    else turns[turns.length - 1] = { ...last, content: `${last.content}\n${message.content}` };
+  }
+  return turns;
+}
+
 function refuseUnserved(wire: ResponsesWire): void {
-  refuseTools(wire.tools);
   for (const [field, rule] of Object.entries(UNSERVED_IN_RESPONSES)) {
     const given = wire[field as keyof typeof UNSERVED_IN_RESPONSES] ?? false;
     if (given !== false) throw wrong(field, given, rule);
@@ -150,20 +168,26 @@ function fits(attempt: () => unknown): boolean {
 
 function admitMessages(
   received: Received,
-  { instructions, include, top_logprobs: top, text }: ResponsesWire,
+  wire: ResponsesWire,
   conversation: readonly ChatMessage[],
   maxTokens: TokenLimit,
 ): Admitted {
+  const { instructions, include, top_logprobs: top } = wire;
   const content = instructions ? wellFormed(instructions, 'instructions') : '';
   const system = content === '' ? [] : [{ role: 'system', content } as const];
   const logprobs = include?.includes('message.output_text.logprobs') || (top ?? 0) > 0;
+  const tools = parseFlatTools(wire, received.catalog.limits);
+  const format = textFormatRule(wire.text?.format);
+  const messages = [...system, ...conversation];
   return admit(received, {
-    sources: [{ kind: 'chat', messages: [...system, ...conversation], at: 'input' }],
+    sources: [
+      { kind: 'chat', messages: tools ? withTools(messages, tools) : messages, at: 'input' },
+    ],
     maxTokens,
     logprobs: logprobs ? (top ?? 0) : null,
     echo: false,
     bestOf: null,
-    rule: textFormatRule(text?.format),
-    calls: false,
+    rule: tools ? toolsRule(tools, format) : format,
+    calls: tools !== null,
   });
 }

@@ -108,6 +108,7 @@ export const responsesSchema = (limits: Limits) => {
     text: tolerant({ format: anything }).nullish(),
     include: list(z.string('a string'), 64).nullish(),
     top_logprobs: integer(0, limits.topLogprobs).nullish(),
+    tool_choice: anything,
     parallel_tool_calls: flag.nullish(),
   });
 };
@@ -176,7 +177,23 @@ const ensembleSchema = (limits: Limits) =>
   strict({
     members: list(text(256, 1), limits.rewards, 1).nullish(),
     abstain: number(0, FAR).nullish(),
-    aggregate: oneOf(['mean', 'median', 'min', 'max', 'uwo', 'lcb']).nullish(),
+    aggregate: oneOf([
+      'mean',
+      'median',
+      'min',
+      'max',
+      'uwo',
+      'lcb',
+      'distance',
+      'squared_distance',
+      'cosine',
+    ]).nullish(),
+    prototypes: list(
+      table(z.string().min(1).max(256), number(-FAR, FAR), 'an object of scores by member'),
+      limits.rewards,
+      1,
+    ).nullish(),
+    user: list(number(0, FAR), limits.rewards, 1).nullish(),
     lambda: number(0, FAR).nullish(),
     normalize: oneOf(['stored', 'pool', 'rank', 'none']).nullish(),
     variance: oneOf(['population', 'unbiased']).nullish(),

@@ -1,4 +1,4 @@
-/** Tools as OpenAI's chat names them: what may be called, what must be, and how prompts tell the model of it. */
+/** Tools as OpenAI's chat and Responses APIs name them: what may be called, what must be, and how prompts tell the model of it. */
 
 import { z } from 'zod';
 import { CALL_TAG } from '../core/call.ts';
@@ -36,50 +36,78 @@ export interface Tools {
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const name = z.string().regex(NAME, '1 to 64 letters, digits, _ or -');
 
-export const toolSchema = tolerant({
-  type: z.literal('function', '"function"'),
-  function: tolerant({
-    name,
-    description: text(65_536).nullish(),
-    parameters: anything,
-    strict: flag.nullish(),
-  }),
-});
+const type = z.literal('function', '"function"');
+const functionFields = {
+  name,
+  description: text(65_536).nullish(),
+  parameters: anything,
+  strict: flag.nullish(),
+};
+const MODES = ['none', 'auto', 'required'] as const;
 
+export const toolSchema = tolerant({ type, function: tolerant(functionFields) });
 export const choiceSchema = z.union(
-  [
-    oneOf(['none', 'auto', 'required']),
-    strict({ type: z.literal('function'), function: tolerant({ name }) }),
-  ],
+  [oneOf(MODES), strict({ type: z.literal('function'), function: tolerant({ name }) })],
   { error: 'none, auto, required or {"type": "function", "function": {"name": string}}' },
 );
 
-/** Null: the request names none, or wants none called. */
+/** The same, a level flatter. */
+export const flatToolSchema = tolerant({ type, ...functionFields });
+export const flatChoiceSchema = z.union(
+  [oneOf(MODES), strict({ type: z.literal('function'), name })],
+  { error: 'none, auto, required or {"type": "function", "name": string}' },
+);
+
+/** A tool as it was given, and the path of its fields. */
+interface Offered {
+  readonly tool: z.output<typeof flatToolSchema>;
+  readonly at: string;
+}
+
+/** One of the modes, or the function that is to be called, by its name and the path of that. */
+type Choice = (typeof MODES)[number] | { readonly name: string; readonly at: string };
+
+/** Chat's. Null: the request names none, or wants none called. */
 export function parseTools(wire: ToolsWire, limits: Limits): Tools | null {
   const given = check(list(toolSchema, limits.tools), wire.tools ?? [], 'tools');
-  const choice = check(
-    choiceSchema,
-    wire.tool_choice ?? (given.length > 0 ? 'auto' : 'none'),
-    'tool_choice',
+  const choice = check(choiceSchema, wire.tool_choice ?? defaultOf(given), 'tool_choice');
+  return toolsOf(
+    given.map((tool, i) => ({ tool: { ...tool, ...tool.function }, at: `tools[${i}].function` })),
+    typeof choice === 'string'
+      ? choice
+      : { name: choice.function.name, at: 'tool_choice.function.name' },
+    wire.parallel_tool_calls ?? true,
   );
-  if (choice === 'none' || (choice === 'auto' && given.length === 0)) return null;
-  const functions = given.map((tool, i) => functionOf(tool.function, `tools[${i}].function`));
-  refuseTwins(functions);
-  const many = wire.parallel_tool_calls ?? true;
+}
+
+/** Those of the Responses API. */
+export function parseFlatTools(wire: ToolsWire, limits: Limits): Tools | null {
+  const given = check(list(flatToolSchema, limits.tools), wire.tools ?? [], 'tools');
+  const choice = check(flatChoiceSchema, wire.tool_choice ?? defaultOf(given), 'tool_choice');
+  return toolsOf(
+    given.map((tool, i) => ({ tool, at: `tools[${i}]` })),
+    typeof choice === 'string' ? choice : { name: choice.name, at: 'tool_choice.name' },
+    wire.parallel_tool_calls ?? true,
+  );
+}
+
+const defaultOf = (given: readonly unknown[]): 'auto' | 'none' =>
+  given.length > 0 ? 'auto' : 'none';
+
+function toolsOf(offered: readonly Offered[], choice: Choice, many: boolean): Tools | null {
+  if (choice === 'none' || (choice === 'auto' && offered.length === 0)) return null;
+  const functions = offered.map(functionOf);
+  refuseTwins(functions, offered);
   if (choice === 'auto') return { functions, choice, many };
   if (functions.length === 0)
     throw wrong('tool_choice', choice, 'left out where there are no tools');
   if (choice === 'required') return { functions, choice, many };
-  const chosen = functions.filter((each) => each.name === choice.function.name);
-  if (chosen.length === 0)
-    throw wrong('tool_choice.function.name', choice.function.name, 'the name of one of the tools');
+  const chosen = functions.filter((each) => each.name === choice.name);
+  if (chosen.length === 0) throw wrong(choice.at, choice.name, 'the name of one of the tools');
   return { functions: chosen, choice: 'required', many: false };
 }
 
-function functionOf(
-  tool: z.output<typeof toolSchema>['function'],
-  at: string,
-): Tools['functions'][number] {
+function functionOf({ tool, at }: Offered): Tools['functions'][number] {
   const { name: called, description = null, parameters } = tool;
   const described = {
     name: called,
@@ -91,22 +119,22 @@ function functionOf(
   const path = `${at}.parameters`;
   if (typeof parameters !== 'object' || Array.isArray(parameters))
     throw wrong(path, parameters, 'a schema of an object');
-  const type: unknown = 'type' in parameters ? parameters.type : 'object';
-  if (type !== 'object') throw wrong(`${path}.type`, type, '"object": arguments are one');
+  const kind: unknown = 'type' in parameters ? parameters.type : 'object';
+  if (kind !== 'object') throw wrong(`${path}.type`, kind, '"object": arguments are one');
   const closed = 'properties' in parameters || 'additionalProperties' in parameters;
-  const schema = { ...parameters, type, ...(closed ? {} : { additionalProperties: false }) };
+  const schema = { ...parameters, type: kind, ...(closed ? {} : { additionalProperties: false }) };
   return { name: called, schema, at: path, described };
 }
 
 /** Arguments of a function that takes none. */
 const EMPTY = { type: 'object', properties: {}, additionalProperties: false };
 
-function refuseTwins(functions: readonly CallableFunction[]): void {
+function refuseTwins(functions: readonly CallableFunction[], offered: readonly Offered[]): void {
   const twin = functions.findIndex(({ name: one }, i) =>
     functions.some((f, j) => j < i && f.name === one),
   );
   if (twin < 0) return;
-  const at = `tools[${twin}].function.name`;
+  const at = `${offered[twin]!.at}.name`;
   throw new ServeError(
     'invalid_value',
     `${at} is ${show(functions[twin]!.name)}, as an earlier tool is`,

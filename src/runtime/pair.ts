@@ -13,6 +13,7 @@ export interface Pair {
 interface Processor {
   readonly type?: string;
   readonly processors?: readonly Processor[];
+  readonly single?: readonly Item[];
   readonly pair?: readonly Item[];
   readonly special_tokens?: Readonly<Record<string, { readonly ids?: readonly Token[] }>>;
   readonly cls?: readonly [string, Token];
@@ -36,6 +37,18 @@ export function readPair(json: { readonly post_processor?: unknown }, file: stri
   throw new Error(
     `${file}: the post processor (${kinds}) joins no two texts as an encoder reads them: [CLS] a [SEP] b [SEP]`,
   );
+}
+
+/** Tokens that stand before a single text; none where the post processor says nothing of it. */
+export function readStart(json: { readonly post_processor?: unknown }): Token[] {
+  for (const { type, single = [], special_tokens: named = {} } of flat(json.post_processor ?? {})) {
+    if (type !== 'TemplateProcessing') continue;
+    const text = single.findIndex(({ Sequence: one }) => one !== undefined);
+    return single
+      .slice(0, text)
+      .flatMap(({ SpecialToken: one }) => named[one?.id ?? '']?.ids ?? []);
+  }
+  return [];
 }
 
 const flat = (processor: Processor): Processor[] =>

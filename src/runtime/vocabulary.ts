@@ -19,6 +19,8 @@ export interface TokenizerJson {
     readonly special: boolean;
   }[];
   readonly decoder?: unknown;
+  readonly normalizer?: unknown;
+  readonly pre_tokenizer?: unknown;
   readonly post_processor?: unknown;
 }
 
@@ -27,9 +29,14 @@ const encoder = new TextEncoder();
 
 /**
  * @param ends texts of the tokens that end an answer
+ * @param more ids of others that do
  * @throws Error if the tokenizer is neither byte-level, sentencepiece-like nor of word pieces, or lacks an end token
  */
-export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vocabulary {
+export function readVocabulary(
+  json: TokenizerJson,
+  ends: readonly string[],
+  more: readonly Token[] = [],
+): Vocabulary {
   const spell = speller(json.decoder);
   const table: Uint8Array[] = [];
   const pieces = Array.isArray(json.model.vocab)
@@ -50,13 +57,17 @@ export function readVocabulary(json: TokenizerJson, ends: readonly string[]): Vo
     return id;
   });
   for (const [piece, id] of ids) names[id] = piece;
+  const beyond = more.find((id) => id >= table.length);
+  if (beyond !== undefined)
+    throw new Error(`end token ${beyond} is not in the vocabulary of ${table.length} tokens`);
+  const allEnds = new Set([...endIds, ...more]);
   const bytes = Array.from(table, (piece) => piece ?? EMPTY); // ids may have holes
   return {
     size: bytes.length,
     bytes: (token) => bytes[token] ?? EMPTY,
     piece: (token) => names[token] ?? '',
-    ends: new Set(endIds),
-    banned: [...special].filter((id) => !endIds.includes(id)).toSorted((a, b) => a - b),
+    ends: allEnds,
+    banned: [...special].filter((id) => !allEnds.has(id)).toSorted((a, b) => a - b),
   };
 }
 

@@ -110,7 +110,9 @@ test('items of every form reach the model as messages', async () => {
     ],
   });
   const said = server.inference.plans[0]?.prompts[0]?.text;
-  expect(said).toBe('one\ntwo\nthree!\n{"name": "f", "arguments": {"x":1}}\nfour');
+  // as the model would have written the call, and been told its result
+  const call = '<tool_call>\n{"name": "f", "arguments": {"x":1}}\n</tool_call>';
+  expect(said).toBe(`one\ntwo\nthree!\n${call}\n<tool_response>\nfour\n</tool_response>`);
 });
 
 test.each([

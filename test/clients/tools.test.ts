@@ -1,7 +1,8 @@
 /** Tool calls with the official OpenAI SDK, against the real server with the default pack. */
 
 import OpenAI from 'openai';
-import { zodFunction } from 'openai/helpers/zod';
+import { zodFunction, zodResponsesFunction } from 'openai/helpers/zod';
+import { ResponsesWS } from 'openai/resources/responses/ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { serve, type Served } from '../support/server.ts';
@@ -88,4 +89,70 @@ test('auto lets the model choose: these models tell a story; the conversation go
   for await (const chunk of await client.chat.completions.create({ ...ask, stream: true }))
     streamed += chunk.choices[0]?.delta.content ?? '';
   expect(streamed).toBe(choice?.message.content);
+});
+
+const asking = {
+  model: 'tales',
+  input: 'Emma lost her kite.',
+  tools: [zodResponsesFunction({ name: 'find_toy', parameters: Toy })],
+  tool_choice: { type: 'function' as const, name: 'find_toy' },
+  max_output_tokens: 90,
+};
+
+test('the Responses API calls too: parsed, streamed by the helper, and gone on from with the result', async () => {
+  const seeded: typeof asking = Object.assign({ seed: 3 }, asking);
+  const whole = await client.responses.parse(seeded);
+  const [call, more] = whole.output;
+  expect(more).toBeUndefined();
+  if (call?.type !== 'function_call') throw new Error(`it is a ${call?.type}`);
+  expect(Toy.parse(call.parsed_arguments)).toBeTruthy();
+  expect([call.name, call.status, whole.status]).toEqual(['find_toy', 'completed', 'completed']);
+
+  const stream = client.responses.stream(seeded);
+  const told: string[] = [];
+  stream.on('response.function_call_arguments.delta', ({ delta }) => told.push(delta));
+  const final = await stream.finalResponse();
+  expect(told.length).toBeGreaterThan(1);
+  expect(final.output).toMatchObject([{ type: 'function_call', arguments: call.arguments }]);
+  expect(told.join('')).toBe(call.arguments);
+
+  const next = await client.responses.create({
+    model: 'tales',
+    previous_response_id: whole.id,
+    input: [{ type: 'function_call_output', call_id: call.call_id, output: 'up a tree' }],
+    tools: asking.tools,
+    max_output_tokens: 20,
+  });
+  expect(next.output_text.length).toBeGreaterThan(10);
+  const again = await client.responses.create({
+    model: 'tales',
+    input: [
+      { role: 'user', content: asking.input },
+      call,
+      { type: 'function_call_output', call_id: call.call_id, output: 'up a tree' },
+    ],
+    tools: asking.tools,
+    max_output_tokens: 20,
+  });
+  expect(again.usage?.input_tokens).toBe(next.usage?.input_tokens);
+});
+
+test('the Responses WebSocket calls too', async () => {
+  const ws = new ResponsesWS(client);
+  try {
+    let args = '';
+    ws.send({ type: 'response.create', ...asking });
+    for await (const event of ws.stream()) {
+      if (event.type === 'error') throw event.error;
+      if (event.type !== 'message') continue;
+      const { message } = event;
+      if (message.type === 'response.function_call_arguments.delta') args += message.delta;
+      if (message.type !== 'response.completed') continue;
+      expect(message.response.output).toMatchObject([{ type: 'function_call', arguments: args }]);
+      break;
+    }
+    expect(Toy.parse(JSON.parse(args))).toBeTruthy();
+  } finally {
+    ws.close();
+  }
 });

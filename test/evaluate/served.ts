@@ -23,21 +23,23 @@ export interface Changes {
   /** Scores and prompts that were read before: all of them, or nothing, so that each request counts all that it costs. */
   readonly memory: keyof typeof MEMORY;
   /** Entries of `models` beside the default ones, with absolute paths. */
-  readonly models?: Readonly<Record<string, object>>;
+  readonly models?: ConfigFile['models'];
   readonly limits?: object;
 }
 
 /** @param changes to the default config */
 export async function served({ memory, models = {}, limits = {} }: Changes): Promise<Served> {
   const config = parse(readFileSync(join(FOLDER, 'default.yaml'), 'utf8')) as ConfigFile;
-  const own = Object.entries(config.models).map(([name, entry]) => [
+  const all = { ...config.models, ...models };
+  // Left to wait: a reward that is late would be left out of its ensemble, and the table would not say so.
+  const patient = Object.entries(all).map(([name, entry]) => [
     name,
-    { ...entry, path: resolve(FOLDER, entry.path) },
+    { ...entry, path: resolve(FOLDER, entry.path), timeout_ms: 3_600_000 },
   ]);
   const engine = { ...config.engine, ...MEMORY[memory] };
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-evaluate-'));
   const file = join(folder, 'config.yaml');
-  const whole = { ...config, models: { ...Object.fromEntries(own), ...models }, engine, limits };
+  const whole = { ...config, models: Object.fromEntries(patient), engine, limits };
   writeFileSync(file, stringify(whole));
   try {
     return await serve(['--config', file]);

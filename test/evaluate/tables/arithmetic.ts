@@ -45,7 +45,8 @@ const SETTINGS: readonly (readonly [name: string, fields: Body])[] = [
   ],
   ['likelihood beam, width 4', { temperature: 0, ...by('beam', { width: 4 }) }],
   ['particles, 16, lambda 4, by value', by('particles', { n: 16, lambda: 4, every: 12 }, value)],
-  ['mcts by value', by('mcts', { segment: step, iterations: 20, end_gate: 0.99 }, value)],
+  ['mcts by value, to 0.99', by('mcts', { segment: step, iterations: 20, end_gate: 0.99 }, value)],
+  ['mcts by value, no gate', by('mcts', { segment: step, iterations: 60, end_gate: 1 }, value)],
 ];
 
 /** Problems before these serve a test, those after 460 were asked once. */
