@@ -19,6 +19,8 @@ import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
+import { loadTracing, untraced } from './ops/tracing.ts';
+import type { Tracing } from './ops/tracing.ts';
 import type { Catalog } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
@@ -42,7 +44,9 @@ export async function serve(options: ServeOptions): Promise<number> {
     const config = readConfig(options.config);
     const catalog = buildCatalog(config, readCodec);
     const plan = planOf(config, catalog);
-    if (!options.check && !options.dryRun) return await serveConfig(config, catalog, options);
+    const tracing = config.server.tracing ? await loadTracing() : untraced;
+    if (!options.check && !options.dryRun)
+      return await serveConfig(config, catalog, tracing, options);
     const { models, presets } = catalog;
     console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
     if (options.dryRun) console.log(planText(plan));
@@ -66,6 +70,7 @@ function planOf(config: Config, { models }: Catalog): MemoryPlan {
 async function serveConfig(
   config: Config,
   catalog: Catalog,
+  tracing: Tracing,
   options: ServeOptions,
 ): Promise<number> {
   const log = createLog(config.server.log);
@@ -83,6 +88,7 @@ async function serveConfig(
     planner: planner(catalog),
     inference,
     metrics: new Metrics(),
+    tracing,
     log,
     ambient,
     settings: config.server,

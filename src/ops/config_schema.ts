@@ -46,6 +46,11 @@ const server = strict({
   log_prompts: onOff
     .default(false)
     .describe('Whether the log holds the bodies of requests; answers never are.'),
+  tracing: onOff
+    .default(false)
+    .describe(
+      'A span for each request, by OpenTelemetry: docs/tracing.md. Needs the package `@opentelemetry/api`.',
+    ),
   drain_ms: ms(0)
     .default(30_000)
     .describe('How long running requests may go on once the server was told to stop.'),

@@ -10,10 +10,16 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 /** What a log that is not read, or cannot be written, may hold; further lines are dropped. */
 const MOST_BYTES = 4 * 2 ** 20;
 
-/** Written in the background: neither a reader that stops nor a full disk may stop the server. What failed is tried again. */
+/**
+ * Written in the background: neither a reader that stops nor a full disk may stop the server. What could not be written
+ * is tried again with the next line, but not at the end of the process: there sonic-boom would try for ever.
+ */
 function backgroundStderr(): DestinationStream {
   const stderr = destination({ dest: 2, sync: false, maxLength: MOST_BYTES });
-  return stderr.on('error', () => undefined);
+  const flush = stderr.flushSync.bind(stderr);
+  stderr.on('error', () => (stderr.flushSync = () => undefined));
+  stderr.on('write', () => (stderr.flushSync = flush));
+  return stderr;
 }
 
 export function createLog(level: LogLevel, to = backgroundStderr()): Logger {

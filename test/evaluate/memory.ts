@@ -1,20 +1,14 @@
 /** npm run evaluate:memory [-- REQUESTS]: resident memory of both processes while thousands of requests pass (Linux). */
 
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { pooled } from '../support/pooled.ts';
 import { serve } from '../support/server.ts';
+import { inferenceOf, residentMb } from '../support/watch.ts';
 
 const TOTAL = Number(process.argv[2] ?? 20_000);
 const STEP = TOTAL / 10;
 
-const rssMb = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-
 await using server = await serve();
-const child = Number(
-  execFileSync('ps', ['-o', 'pid=', '--ppid', `${server.pid}`], { encoding: 'utf8' }).trim(),
-);
+const child = inferenceOf(server.pid)!;
 
 async function ask(i: number): Promise<void> {
   const guides = [[], [{ model: 'arm-happy', weight: 0.5 }], [{ model: 'arm-kind', weight: 0.3 }]];
@@ -39,7 +33,7 @@ console.log('|---|---|---|---|');
 for (let done = 0; done < TOTAL; done += STEP) {
   const batch = Array.from({ length: STEP }, (_, i) => done + i);
   await pooled(batch, 32, (i) => ask(i));
-  const [http, inference] = [rssMb(server.pid), rssMb(child)];
+  const [http, inference] = [residentMb(server.pid), residentMb(child)];
   console.log(
     `| ${done + STEP} | ${http.toFixed(1)} | ${inference.toFixed(1)} | ${(http + inference).toFixed(1)} |`,
   );

@@ -62,10 +62,14 @@ export async function stormFrames({ base, path, cases, seed, from = 0 }: Frames)
   const sockets = Array.from({ length: Math.ceil(cases / FRAMES) }, (_, i) => from + i);
   const found = await pooled(sockets, CROWD, async (number) => {
     const chance = new Chance(seed * 1_000_003 + number);
-    const wrong =
-      (await messages(base, spoken, chance, received)) ??
-      (await breakSocket(base, path, opening(spoken), chance));
-    return wrong === null ? null : `socket ${number}: ${wrong}`;
+    try {
+      const wrong =
+        (await messages(base, spoken, chance, received)) ??
+        (await breakSocket(base, path, opening(spoken), chance));
+      return wrong === null ? null : `socket ${number}: ${wrong}`;
+    } catch (error) {
+      return `socket ${number} was not opened: ${String(error)}`;
+    }
   });
   const faults = found.filter((it) => it !== null);
   return { statuses: received, faults, sockets: 2 * sockets.length };

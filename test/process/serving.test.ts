@@ -1,8 +1,8 @@
 /** The whole server as a process: drain, disconnects, a killed inference process, restarts. */
 
-import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { serve } from '../support/server.ts';
+import { eventually, inferenceOf, isIdle } from '../support/watch.ts';
 
 const NEVER_ENDS = { '0': -100 };
 
@@ -17,20 +17,6 @@ const post = (base: string, body: Body, init: RequestInit = {}): Promise<Respons
     body: JSON.stringify({ model: 'tales', prompt: 'One day, Tom', ...body }),
     ...init,
   });
-
-async function gauge(base: string, name: string): Promise<number> {
-  const text = await (await fetch(`${base}/metrics`)).text();
-  const line = text.split('\n').find((l) => l.startsWith(name) && !l.startsWith('#'));
-  return Number(line?.split(' ').at(-1));
-}
-
-async function eventually(holds: () => Promise<boolean>): Promise<boolean> {
-  for (const end = Date.now() + 30_000; Date.now() < end;) {
-    if (await holds()) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return false;
-}
 
 test('on SIGTERM it is not ready, finishes what runs, and exits with 0', async () => {
   await using server = await serve();
@@ -68,10 +54,7 @@ test('a reader that leaves frees its slots, and its neighbour’s text is unchan
   const text = (answer: unknown): string =>
     (answer as { choices: { text: string }[] }).choices[0]!.text;
   expect(text(beside)).toBe(text(alone));
-  expect(
-    await eventually(async () => (await gauge(server.base, 'coxswain_requests_running')) === 0),
-  ).toBe(true);
-  expect(await gauge(server.base, 'coxswain_kv_cache_usage_ratio')).toBe(0);
+  expect(await eventually(() => isIdle(server.base))).toBe(true);
 }, 120_000);
 
 test('a killed inference process fails what ran on it with a clear error, and is started again', async () => {
@@ -81,8 +64,7 @@ test('a killed inference process fails what ran on it with a clear error, and is
     logit_bias: NEVER_ENDS,
     stream: true,
   });
-  const child = execFileSync('ps', ['-o', 'pid=', '--ppid', `${server.pid}`], { encoding: 'utf8' });
-  process.kill(Number(child.trim().split('\n')[0]), 'SIGKILL');
+  process.kill(inferenceOf(server.pid)!, 'SIGKILL');
   expect(await running.text()).toContain('"error"');
   expect(await eventually(async () => (await fetch(`${server.base}/ready`)).ok)).toBe(true);
   expect((await post(server.base, { max_tokens: 3 })).status).toBe(200);

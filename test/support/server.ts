@@ -13,34 +13,44 @@ export interface Served extends AsyncDisposable {
   readonly pid: number;
   /** What it has printed so far. */
   readonly output: () => string;
+  /** The exit code, once it has ended by itself or by a signal. */
+  readonly gone: Promise<number | null>;
   /** Sends a signal; resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the built server (`npm run build` first) and waits until it is ready; throws with its output if it ends. */
-export async function serve(args: readonly string[] = []): Promise<Served> {
+/**
+ * Starts the built server (`npm run build` first) and waits until it is ready; throws with its output if it ends.
+ * @param log the descriptor that its standard error goes to, instead of to its output
+ */
+export async function serve(
+  args: readonly string[] = [],
+  log: number | 'pipe' = 'pipe',
+): Promise<Served> {
   const port = await freePort();
   const child = spawn(process.execPath, ['dist/cli.js', 'serve', '--port', `${port}`, ...args], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', log],
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const gone = once(child, 'exit') as Promise<[number | null]>;
+    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const gone = once(child, 'exit').then(([code]) => code as number | null);
   while (!(await isReady(port))) {
-    if (child.exitCode !== null) throw new Error(`it ended with code ${child.exitCode}: ${output}`);
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`it ended with ${child.exitCode ?? child.signalCode}: ${output}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
     child.kill(signal);
-    return (await gone)[0];
+    return await gone;
   };
   return {
     port,
     base: `http://127.0.0.1:${port}`,
     pid: child.pid!,
     output: () => output,
+    gone,
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
   };

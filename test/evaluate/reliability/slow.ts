@@ -1,0 +1,80 @@
+/** Readers that stop reading, over WebSocket and SSE: what waits for them, when they are closed, and what their neighbours feel. */
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { WebSocket } from 'ws';
+import { measureServed } from '../../bench/served.ts';
+import { figure } from '../../support/watch.ts';
+import { ENDLESS, quantile, type Row } from './ask.ts';
+
+/** Some 40 MB: more than kernels buffer. */
+const LARGE = {
+  ...ENDLESS,
+  prompt: 'One day, Tom',
+  n: 32,
+  max_tokens: 300,
+  logprobs: 20,
+  stream: true,
+};
+const NEIGHBOURS = 8;
+const WINDOW = { warmMs: 1000, windowMs: 6000 };
+
+export async function slowReaders({ port, base }: { port: number; base: string }): Promise<Row[]> {
+  const streams = () =>
+    measureServed(port, NEIGHBOURS, WINDOW, [
+      { ...ENDLESS, prompt: 'One day, Lily', max_tokens: 150 },
+    ]);
+  const alone = await streams();
+  const rows: Row[] = [];
+  for (const [name, open] of Object.entries({ WebSocket: stoppedSocket, SSE: stoppedSse })) {
+    const closed = await figure(base, 'ws_slow_closed_total');
+    const began = performance.now();
+    const leave = await open(port);
+    const beside = streams();
+    const buffered: number[] = [];
+    let stuck = 0;
+    while ((await figure(base, 'ws_slow_closed_total')) === closed) {
+      buffered.push(await figure(base, 'ws_buffered_bytes'));
+      if (stuck === 0 && (buffered.at(-1) ?? 0) > 0) stuck = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const seconds = (performance.now() - (stuck || began)) / 1000;
+    leave();
+    const { itl } = await beside;
+    rows.push(
+      [
+        `a ${name} reader that stops: closed after`,
+        `${seconds.toFixed(1)} s${name === 'WebSocket' ? `; ${(Math.max(...buffered) / 1024).toFixed(0)} KB waited for it at most (p50 ${(quantile(buffered, 0.5) / 1024).toFixed(0)})` : ' (from its request on)'}`,
+        '30 s; 1 MB',
+      ],
+      [
+        `inter-token p99 of ${NEIGHBOURS} neighbours, alone and beside it`,
+        `${alone.itl.p99.toFixed(2)} / ${itl.p99.toFixed(2)} ms`,
+        'within 10 %',
+      ],
+    );
+  }
+  return rows;
+}
+
+async function stoppedSocket(port: number): Promise<() => void> {
+  const ws = new WebSocket(`ws://127.0.0.1:${port}/v1/completions`);
+  await once(ws, 'open');
+  const { stream: _, ...body } = LARGE;
+  ws.send(JSON.stringify({ type: 'completion.create', id: 'slow', ...body }));
+  await once(ws, 'message');
+  ws.pause();
+  ws.on('error', () => undefined);
+  return () => ws.terminate();
+}
+
+async function stoppedSse(port: number): Promise<() => void> {
+  const body = JSON.stringify(LARGE);
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  socket.write(
+    `POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  await once(socket, 'readable');
+  return () => socket.destroy();
+}
