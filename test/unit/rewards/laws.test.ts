@@ -17,6 +17,7 @@ const model = {
   name: 'rm',
   context: 64,
   missing: (row: readonly number[]) => row.length,
+  readOn: () => false,
   score: (rows: readonly (readonly number[])[]) =>
     Float32Array.from(rows, (row) => row.reduce((sum, token, i) => sum + token * (i + 1), 0)),
 };
