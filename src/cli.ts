@@ -10,7 +10,7 @@ import { hashKey, newKey } from './ops/keys.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
-  coxswain serve [--config FILE] [--port N] [--host H] [--check-config]
+  coxswain serve [--config FILE] [--port N] [--host H] [--check-config | --dry-run]
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
 
@@ -18,6 +18,7 @@ const HELP = `coxswain: a test-time alignment inference server
   --port N        instead of the config's
   --host H        instead of the config's
   --check-config  read all that the config names, say whether it would serve, and exit with 0 or 1
+  --dry-run       the same, and print what memory it would take
   --version       print the version
   --help          print this
 `;
@@ -38,6 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
       port: { type: 'string' },
       host: { type: 'string' },
       'check-config': { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
       new: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
@@ -63,6 +65,7 @@ async function main(args: readonly string[]): Promise<number> {
     host: values.host ?? null,
     port,
     check: values['check-config'] ?? false,
+    dryRun: values['dry-run'] ?? false,
   });
 }
 

@@ -4,10 +4,10 @@ import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
-import { lengthClasses } from './engine/classes.ts';
 import { DecodeEngine } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
+import { classesOf } from './memory.ts';
 import type { Config, RemoteEntry } from './ops/config.ts';
 import { readManifest, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
@@ -76,12 +76,7 @@ function engineOf(
   onTurn: () => void,
 ): DecodeEngine {
   const all = [...models.values()];
-  const classes = lengthClasses(
-    Math.min(settings.max_seq, Math.max(...all.map((m) => m.context))),
-    settings.kv_slots,
-    settings.kv_bytes * share,
-    all.reduce((sum, m) => sum + m.kvBytes, 0),
-  );
+  const classes = classesOf(settings, share, all);
   const rows = classes.reduce((sum, c) => sum + c.rows, 0);
   return new DecodeEngine({
     models,

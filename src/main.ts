@@ -9,6 +9,9 @@ import { createApi } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { buildCatalog } from './catalog.ts';
 import { readCodec } from './codecs.ts';
+import { refuseDevices } from './devices.ts';
+import { memoryPlan, planText } from './memory.ts';
+import type { MemoryPlan } from './memory.ts';
 import { ambient } from './ops/ambient.ts';
 import { ConfigError, readConfig } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
@@ -16,8 +19,12 @@ import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
 import { createLog } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
+import { loadTracing, untraced } from './ops/tracing.ts';
+import type { Tracing } from './ops/tracing.ts';
+import type { Catalog } from './plan/catalog.ts';
 import { planner } from './plan/parse.ts';
 import type { Plan } from './plan/plan.ts';
+import { groupByVocabulary } from './vocabularies.ts';
 
 /** What the command line may set; null leaves it to the config. */
 export interface ServeOptions {
@@ -26,6 +33,8 @@ export interface ServeOptions {
   readonly port: number | null;
   /** Read the config, the manifests, checksums and tokenizers, try the presets, and stop there. */
   readonly check: boolean;
+  /** The same, and say what memory it would take. */
+  readonly dryRun: boolean;
 }
 
 /** Serves until it is told to stop, or only checks all that the config names. Resolves with the exit code. */
@@ -33,9 +42,14 @@ export async function serve(options: ServeOptions): Promise<number> {
   keepHeapSmall();
   try {
     const config = readConfig(options.config);
-    if (!options.check) return await serveConfig(config, options);
-    const { models, presets } = buildCatalog(config, readCodec);
+    const catalog = buildCatalog(config, readCodec);
+    const plan = planOf(config, catalog);
+    const tracing = config.server.tracing ? await loadTracing() : untraced;
+    if (!options.check && !options.dryRun)
+      return await serveConfig(config, catalog, tracing, options);
+    const { models, presets } = catalog;
     console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
+    if (options.dryRun) console.log(planText(plan));
     return 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -44,8 +58,21 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-async function serveConfig(config: Config, options: ServeOptions): Promise<number> {
-  const catalog = buildCatalog(config, readCodec);
+/** @throws ConfigError with the numbers, or with the device that a model cannot run on */
+function planOf(config: Config, { models }: Catalog): MemoryPlan {
+  refuseDevices(config);
+  return memoryPlan(
+    config,
+    groupByVocabulary(config, (name) => models.get(name)!.codec),
+  );
+}
+
+async function serveConfig(
+  config: Config,
+  catalog: Catalog,
+  tracing: Tracing,
+  options: ServeOptions,
+): Promise<number> {
   const log = createLog(config.server.log);
   const announcer = new Announcer(log, process.stdout.isTTY);
   let giveUp: (message: string) => void = () => undefined;
@@ -61,6 +88,7 @@ async function serveConfig(config: Config, options: ServeOptions): Promise<numbe
     planner: planner(catalog),
     inference,
     metrics: new Metrics(),
+    tracing,
     log,
     ambient,
     settings: config.server,

@@ -30,6 +30,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   ws: /^api\//,
   'prom-client': /^ops\/metrics\.ts$/,
   pino: /^ops\/log\.ts$/,
+  '@opentelemetry/api': /^ops\/tracing\.ts$/,
   '@cfworker/json-schema': /^rewards\/json_schema\.ts$/,
   cockatiel: /^rewards\/http\.ts$/,
   yaml: /^ops\/config\.ts$/,

@@ -1,5 +1,6 @@
 /** What every request that generates passes through, over HTTP or WebSocket: the drain gate, the plan, the meter and the log line. */
 
+import type { IncomingHttpHeaders } from 'node:http';
 import { Meter } from '../ops/meter.ts';
 import type { Measured, Outcome } from '../ops/meter.ts';
 import type { Grant } from '../plan/grant.ts';
@@ -26,15 +27,18 @@ export interface Received {
   /** Its name in the log. */
   readonly request: string;
   readonly caller: Caller;
+  /** Of the request, or of the upgrade of its socket. */
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
 export async function conduct(
   context: Context,
-  { surface, request, caller }: Received,
+  { surface, request, caller, headers }: Received,
   work: (task: Task) => Promise<Ending>,
 ): Promise<void> {
-  const meter = new Meter(context.metrics, surface.endpoint);
+  const trace = context.tracing.begin(surface.endpoint, request, headers);
+  const meter = new Meter(context.metrics, surface.endpoint, trace);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
   let lease: Lease | null = null;

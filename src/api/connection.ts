@@ -1,5 +1,6 @@
 /** One WebSocket and the requests on it: each runs under a name of the client's, with backpressure of its own. */
 
+import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
 import { ServeError } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
@@ -29,6 +30,8 @@ export interface Spoken {
   readonly caller: Caller;
   readonly dialect: Dialect;
   readonly surfaces: readonly Surface[];
+  /** Of its upgrade. */
+  readonly headers: IncomingHttpHeaders;
 }
 
 export class Connection {
@@ -37,6 +40,7 @@ export class Connection {
   readonly #context: Context;
   readonly #dialect: Dialect;
   readonly #surfaces: readonly Surface[];
+  readonly #headers: IncomingHttpHeaders;
   /** By name; a lane with nothing to do is not kept. */
   readonly #lanes = new Map<string, Lane>();
   /** Every name a lane ever had. */
@@ -46,12 +50,13 @@ export class Connection {
   #alive = true;
   #expired = false;
 
-  constructor(ws: WebSocket, context: Context, { caller, dialect, surfaces }: Spoken) {
+  constructor(ws: WebSocket, context: Context, { caller, dialect, surfaces, headers }: Spoken) {
     this.#ws = ws;
     this.#caller = caller;
     this.#context = context;
     this.#dialect = dialect;
     this.#surfaces = surfaces;
+    this.#headers = headers;
     const { settings } = context;
     const ping = setInterval(() => this.#ping(), settings.socket_ping_ms);
     const end = dialect.lanes ? setTimeout(() => this.#expire(), settings.socket_ms) : undefined;
@@ -186,7 +191,8 @@ export class Connection {
 
   async #serve(surface: Surface, name: string, body: Record<string, unknown>): Promise<void> {
     try {
-      const received = { surface, request: name, caller: this.#caller };
+      const [caller, headers] = [this.#caller, this.#headers];
+      const received = { surface, request: name, caller, headers };
       await conduct(this.#context, received, (task) => this.#answer(surface, name, body, task));
     } catch (error) {
       this.#fail(name, error);

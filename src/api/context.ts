@@ -5,6 +5,7 @@ import type { Ambient } from '../ops/ambient.ts';
 import type { ServerSettings } from '../ops/config.ts';
 import type { Logger } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import type { Catalog } from '../plan/catalog.ts';
 import type { Planner } from '../plan/parse.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -14,6 +15,7 @@ export interface Context {
   readonly planner: Planner;
   readonly inference: Inference<Plan>;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly log: Logger;
   readonly ambient: Ambient;
   readonly settings: ServerSettings;

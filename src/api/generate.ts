@@ -29,7 +29,7 @@ export const generate =
   (surface: Surface, context: Context) =>
   (req: Request, res: Response): Promise<void> => {
     const caller = callerOf(res);
-    const received = { surface, request: requestId(res), caller };
+    const received = { surface, request: requestId(res), caller, headers: req.headers };
     return conduct(context, received, async (task) => {
       res.on('close', () => {
         if (!res.writableFinished) task.abort();

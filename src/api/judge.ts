@@ -28,10 +28,11 @@ export interface JudgeSurface<S extends Scoring> {
 export const judge =
   <S extends Scoring>(surface: JudgeSurface<S>, context: Context) =>
   async (req: Request, res: Response): Promise<void> => {
-    const { work, metrics, log, settings } = context;
+    const { work, metrics, tracing, log, settings } = context;
     if (work.draining) throw draining();
     const { endpoint } = surface;
-    const meter = new Meter(metrics, endpoint);
+    const request = requestId(res);
+    const meter = new Meter(metrics, endpoint, tracing.begin(endpoint, request, req.headers));
     const running = work.begin();
     const caller = callerOf(res);
     let code: Outcome = 'internal_error';
@@ -50,7 +51,6 @@ export const judge =
       lease?.end(code === 'ok' ? null : 0);
       meter.end(code);
       const who = caller.name === null ? {} : { key: caller.name };
-      const request = requestId(res);
       log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
       work.end(running);
     }

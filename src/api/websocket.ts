@@ -49,7 +49,7 @@ export class Sockets {
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
       const [caller, surface] = this.#admit(req);
-      this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, caller, surface));
+      this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, req, caller, surface));
     } catch (error) {
       refuse(socket, knownFailure(error));
     }
@@ -70,10 +70,10 @@ export class Sockets {
     return [caller, surface];
   }
 
-  #accept(ws: WebSocket, caller: Caller, { dialect }: Surface): void {
+  #accept(ws: WebSocket, { headers }: IncomingMessage, caller: Caller, { dialect }: Surface): void {
     const spoken = this.#surfaces.filter((surface) => surface.dialect === dialect);
     const surfaces = spoken.map((surface) => surface.forSocket?.() ?? surface);
-    const connection = new Connection(ws, this.#context, { caller, dialect, surfaces });
+    const connection = new Connection(ws, this.#context, { caller, dialect, surfaces, headers });
     this.#open.add(connection);
     this.#context.metrics.sockets.add(ws);
     ws.on('close', () => {

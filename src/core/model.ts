@@ -35,6 +35,8 @@ export interface ScoreModel {
   readonly context: number;
   /** How many tokens of a row it would have to read now. */
   missing(row: readonly Token[]): number;
+  /** Reads up to `tokens` of what is missing at a row's beginning, and keeps it. Returns false, with nothing done, where it keeps nothing. */
+  readOn(row: readonly Token[], tokens: number): boolean;
   /** One run over rows of 1 to `context` tokens each; a row's score does not depend on the others. */
   score(rows: readonly (readonly Token[])[]): Float32Array;
 }

@@ -223,7 +223,10 @@ export interface Ensemble {
   readonly members: readonly string[] | null;
   /** An answer whose candidates all have members that disagree by more is marked abstained; null: never. */
   readonly abstain: number | null;
-  readonly aggregate: 'mean' | 'median' | 'min' | 'max' | 'uwo' | 'lcb';
+  readonly aggregate:
+    'mean' | 'median' | 'min' | 'max' | 'uwo' | 'lcb' | 'distance' | 'squared_distance' | 'cosine';
+  /** Of the last three: where the members' scores should be, by id; 0 where it does not say. */
+  readonly ideal?: Readonly<Record<string, number>>;
   readonly lambda: number;
   readonly variance: 'population' | 'unbiased';
 }

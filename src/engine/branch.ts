@@ -84,6 +84,14 @@ export class Hypothesis implements Branch {
     return copy;
   }
 
+  /** Takes its end token back, which nothing has read: a question stands right behind the answer. */
+  reopen(ends: ReadonlySet<Token>): void {
+    if (this.finish !== 'stop' || !ends.has(this.tokens.at(-1)!)) return;
+    this.tokens.pop();
+    this.draws.pop();
+    this.finish = null;
+  }
+
   /** Takes tokens that nobody drew. What reads the branch next reads them first. */
   force(tokens: readonly Token[]): void {
     for (const token of tokens) {

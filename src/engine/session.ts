@@ -117,7 +117,10 @@ export class TreeSession implements Session {
     twins: readonly Hypothesis[],
     { asks, labels }: Question,
   ): Promise<readonly (readonly number[])[]> {
-    for (const twin of twins) twin.force(asks);
+    for (const twin of twins) {
+      twin.reopen(this.#tree.limit.ends);
+      twin.force(asks);
+    }
     this.#tree.spent.askedTokens += twins.length * asks.length;
     this.#unpark(twins);
     const jobs = twins.map((twin) => this.#job(twin, ALONE, 0, labels));

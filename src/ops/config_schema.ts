@@ -46,6 +46,11 @@ const server = strict({
   log_prompts: onOff
     .default(false)
     .describe('Whether the log holds the bodies of requests; answers never are.'),
+  tracing: onOff
+    .default(false)
+    .describe(
+      'A span for each request, by OpenTelemetry: docs/tracing.md. Needs the package `@opentelemetry/api`.',
+    ),
   drain_ms: ms(0)
     .default(30_000)
     .describe('How long running requests may go on once the server was told to stop.'),
@@ -89,6 +94,11 @@ const engine = strict({
     .default(384)
     .describe('Longest sequence, prompt and answer, in tokens.'),
   kv_bytes: size.default(2 ** 30).describe('Memory for the KV of all models.'),
+  memory_bytes: size
+    .default(0)
+    .describe(
+      'What weights, KV, workspace and caches may take together, or the server does not start; 0: whatever they take. `coxswain serve --dry-run` says what that is.',
+    ),
   iteration_tokens: integer(8, 1_000_000)
     .default(512)
     .describe('Tokens that one iteration works on: long prompts are read in pieces.'),
@@ -149,6 +159,11 @@ const model = strict({
   head: oneOf(['scalar'])
     .optional()
     .describe('`scalar`: it says one number of a text; left out: as the manifest says.'),
+  device: oneOf(['auto', 'cpu', 'cuda', 'webgpu'])
+    .default('auto')
+    .describe(
+      'Where it runs. This version runs models on the CPU: `cuda` and `webgpu` are refused at start with what is missing.',
+    ),
   reads: oneOf(['prefix', 'complete'])
     .optional()
     .describe(

@@ -1,9 +1,10 @@
-/** One request's stopwatch: turns its events into metrics, and into the figures of its log line. */
+/** One request's stopwatch: turns its events into metrics, into its trace, and into the figures of its log line. */
 
 import type { ErrorCode } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
 import type { Evaluation, Score } from '../core/reward.ts';
 import type { Metrics } from './metrics.ts';
+import type { Trace } from './tracing.ts';
 
 export type Outcome = 'ok' | 'cancelled' | ErrorCode;
 
@@ -28,6 +29,7 @@ export interface Tally {
 export class Meter {
   readonly #metrics: Metrics;
   readonly #endpoint: string;
+  readonly #trace: Trace;
   readonly #began = performance.now();
   /** When each choice last grew. */
   readonly #last = new Map<number, number>();
@@ -44,13 +46,15 @@ export class Meter {
   #visible = false;
   #ended = false;
 
-  constructor(metrics: Metrics, endpoint: string) {
+  constructor(metrics: Metrics, endpoint: string, trace: Trace) {
     this.#metrics = metrics;
     this.#endpoint = endpoint;
+    this.#trace = trace;
   }
 
   admitted(about: Measured): void {
     this.#about = about;
+    this.#trace.admitted(about);
     this.#metrics.count('prompt_tokens_total', about.promptTokens);
     this.#metrics.observe('request_prompt_tokens', about.promptTokens);
     if (about.guides > 0)
@@ -63,11 +67,13 @@ export class Meter {
       this.#visible ||= tokens > 0;
       return;
     }
-    if (!this.#visible)
+    if (!this.#visible) {
+      this.#trace.visible();
       this.#metrics.observe(
         'first_visible_token_seconds',
         (performance.now() - this.#began) / 1000,
       );
+    }
     const now = performance.now();
     const before = this.#last.get(choice);
     if (before !== undefined)
@@ -80,6 +86,7 @@ export class Meter {
 
   finished(report: ChoiceReport): void {
     const { completionTokens, guideTokens, queueMs, prefillMs } = report;
+    this.#trace.finished(report);
     this.#completionTokens += completionTokens;
     this.#guideTokens += guideTokens;
     const metrics = this.#metrics;
@@ -129,6 +136,7 @@ export class Meter {
   /** Texts that were written elsewhere have been judged. */
   judged(scores: readonly Score[], evaluations: readonly Evaluation[]): void {
     const tokens = scores.reduce((sum, score) => sum + (score.tokens ?? 0), 0);
+    this.#trace.scored(evaluations);
     this.#metrics.count('reward_tokens_total', tokens);
     this.#called(evaluations, scores);
   }
@@ -162,6 +170,7 @@ export class Meter {
   end(code: Outcome): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#trace.end(code, this.tally);
     const { model, strategy } = this.#about;
     this.#metrics.count('requests_total', 1, { endpoint: this.#endpoint, model, strategy, code });
     if (code === 'cancelled')

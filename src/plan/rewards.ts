@@ -63,7 +63,7 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
   return {
     plan: {
       uses,
-      ensemble: wire.ensemble ? ensembleOf(wire.ensemble) : null,
+      ensemble: wire.ensemble ? ensembleOf(wire.ensemble, uses) : null,
       lagrange: wire.lagrange ? lagrangeOf(wire.lagrange) : null,
       constraints: bounds.flatMap(({ constraint }) => constraint ?? []),
       length: wire.length ? lengthOf(wire.length) : null,
@@ -203,13 +203,57 @@ const lagrangeOf = (wire: NonNullable<Wires['lagrange']>): Lagrange => ({
   steps: wire.steps ?? 10,
 });
 
-const ensembleOf = (wire: EnsembleWire): Ensemble => ({
-  members: wire.members ?? null,
-  abstain: wire.abstain ?? null,
-  aggregate: wire.aggregate ?? 'mean',
-  lambda: wire.lambda ?? 0.5,
-  variance: wire.variance ?? 'population',
-});
+function ensembleOf(wire: EnsembleWire, uses: readonly RewardUse[]): Ensemble {
+  const aggregate = wire.aggregate ?? 'mean';
+  const ideal = idealOf(wire, uses);
+  const near = NEAR.has(aggregate);
+  if (near !== (ideal !== null)) {
+    const rule = near ? 'prototypes to be near to' : `left out beside ${aggregate}`;
+    throw wrong('alignment.ensemble.prototypes', wire.prototypes ?? undefined, rule);
+  }
+  return {
+    members: wire.members ?? null,
+    abstain: wire.abstain ?? null,
+    aggregate,
+    lambda: wire.lambda ?? 0.5,
+    variance: wire.variance ?? 'population',
+    ...(ideal === null ? {} : { ideal }),
+  };
+}
+
+const NEAR: ReadonlySet<string> = new Set(['distance', 'squared_distance', 'cosine']);
+
+/** The mixture of the prototypes by the user's shares; without shares, of equal ones. */
+function idealOf(
+  { prototypes, user }: EnsembleWire,
+  uses: readonly RewardUse[],
+): Record<string, number> | null {
+  if (!prototypes) {
+    if (user) throw wrong('alignment.ensemble.user', user, 'left out without prototypes');
+    return null;
+  }
+  const ids = uses.map(({ id }) => id);
+  prototypes.forEach((point, k) => {
+    const stranger = Object.keys(point).find((id) => !ids.includes(id));
+    if (stranger !== undefined)
+      throw wrong(
+        `alignment.ensemble.prototypes[${k}]`,
+        stranger,
+        `an object by ids of rewards: ${ids.join(', ')}`,
+      );
+  });
+  const shares = user ?? prototypes.map(() => 1);
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  if (shares.length !== prototypes.length || total === 0)
+    throw wrong(
+      'alignment.ensemble.user',
+      shares,
+      `${prototypes.length} shares, not all of them 0`,
+    );
+  const at = (id: string): number =>
+    prototypes.reduce((sum, point, k) => sum + (shares[k]! / total) * (point[id] ?? 0), 0);
+  return Object.fromEntries(ids.map((id) => [id, at(id)]));
+}
 
 const lengthOf = (wire: NonNullable<AlignmentWire['length']>): LengthRule => ({
   mode: wire.mode ?? 'over',

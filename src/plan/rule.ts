@@ -7,71 +7,43 @@ import type { RuleNetwork } from '../core/rule.ts';
 import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import type { Limits } from './catalog.ts';
 
-export const formatSchema = z.discriminatedUnion(
-  'type',
-  [
-    tolerant({ type: z.literal('text') }),
-    tolerant({ type: z.literal('json_object') }),
-    tolerant({
-      type: z.literal('json_schema'),
-      json_schema: tolerant({
-        name: text(64, 1),
-        schema: anything,
-        strict: flag.nullish(),
-      }),
-    }),
-  ],
-  { error: 'an object whose type is text, json_object or json_schema' },
-);
+const named = { name: text(64, 1), schema: anything, strict: flag.nullish() };
+
+/** @param schema the fields of the form that has a schema */
+const formats = <S extends z.core.$ZodLooseShape>(schema: S) =>
+  z.discriminatedUnion(
+    'type',
+    [
+      tolerant({ type: z.literal('text') }),
+      tolerant({ type: z.literal('json_object') }),
+      tolerant({ type: z.literal('json_schema'), ...schema }),
+    ],
+    { error: 'an object whose type is text, json_object or json_schema' },
+  );
+
+export const formatSchema = formats({ json_schema: tolerant(named) });
+export const textFormatSchema = formats(named);
 
 /** OpenAI's `response_format`. Schemas are kept whether `strict` or not. */
 export function formatRule(raw: unknown): PlacedRule | null {
   if (raw === undefined || raw === null) return null;
   const at = 'response_format';
   const format = check(formatSchema, raw, at);
-  switch (format.type) {
-    case 'text':
-      return null;
-    case 'json_object':
-      return { ask: { kind: 'object' }, at };
-    case 'json_schema':
-      return schemaRule(format.json_schema.schema, `${at}.json_schema.schema`);
-    default:
-      return format satisfies never;
-  }
+  if (format.type !== 'json_schema') return plainRule(format.type, at);
+  return schemaRule(format.json_schema.schema, `${at}.json_schema.schema`);
 }
-
-export const textFormatSchema = z.discriminatedUnion(
-  'type',
-  [
-    tolerant({ type: z.literal('text') }),
-    tolerant({ type: z.literal('json_object') }),
-    tolerant({
-      type: z.literal('json_schema'),
-      name: text(64, 1),
-      schema: anything,
-      strict: flag.nullish(),
-    }),
-  ],
-  { error: 'an object whose type is text, json_object or json_schema' },
-);
 
 /** The Responses API's `text.format`: as `response_format`, a level flatter. */
 export function textFormatRule(raw: unknown): PlacedRule | null {
   if (raw === undefined || raw === null) return null;
   const at = 'text.format';
   const format = check(textFormatSchema, raw, at);
-  switch (format.type) {
-    case 'text':
-      return null;
-    case 'json_object':
-      return { ask: { kind: 'object' }, at };
-    case 'json_schema':
-      return schemaRule(format.schema, `${at}.schema`);
-    default:
-      return format satisfies never;
-  }
+  if (format.type !== 'json_schema') return plainRule(format.type, at);
+  return schemaRule(format.schema, `${at}.schema`);
 }
+
+const plainRule = (type: 'text' | 'json_object', at: string): PlacedRule | null =>
+  type === 'text' ? null : { ask: { kind: 'object' }, at };
 
 /** A schema that is left out or empty accepts any value; OpenAI's answers are objects. */
 export function schemaRule(schema: unknown, at: string): PlacedRule {

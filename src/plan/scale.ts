@@ -47,8 +47,8 @@ export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] 
   return alone && plan.uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
 }
 
-function decidesAlone({ uses, lagrange, length, constraints }: RewardPlan): boolean {
-  if (uses.length !== 1 || uses[0]!.steps !== null) return false;
+function decidesAlone({ uses, ensemble, lagrange, length, constraints }: RewardPlan): boolean {
+  if (uses.length !== 1 || uses[0]!.steps !== null || ensemble?.ideal !== undefined) return false;
   return lagrange === null && length === null && constraints.length === 0;
 }
 

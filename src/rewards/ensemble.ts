@@ -4,9 +4,10 @@
  */
 
 import type { Candidate, Ensemble, Reward, Score } from '../core/reward.ts';
+import { nearness } from './ideal.ts';
 
 /** How values become one. */
-export type Aggregation = Pick<Ensemble, 'aggregate' | 'lambda' | 'variance'>;
+export type Aggregation = Pick<Ensemble, 'aggregate' | 'lambda' | 'variance' | 'ideal'>;
 
 export interface Member {
   readonly reward: Reward;
@@ -45,10 +46,11 @@ export function ensemble(members: readonly Member[], how: Aggregation): Reward {
     async score(batch) {
       const columns = await answered(members, batch);
       const weights = columns.map(({ member }) => member.weight);
+      const ideal = columns.map(({ member }) => how.ideal?.[member.reward.name] ?? 0);
       return rows(batch, columns).map((row) => {
         const values = row.map(({ value }) => value);
         const disagreement = Math.sqrt(varianceOf(values, weights, 'population'));
-        const said = merged(row, aggregate(values, weights, how));
+        const said = merged(row, aggregate(values, weights, how, ideal));
         return { ...said, parts: { ...said.parts, disagreement } };
       });
     },
@@ -77,6 +79,7 @@ export function aggregate(
   values: readonly number[],
   weights: readonly number[],
   { aggregate: kind, lambda, variance }: Aggregation,
+  ideal: readonly number[] = [],
 ): number {
   switch (kind) {
     case 'mean':
@@ -91,6 +94,10 @@ export function aggregate(
       return meanOf(values, weights) - lambda * varianceOf(values, weights, variance);
     case 'lcb':
       return meanOf(values, weights) - lambda * Math.sqrt(varianceOf(values, weights, variance));
+    case 'distance':
+    case 'squared_distance':
+    case 'cosine':
+      return nearness(kind, values, ideal, weights);
     default:
       return kind satisfies never;
   }

@@ -15,7 +15,7 @@ export interface ScalarHead {
   /** The model's own. */
   readonly codec: Codec;
   readonly reads: Reward['reads'];
-  /** Tokens that are read in one run; a longer sequence runs alone. */
+  /** Tokens that are read in one run; a longer sequence is read in pieces, alone and whole by a model that keeps nothing. */
   readonly runTokens: number;
   readonly turns: Turns;
 }
@@ -35,8 +35,14 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       const fit = [...rows.keys()].filter(
         (i) => rows[i]!.length > 0 && rows[i]!.length <= model.context,
       );
+      let pieces = 0;
       while (fit.length > 0)
         await turns.run(() => {
+          const next = rows[fit[0]!]!;
+          const most = Math.ceil(next.length / runTokens); // what was read may be given up for others
+          if (model.missing(next) > runTokens && pieces++ < most && model.readOn(next, runTokens))
+            return;
+          pieces = 0;
           const run = taken(fit, (i) => model.missing(rows[i]!), runTokens);
           const scores = model.score(run.map((i) => rows[i]!));
           run.forEach((i, at) => (values[i] = scores[at]!));

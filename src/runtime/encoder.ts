@@ -34,6 +34,7 @@ export function loadEncoder(ort: Ort, folder: string, name: string): ScoreModel 
     name,
     context,
     missing: (row) => row.length,
+    readOn: () => false,
     score(rows) {
       const scores = new Float32Array(rows.length);
       for (const like of ofLikeLength(rows)) {

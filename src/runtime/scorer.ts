@@ -44,6 +44,11 @@ export function loadScorer(
     name,
     context: shape.context,
     missing: (row) => (kept === null || row.length < 2 ? row.length : kept.missing(row)),
+    readOn(row, tokens) {
+      if (kept === null || row.length < 2) return false;
+      kept.read(row.slice(0, row.length - kept.missing(row) + tokens));
+      return true;
+    },
     score: (texts) =>
       Float32Array.from(texts, (text) =>
         kept === null || text.length < 2 ? wholly(model, text) : kept.read(text)[0]!,

@@ -1,8 +1,8 @@
 /**
  * ReST-MCTS* (Zhang et al. 2024). Each iteration goes down by UCT, V + c sqrt(2 ln N_parent / N), an unvisited child
  * standing at V + 1; expands the leaf by b sampled segments, equal texts once, valued by the reward; rolls out from the best
- * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or after
- * the iterations with the leaf of largest V; what is unfinished then is drawn to its end.
+ * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or with the leaf of
+ * largest V after the iterations, or once it has stayed the same for `patience` of them; what is unfinished then is drawn to its end.
  * Leaves are parked: they hold no KV between visits.
  */
 
@@ -20,6 +20,8 @@ export interface Mcts {
   readonly gate: number;
   readonly segment: Reach;
   readonly iterations: number;
+  /** Convergence: iterations in a row that the best leaf stays the same; Infinity: they do not end it. */
+  readonly patience: number;
   /** End detector: a text that has an answer is not expanded; null: only what has finished is not. */
   readonly answer: Extract | null;
   /** Steps of a rollout, and samples per step. */
@@ -35,6 +37,7 @@ const fields = strict({
   end_gate: either(number(-1e6, 1e6), 0.9),
   segment: either(segmentField, { tokens: 256, until: { text: ['\n'] } }),
   iterations: either(integer(1, 200), 40),
+  patience: integer(1, 200).nullish(),
   answer: answerField.nullish(),
   roll_forward: either(integer(0, 8), 3),
   roll_branch: either(integer(1, 4), 1),
@@ -45,8 +48,8 @@ export const mcts: Strategy<Mcts> = {
     const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = fields.parse(raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
     const chunk = stream ? 1 : maxTokens;
-    const answer = rest.answer ?? null;
-    return { b, c, a, gate, segment, iterations, answer, rollForward, rollBranch, chunk };
+    const [answer, patience] = [rest.answer ?? null, rest.patience ?? Infinity];
+    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch, chunk };
   },
   needs: () => 'prefix',
   peak({ b, rollBranch }) {
@@ -57,25 +60,30 @@ export const mcts: Strategy<Mcts> = {
   async *search(tree, params) {
     const root = nodeOf(tree.root, null, 0);
     tree.park([tree.root]);
-    for (let i = 0; i < params.iterations; i++) {
+    let best = root;
+    for (let i = 0, stayed = 0; i < params.iterations && stayed < params.patience; i++) {
       const leaf = selected(root, params.c);
       if (leaf !== root && leaf.value >= params.gate) break;
       if (isOpen(leaf.branch, params)) await expand(tree, leaf, params);
       backUp(leaf);
       tree.note('root_value', root.value);
-      const leaves = leavesOf(root).map(({ branch }) => branch);
-      yield leaves;
-      if (!leaves.some((branch) => isOpen(branch, params))) break;
+      const leaves = leavesOf(root);
+      yield leaves.map(({ branch }) => branch);
+      if (!leaves.some(({ branch }) => isOpen(branch, params))) break;
+      const first = bestOf(leaves);
+      stayed = first === best ? stayed + 1 : 0;
+      best = first;
     }
-    const leaves = leavesOf(root);
-    const ranked = largest(
-      leaves.map(({ value }) => value),
-      leaves.length,
-    ).map((i) => leaves[i]!.branch);
-    yield* toTheEnd(tree, ranked[0]!, params.chunk);
-    return ranked.slice(0, 1);
+    const answer = bestOf(leavesOf(root)).branch;
+    yield* toTheEnd(tree, answer, params.chunk);
+    return [answer];
   },
 };
+
+function bestOf(nodes: readonly Node[]): Node {
+  const values = nodes.map(({ value }) => value);
+  return nodes[largest(values, 1)[0]!]!;
+}
 
 const isOpen = (branch: Branch, { answer }: Mcts): boolean =>
   alive(branch) && (answer === null || answerIn(branch.text, answer) === null);
@@ -108,13 +116,8 @@ function selected(root: Node, c: number): Node {
   let node = root;
   while (node.children.length > 0) {
     const { visits, children } = node;
-    node =
-      children[
-        largest(
-          children.map((n) => uct(n.value, n.visits, visits, c)),
-          1,
-        )[0]!
-      ]!;
+    const values = children.map((n) => uct(n.value, n.visits, visits, c));
+    node = children[largest(values, 1)[0]!]!;
   }
   return node;
 }

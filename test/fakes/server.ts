@@ -10,6 +10,7 @@ import type { ServerSettings } from '../../src/ops/config.ts';
 import { ambient } from '../../src/ops/ambient.ts';
 import { createLog } from '../../src/ops/log.ts';
 import { Metrics } from '../../src/ops/metrics.ts';
+import { untraced } from '../../src/ops/tracing.ts';
 import { planner } from '../../src/plan/parse.ts';
 import { catalog } from './catalog.ts';
 import { FakeInference } from './inference.ts';
@@ -19,6 +20,7 @@ const SETTINGS: ServerSettings = {
   port: 0,
   log: 'silent',
   log_prompts: false,
+  tracing: false,
   drain_ms: 1000,
   keys: {},
   open_routes: [],
@@ -47,6 +49,7 @@ export interface Served extends AsyncDisposable {
 export async function served(
   settings: Partial<ServerSettings> = {},
   log = createLog('silent'),
+  tracing = untraced,
 ): Promise<Served> {
   const inference = new FakeInference();
   const api = createApi({
@@ -54,6 +57,7 @@ export async function served(
     planner: planner(catalog),
     inference,
     metrics: new Metrics(),
+    tracing,
     log,
     ambient,
     settings: { ...SETTINGS, ...settings },

@@ -106,7 +106,7 @@ const STRATEGIES: readonly object[] = [
   { type: 'args', top_k: 4, weight: 2, temperature: 1 },
   { type: 'particles', n: 3, potential: 'max', lambda: 2, every: 2, ess: 1 },
   { type: 'particles', n: 3, lambda: 0, resample: 'residual' },
-  { type: 'mcts', branch: 2, iterations: 3, roll_forward: 1 },
+  { type: 'mcts', branch: 2, iterations: 3, roll_forward: 1, patience: 1 },
   { type: 'vote', n: 3, by: 'majority', answer: 'number' },
   { type: 'vote', n: 3, by: 'best' },
   { type: 'vote', n: 3, by: 'weighted', answer: { regex: '(a+)+$' } },

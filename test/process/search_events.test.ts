@@ -134,3 +134,19 @@ test('what the policy says of itself while answers grow is in the report', async
   const gone = (alignment['candidates'] as Json[]).filter(({ status }) => status === 'pruned');
   expect(gone.map(({ index }) => index).toSorted()).toEqual(order.slice(2).toSorted());
 });
+
+test('the policy says the same of an answer on a fork of its KV and as a reward that reads its text', async () => {
+  const self = { uncalibrated: true };
+  const adaptive = { self_evaluation: { probability: 1, ...self } };
+  const strategy = { type: 'best_of_n', n: 3, adaptive };
+  const rewards = [{ self_evaluation: self }];
+  const alignment = { explain: true, strategy, rewards };
+  const chunks = await streamed({ ...told, max_tokens: 150, temperature: 0.7, alignment });
+  const report = chunks.at(-1)!['alignment'] as Json;
+  const [tree] = report['trees'] as [{ figures: Record<string, number[]> }];
+  const said = tree.figures['self_evaluation']!;
+  const candidates = report['candidates'] as { index: number; score: number }[];
+  expect(said).toHaveLength(3);
+  // A reward reads the text in one go, cut into tokens anew: near, not equal.
+  for (const { index, score } of candidates) expect(said[index]).toBeCloseTo(score, 2);
+});

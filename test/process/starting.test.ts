@@ -113,3 +113,28 @@ test('--check-config says whether it would serve, and loads no model', () => {
   const damaged = start(CONFIG, '--check-config');
   expect(damaged).toMatchObject({ code: 1, said: expect.stringMatching(/arm-happy\/model\.onnx/) });
 });
+
+test('a dry run says what memory it would take, and serves nothing', () => {
+  const { code, said } = start(CONFIG, '--dry-run');
+  expect(code).toBe(0);
+  expect(said).toMatch(/is fine: 2 models/);
+  expect(said).toMatch(/memory on cpu, at most:\n +[\d.]+ MB {2}weights of tales\n/);
+  expect(said).toMatch(/KV rows of tales, arm-happy: 64 of 384 tokens/);
+  expect(said).not.toContain('listening');
+});
+
+test('more memory than the budget is refused with the numbers', () => {
+  const { code, said } = start(`${CONFIG}engine: { memory_bytes: 20MB }\n`);
+  expect(code).toBe(1);
+  expect(said).toMatch(/the models take up to [\d.]+ MB, and engine\.memory_bytes is 20\.0 MB/);
+  expect(said).toContain('weights of arm-happy');
+});
+
+test.each([
+  ['cuda', /models\.tales\.device is cuda, but .*CUDAExecutionProvider|providers_cuda\.so/],
+  ['webgpu', /models\.tales\.device is webgpu, but .*; auto and cpu would do/],
+])('a device that models cannot run on is refused with the reason: %s', (device, message) => {
+  const { code, said } = start(CONFIG.replace('path: tales,', `path: tales, device: ${device},`));
+  expect(code).toBe(1);
+  expect(said).toMatch(message);
+});

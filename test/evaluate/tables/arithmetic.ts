@@ -57,7 +57,7 @@ export const arithmetic: Question = {
   title: 'Arithmetic',
   head: ['by', 'right, %', 'less majority of 16, paired', 'policy tokens', 'reward tokens'],
   size: SETTINGS.length,
-  seconds: 300,
+  seconds: 280,
   counts: true,
   note: (prompts) =>
     `${Math.min(prompts, LAST - FIRST)} problems of 4 to 5 steps that nothing was asked before (test/data/arith_problems.jsonl, numbers ${FIRST + 1} on); ` +

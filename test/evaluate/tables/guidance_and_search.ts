@@ -42,7 +42,7 @@ export const guidanceAndSearch: Question = {
     'all',
   ],
   size: SETTINGS.length,
-  seconds: 300,
+  seconds: 200,
   counts: true,
   note: (prompts) =>
     `${prompts} held-out openings, one answer each, temperature 1, at most 160 tokens; the same seeds in every row. ` +

@@ -117,7 +117,7 @@ export const overOptimisation = bestOfN({
   samples: 32,
   nameOf: (mood, member) => `rm-${mood}-${member}`,
   normalize: 'stored',
-  seconds: 400,
+  seconds: 240,
 });
 
 /** Texts of one prompt, of as many requests as it takes. */

@@ -7,6 +7,7 @@ import { gold } from '../gold.ts';
 
 const N = 16;
 const MOODS = ['happy', 'kind'] as const;
+type Mood = (typeof MOODS)[number];
 
 type Setting = readonly [name: string, fields: Body];
 
@@ -24,11 +25,15 @@ const ENSEMBLE: readonly Setting[] = [
   ['speculative rejection, half at 32 and 64', rejection(0.5, 32, 64)],
   ['speculative rejection, 3/4 at 32', rejection(0.75, 32)],
   ['speculative rejection, a third at 32, 48, 64 and 80', rejection(0.33, 32, 48, 64, 80)],
-  ['speculative rejection, half at 16, 32 and 64', rejection(0.5, 16, 32, 64)],
   ['value below 0 after 48', { prune: { type: 'value', threshold: 0, min_tokens: 48 } }],
   ['adaptive, cost 0.1', { adaptive: { cost: 0.1 } }],
   ['adaptive, cost 0.2', { adaptive: { cost: 0.2, min: 2 } }],
   ['adaptive, until 0.8', { adaptive: { threshold: 0.8 } }],
+];
+/** By the policy's own opinion, of which only mood was measured. */
+const SELF: readonly Setting[] = [
+  ['self-evaluation, half at 64', { prune: { type: 'self_evaluation', at: [64] } }],
+  ['adaptive, self-evaluation 0.9', { adaptive: { self_evaluation: { probability: 0.9 } } }],
 ];
 /** For one of them, whose manifest says how far it can be trusted early. */
 const ALONE: readonly Setting[] = [
@@ -40,7 +45,7 @@ const ALONE: readonly Setting[] = [
 const model = (mood: string, member: string): Body => ({ model: `rm-${mood}-${member}` });
 const JUDGES = [
   {
-    settings: ENSEMBLE,
+    settingsOf: (mood: Mood) => (mood === 'happy' ? [...ENSEMBLE, ...SELF] : ENSEMBLE),
     by: (mood: string) => `${mood}, three`,
     judging: (mood: string): Body => ({
       rewards: ['a', 'b', 'c'].map((member) => model(mood, member)),
@@ -48,7 +53,7 @@ const JUDGES = [
     }),
   },
   {
-    settings: ALONE,
+    settingsOf: () => ALONE,
     by: (mood: string) => `${mood}, a alone`,
     judging: (mood: string): Body => ({ rewards: [model(mood, 'a')] }),
   },
@@ -65,8 +70,8 @@ export const pruning: Question = {
     'reward gain kept (95 % interval)',
     'gold',
   ],
-  size: MOODS.length * (ENSEMBLE.length + ALONE.length),
-  seconds: 700,
+  size: MOODS.length * (ENSEMBLE.length + ALONE.length) + SELF.length,
+  seconds: 1000,
   counts: false,
   note: (prompts) =>
     `${prompts} held-out openings, best of ${N}, the same seeds in every row. ` +
@@ -74,9 +79,9 @@ export const pruning: Question = {
     'interval by resampling openings. Tokens are means per request.',
   async *rows(ask, prompts) {
     for (const mood of MOODS)
-      for (const { settings, by, judging } of JUDGES) {
+      for (const { settingsOf, by, judging } of JUDGES) {
         let full: readonly Given[] | null = null;
-        for (const [name, fields] of settings) {
+        for (const [name, fields] of settingsOf(mood)) {
           const strategy = { type: 'best_of_n', n: N, ...fields };
           const given = await ask.answers(stories(prompts, { strategy, ...judging(mood) }));
           full ??= given;
@@ -86,7 +91,7 @@ export const pruning: Question = {
   },
 };
 
-function cells(given: readonly Given[], full: readonly Given[], mood: 'happy' | 'kind'): string[] {
+function cells(given: readonly Given[], full: readonly Given[], mood: Mood): string[] {
   const base = full.map(({ candidates }) => mean(candidates.map(({ score }) => score ?? 0)));
   const gains = (of: readonly Given[]): number[] => of.map((one, i) => chosen(one) - base[i]!);
   const { ratio, low, high } = ratioInterval(gains(given), gains(full), mulberry(1));

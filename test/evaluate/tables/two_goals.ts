@@ -40,7 +40,7 @@ export const twoGoals: Question = {
     'the worse of the two',
   ],
   size: SETTINGS.length,
-  seconds: 200,
+  seconds: 190,
   counts: false,
   note: (prompts) => `${prompts} held-out openings, the same seeds in every row.`,
   async *rows(ask, prompts) {

@@ -71,6 +71,31 @@ describe('a question', () => {
     for (const odds of all) expect(odds).toEqual(all[0]);
   });
 
+  test('stands right behind the answer: an end token is not read', async () => {
+    const odds: unknown[] = [];
+    for (const ends of [false, true])
+      await within(engine, plain, async (session) => {
+        const { root } = session;
+        const first = await session.peek(root, 27);
+        session.push(
+          root,
+          first.find((next) => !next.ends)!,
+        );
+        const second = await session.peek(root, 27);
+        if (ends)
+          session.push(
+            root,
+            second.find((next) => next.ends)!,
+          );
+        expect(root.finish).toBe(ends ? 'stop' : null);
+        const before = answerOf(root);
+        odds.push(await session.ask([root], QUESTION));
+        expect(answerOf(root)).toEqual(before);
+      });
+    expect(odds[1]).toEqual(odds[0]);
+    engine.audit();
+  });
+
   test('of one token is read too, and so is one about a parked branch', async () => {
     const one = { asks: [4], labels: [1, 2] };
     await within(engine, plain, async (session) => {

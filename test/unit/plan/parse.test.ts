@@ -56,6 +56,7 @@ describe('a completion', () => {
         },
         rule: null,
         maxTokens: 16,
+        extra: 0,
         budget: catalog.limits.tokens,
         stops: [],
         seed: 7n,

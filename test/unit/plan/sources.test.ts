@@ -244,7 +244,7 @@ test('a judge of pairs reads two answers at a time, and its question has a place
   const quoted = (reward: object) =>
     parseScore({ ...all, alignment: { rewards: [reward] } }, catalog);
   const single = quoted({ pairwise: 'tales', question: '{other}', labels: ['f', 's'] }).tokens;
-  expect(single).toBe(3 * 4 * 10); // each of three beside two others, twice: 3 of the prompt, 2 of each answer, end and question
+  expect(single).toBe(3 * 4 * 8); // each of three beside two others, twice: 3 of the prompt, 1 of each answer, end and question
 });
 
 test('scores may be ranked or compared within the pool, which value guides do not have', () => {

@@ -17,6 +17,7 @@ const model = {
   name: 'rm',
   context: 64,
   missing: (row: readonly number[]) => row.length,
+  readOn: () => false,
   score: (rows: readonly (readonly number[])[]) =>
     Float32Array.from(rows, (row) => row.reduce((sum, token, i) => sum + token * (i + 1), 0)),
 };
@@ -66,6 +67,10 @@ const reference = { quantile: 0.85 };
 obeysCombinatorLaws('sum', sumOf(...three));
 for (const aggregate of AGGREGATES) obeysCombinatorLaws(aggregate, how({ aggregate }));
 obeysCombinatorLaws('of pooled members', { ...how({}), uses: pooled });
+obeysCombinatorLaws(
+  'of an ideal point',
+  how({ aggregate: 'distance', ideal: { 'rm-0': 0.5, 'rm-1': -0.2, 'rm-2': 1 } }),
+);
 obeysCombinatorLaws('of ranked members', {
   ...how({}),
   uses: three.map((one) => ({ ...one, scale: 'rank' as const })),

@@ -20,6 +20,7 @@ function summing(context = 64): ScoreModel & { readonly runs: number[][] } {
     context,
     runs,
     missing: (row) => row.length,
+    readOn: () => false,
     score(rows) {
       runs.push(rows.map(({ length }) => length));
       return Float32Array.from(rows, (row) => row.reduce((sum, token) => sum + token, 0));
@@ -32,10 +33,7 @@ const head = (model: ScoreModel, runTokens = 64) =>
 
 test('a scalar head reads prompt, answer and, if it is complete, the end token', async () => {
   const score = vi.fn((rows: readonly (readonly number[])[]) => new Float32Array(rows.length));
-  await head({ name: 'rm', context: 64, missing: (row) => row.length, score }).score([
-    rated('abc'),
-    rated('ab', { complete: false }),
-  ]);
+  await head({ ...summing(), score }).score([rated('abc'), rated('ab', { complete: false })]);
   expect(score.mock.calls[0]![0]).toEqual([
     [...prompt, ...byteCodec.encode('abc'), 0],
     [...prompt, ...byteCodec.encode('ab')],

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { loadScorer } from '../../../src/runtime/scorer.ts';
 import { loadCodec } from '../../../src/runtime/tokenizer.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
@@ -24,7 +24,7 @@ function packReward(runTokens: number, keepBytes = 0) {
   const batch = ANSWERS.flatMap((text) =>
     [true, false].map((complete) => candidate(text, { readings, complete })),
   );
-  return { reward, batch };
+  return { model, reward, batch };
 }
 
 test('a score does not depend on the batch, the runs or the padding', async () => {
@@ -33,8 +33,21 @@ test('a score does not depend on the batch, the runs or the padding', async () =
   const apart = await packReward(1).reward.score(batch);
   expect(apart).toEqual(together);
   expect(await packReward(300, 4 << 20).reward.score(batch)).toEqual(together);
+  expect(await packReward(8, 64 << 20).reward.score(batch)).toEqual(together);
   for (const [i, one] of batch.entries())
     expect((await reward.score([one]))[0]).toEqual(together[i]);
+});
+
+test('long texts are read in pieces by a model that keeps them, and whole where others take their room away', async () => {
+  const { reward, batch } = packReward(4096);
+  const expected = await reward.score(batch);
+  const { model, reward: slow } = packReward(8, 2 << 20); // one row
+  const reads = vi.spyOn(model, 'readOn');
+  const [one, other] = await Promise.all([slow.score(batch), slow.score(batch.toReversed())]);
+  expect(one).toEqual(expected);
+  expect(other.toReversed()).toEqual(expected);
+  expect(reads).toHaveBeenCalled();
+  for (const [, tokens] of reads.mock.calls) expect(tokens).toBe(8);
 });
 
 test('the pack’s reward prefers what it was taught to', async () => {

@@ -55,6 +55,7 @@ obey('particles', { n: 4, every: 3, lambda: 0, select: 'best' });
 obey('particles', { n: 5, every: 2, ess: 1, potential: 'max', resample: 'residual' });
 obey('particles', { n: 5, every: 2, ess: 1, potential: 'rt', resample: 'multinomial' });
 obey('mcts', { segment: { tokens: 5 }, iterations: 8, roll_branch: 2, end_gate: 0.99 });
+obey('mcts', { segment: { tokens: 3 }, iterations: 30, patience: 2, end_gate: 2 });
 obey('vote', { n: 8, answer: { extract: 'regex', pattern: 'choice' } });
 obey('vote', { n: 6, by: 'weighted', filter: { threshold: 0.5, at: 4 } });
 obey('vote', { n: 6, by: 'best', answer: { extract: 'regex', pattern: 'choice' } });

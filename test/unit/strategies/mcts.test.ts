@@ -61,6 +61,7 @@ describe('search', () => {
     gate: 10,
     segment: { tokens: 2 },
     iterations: 12,
+    patience: Infinity,
     rollForward: 3,
     rollBranch: 1,
     answer: null,
@@ -96,6 +97,24 @@ describe('search', () => {
   test('stops at a leaf whose value reaches the gate', async () => {
     const { yields } = await searched({ gate: 0.01, iterations: 100 }, 2, () => 0.5);
     expect(yields).toBeLessThan(4);
+  });
+
+  test('stops once its best leaf has stayed the same for so long', async () => {
+    const ask = { gate: 10, iterations: 60 };
+    let [all, few] = [0, 0];
+    for (let seed = 0; seed < 12; seed++) {
+      const whole = await searched(ask, seed);
+      const patient = await searched({ ...ask, patience: 1000 }, seed);
+      expect(patient).toMatchObject({
+        yields: whole.yields,
+        answer: { tokens: whole.answer.tokens },
+      });
+      const stopped = await searched({ ...ask, patience: 2 }, seed);
+      expect(stopped.yields).toBeLessThanOrEqual(whole.yields);
+      expect(stopped.answer.finish).not.toBeNull();
+      [all, few] = [all + whole.yields, few + stopped.yields];
+    }
+    expect(few).toBeLessThan(all / 2);
   });
 
   test('equal texts are one child', async () => {

@@ -43,6 +43,7 @@ const defaults: readonly (readonly [string, object, object])[] = [
       gate: 0.9,
       segment: { tokens: 256, until: { text: ['\n'] } },
       iterations: 40,
+      patience: Infinity,
       answer: null,
       rollForward: 3,
       rollBranch: 1,

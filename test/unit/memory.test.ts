@@ -1,0 +1,73 @@
+/** What a config takes of memory: the same rows that the engine makes, and every byte of a model's files. */
+
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { memoryPlan, planText } from '../../src/memory.ts';
+import { ConfigError, readConfig } from '../../src/ops/config.ts';
+import { libraryPath } from '../../src/runtime/ort_path.ts';
+import { providersOf } from '../../src/runtime/ort_providers.ts';
+import { kvBytes, shapeOf } from '../../src/runtime/shape.ts';
+import { groupByVocabulary } from '../../src/vocabularies.ts';
+import { TALES, talesCodec } from '../fakes/models.ts';
+import { temporaryFolder } from './importer/checkpoint.ts';
+
+const ARM = TALES.replace(/tales$/, 'arm-happy');
+
+function planOf(engine: string) {
+  const file = join(temporaryFolder(), 'c.yaml');
+  writeFileSync(
+    file,
+    `policy: tales
+models:
+  tales: { path: ${TALES}, role: policy }
+  arm: { path: ${ARM}, role: guide }
+engine: ${engine}
+`,
+  );
+  const config = readConfig(file);
+  return memoryPlan(config, groupByVocabulary(config, talesCodec));
+}
+
+test('weights, rows, logits and caches add up', () => {
+  const engine =
+    '{ kv_slots: 8, max_seq: 256, prefix_bytes: 1000, rule_bytes: 10, reward_bytes: 7 }';
+  const { parts, bytes } = planOf(engine);
+  const [policy, guide] = [shapeOf(TALES), shapeOf(ARM)];
+  const size = (folder: string) => statSync(join(folder, 'model.onnx')).size;
+  expect(parts).toEqual([
+    ['weights of tales', size(TALES)],
+    ['weights of arm', size(ARM)],
+    ['KV rows of tales, arm: 8 of 256 tokens', 8 * 256 * (kvBytes(policy) + kvBytes(guide))],
+    ['workspace of tales: logits of 8 rows', 8 * 4 * (4 * policy.vocab + 2 * guide.vocab)],
+    ['prompts that may come again', 1000],
+    ['compiled rules, in two processes', 20],
+    ['scores that are remembered', 7],
+  ]);
+  expect(bytes).toBe(parts.reduce((sum, [, each]) => sum + each, 0));
+});
+
+test('the budget is a bound, with the numbers of what is beyond it', () => {
+  const { bytes } = planOf('{ kv_slots: 8, max_seq: 256 }');
+  expect(() => planOf(`{ kv_slots: 8, max_seq: 256, memory_bytes: ${bytes} }`)).not.toThrow();
+  const less = () => planOf(`{ kv_slots: 8, max_seq: 256, memory_bytes: ${bytes - 1} }`);
+  expect(less).toThrow(ConfigError);
+  expect(less).toThrow(/take up to [\d.]+ MB, and engine\.memory_bytes is/);
+  expect(less).toThrow(/workspace of tales: logits of 8 rows/);
+});
+
+test('KV that holds not one row is refused with what would do', () => {
+  expect(() => planOf('{ kv_bytes: 1000 }')).toThrow(/engine\.kv_bytes is 1000; one KV row of 384/);
+});
+
+test('the plan is a line a part, and one for the whole', () => {
+  const plan = planOf('{ kv_slots: 8, max_seq: 256 }');
+  const lines = planText(plan).split('\n');
+  expect(lines[0]).toBe('memory on cpu, at most:');
+  expect(lines).toHaveLength(plan.parts.length + 2);
+  expect(lines.at(-1)).toContain(`${(plan.bytes / 2 ** 20).toFixed(1)} MB`);
+});
+
+test('the library that npm ships names its providers', () => {
+  expect(providersOf(libraryPath())).toContain('CPUExecutionProvider');
+});
