@@ -1,8 +1,9 @@
 /**
- * When best-of-N has drawn enough. threshold: when an answer scores as much. self_evaluation
- * (Manvi et al. 2024): when the policy says of an answer that a fresh start would not be better, with such a probability. cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is
- * less than it costs. Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the
- * mean excess m of those k; then
+ * Best-of-N that draws one round after another, and when it has drawn enough. threshold: when an answer scores as much.
+ * self_evaluation (Manvi et al. 2024): when the policy gives an answer such a probability that a fresh start would not be better.
+ * cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is less than it costs.
+ * Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the mean excess m of
+ * those k; then
  *   E[max(R - best, 0)] = (k / n) m exp(-(best - u) / m),  k = floor(n / 2).
  */
 
@@ -11,7 +12,8 @@ import type { z } from 'zod';
 import type { Score } from '../core/reward.ts';
 import type { SelfQuestion } from '../core/self_evaluation.ts';
 import type { StrategyContext } from '../core/strategy.ts';
-import { selfFields, selfQuestion } from './self_evaluation.ts';
+import type { Branch, Tree } from '../core/tree.ts';
+import { selfEvaluated, selfFields, selfQuestion } from './self_evaluation.ts';
 
 export const adaptiveField = strict({
   /** A score that is good enough. */
@@ -59,11 +61,35 @@ export function adaptiveOf(
   };
 }
 
+/** Round after round, until one more is not worth it. */
+export async function* rounds(
+  tree: Tree,
+  all: readonly Branch[],
+  adaptive: Adaptive,
+  score: (branches: readonly Branch[]) => Promise<readonly Score[]>,
+): AsyncGenerator<readonly Branch[], readonly Branch[], void> {
+  const scores: Score[] = [];
+  const chances: number[] = [];
+  while (scores.length < all.length) {
+    const round = all.slice(scores.length, scores.length + adaptive.round);
+    const temperature =
+      adaptive.temperatures[scores.length / adaptive.round] ?? adaptive.temperatures.at(-1);
+    const sampling = temperature === undefined ? {} : { sampling: { temperature } };
+    await tree.extend(round, { tokens: tree.maxTokens, ...sampling });
+    scores.push(...(await score(round)));
+    if (adaptive.self !== null)
+      chances.push(...(await selfEvaluated(tree, round, adaptive.self.question)));
+    if (!worthOneMore(adaptive, scores, chances)) break;
+    yield all; // those not yet begun too: nothing is certain before they are
+  }
+  return all.slice(0, scores.length);
+}
+
 /**
  * Whether to draw another round. Answers without a score say nothing.
  * @param chances what the policy says of its answers so far; none: it was not asked
  */
-export function worthOneMore(
+function worthOneMore(
   { threshold, self, cost, min }: Adaptive,
   scores: readonly Score[],
   chances: readonly number[],

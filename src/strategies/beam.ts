@@ -11,6 +11,15 @@ import { z } from 'zod';
 import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Peeked, Token, Tree } from '../core/tree.ts';
+import {
+  bestOf,
+  byRank,
+  chosenOf,
+  lengthOf,
+  normalised,
+  type Chosen,
+  type Continuation,
+} from './beam_rank.ts';
 import { alive, descending, numberOr } from './select.ts';
 
 export interface Beam {
@@ -94,48 +103,10 @@ interface Finished {
   readonly score: number;
 }
 
-/** A hypothesis that could be: the `parent`th live one, and a token. */
-export interface Continuation {
-  readonly parent: number;
-  readonly next: Peeked;
-  readonly sum: number;
-  /** Off its rank, at this step only. */
-  readonly penalty: number;
-  readonly reward: number;
-}
-
-const rankOf = ({ sum, penalty, reward }: Continuation): number => sum - penalty + reward;
-const byRank = (a: Continuation, b: Continuation): number => descending(rankOf(a), rankOf(b));
-
-export interface Chosen {
-  readonly live: readonly Continuation[];
-  readonly ended: readonly Continuation[];
-}
-
 const peekAll = (tree: Tree, groups: readonly Group[], n: number) =>
   Promise.all(
     groups.map(({ live }) => Promise.all(live.map(({ branch }) => tree.peek(branch, n)))),
   );
-
-/**
- * The n best continuations of a group's hypotheses before their rewards are known: each stands with its parent's.
- * @param penalty subtracted where continuations of this step are ranked, and only there
- */
-export function bestOf(
-  live: readonly Pick<Live, 'sum' | 'reward'>[],
-  nexts: readonly (readonly Peeked[])[],
-  n: number,
-  penalty: (token: Token) => number,
-): Continuation[] {
-  const all = nexts.flatMap((tokens, parent) =>
-    tokens.map((next): Continuation => {
-      const { sum: before, reward } = live[parent]!;
-      const sum = before + next.logprob + next.logZ + next.bias;
-      return { parent, next, sum, reward, penalty: penalty(next.token) };
-    }),
-  );
-  return all.toSorted(byRank).slice(0, n);
-}
 
 /** The same with their own rewards, best first. They are tried on twins that hold no KV. One without a score ranks last. */
 async function rewarded(
@@ -151,12 +122,6 @@ async function rewarded(
     .map((one, i) => ({ ...one, reward: numberOr(w * scores[i]!.value, -Infinity) }))
     .toSorted(byRank);
 }
-
-/** One step of a group of k: which of its 2k best continuations live on, and which end. */
-export const chosenOf = (best: readonly Continuation[], k: number): Chosen => ({
-  live: best.filter(({ next }) => !next.ends).slice(0, k),
-  ended: best.slice(0, k).filter(({ next }) => next.ends),
-});
 
 /** A twin with one more token that goes no further: it gives its KV back. */
 function ended(tree: Tree, branch: Branch, next: Peeked): Branch {
@@ -204,18 +169,6 @@ const scoreOf = (
   const length = lengthOf(tree.promptTokens, branch.tokens.length, endToken, basis);
   return normalised(sum, length, penalty) + reward;
 };
-
-/** S / length^penalty. */
-export const normalised = (sum: number, length: number, penalty: number): number =>
-  sum / length ** penalty;
-
-/** @param tokens generated, the end token included if the answer `ended` with one */
-export const lengthOf = (
-  promptTokens: number,
-  tokens: number,
-  ended: boolean,
-  basis: Beam['basis'],
-): number => (basis === 'generated' ? tokens : promptTokens + tokens - Number(ended));
 
 /** Whether no live hypothesis may still enter the finished ones, as far as `early` asks and its reward stays. */
 function isDone(

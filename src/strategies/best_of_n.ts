@@ -8,10 +8,9 @@ import { either, integer, number, oneOf, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { adaptiveField, adaptiveOf, worthOneMore, type Adaptive } from './adaptive.ts';
+import { adaptiveField, adaptiveOf, rounds, type Adaptive } from './adaptive.ts';
 import { klBound, tellGain } from './gain.ts';
 import { pruneField, pruned, ruleOf, type Prune } from './prune/index.ts';
-import { selfEvaluated } from './self_evaluation.ts';
 import { alive, numberOr, pick, ranked, softmax } from './select.ts';
 
 export interface BestOfN {
@@ -145,31 +144,6 @@ const wholeOf = (pool: readonly Branch[]): Branch[] => pool.filter((branch) => !
 /** Tokens from here to the next decision. */
 const nextPoint = (points: readonly number[], length: number): number =>
   (points.find((point) => point > length) ?? Infinity) - length;
-
-/** Round after round, until one more is not worth it. */
-async function* rounds(
-  tree: Tree,
-  all: readonly Branch[],
-  adaptive: Adaptive,
-  score: Scoring,
-): Drawing {
-  const scores: Score[] = [];
-  const chances: number[] = [];
-  while (scores.length < all.length) {
-    const round = all.slice(scores.length, scores.length + adaptive.round);
-    const temperature =
-      adaptive.temperatures[scores.length / adaptive.round] ?? adaptive.temperatures.at(-1);
-    const sampling = temperature === undefined ? {} : { sampling: { temperature } };
-    await tree.extend(round, { tokens: tree.maxTokens, ...sampling });
-    scores.push(...(await score(round)));
-    const waiting = all.slice(scores.length);
-    if (adaptive.self !== null)
-      chances.push(...(await selfEvaluated(tree, round, adaptive.self.question)));
-    if (!worthOneMore(adaptive, scores, chances)) break;
-    yield [...all.slice(0, scores.length), ...waiting];
-  }
-  return all.slice(0, scores.length);
-}
 
 const likelihood: Scoring = async (branches) =>
   branches.map(({ logprob, tokens }) => ({

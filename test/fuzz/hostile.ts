@@ -94,8 +94,15 @@ const SHAPES = [
 /** One value that hardly fits anywhere. */
 export const hostile = (chance: Chance): unknown => {
   const kind: readonly unknown[] = chance.pick([NUMBERS, NUMBERS, STRINGS, SHAPES]);
-  return chance.pick(kind);
+  return copied(chance.pick(kind));
 };
+
+/** What is drawn may be spoilt further: no later case may see that. */
+function copied(value: unknown): unknown {
+  if (value instanceof Raw || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copied);
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, copied(member)]));
+}
 
 /** Changes a random place within a value, in place: replaced, removed, or given a member it should not have. */
 export function spoil(root: object, chance: Chance): void {

@@ -21,7 +21,7 @@ export interface Surroundings {
 }
 
 interface Distances {
-  /** [rows, hidden], normalised. */
+  /** [distances, hidden], normalised. */
   readonly vectors: Value;
   /** int64 [queries, keys]: rows of the vectors. */
   readonly rows: Value;
@@ -51,7 +51,7 @@ export function surroundings(build: EncoderBuild, mask: Value, length: Value): S
       return known;
     },
     caches: ropeCaches(g, spec),
-    distances: distancesOf(build, apart),
+    distances: distancesOf(build, apart, length),
   };
 }
 
@@ -60,7 +60,8 @@ function outside(g: GraphBuilder, hidden: Value, apart: Value, window: number): 
   return g.node('Add', [hidden, g.node('Where', [far, g.scalar(-HIDDEN), g.scalar(0)])]);
 }
 
-function distancesOf(build: EncoderBuild, apart: Value): Distances | null {
+/** Only of distances that occur in texts of this length: short texts need few, and their projections are made in each run. */
+function distancesOf(build: EncoderBuild, apart: Value, length: Value): Distances | null {
   const { g, spec, take } = build;
   if (spec.relative === null) return null;
   const { tensor, rows, norm: name, rowOf } = spec.relative;
@@ -68,9 +69,16 @@ function distancesOf(build: EncoderBuild, apart: Value): Distances | null {
   const most = spec.context - 1;
   const rowsOf = BigInt64Array.from({ length: 2 * most + 1 }, (_, i) => BigInt(rowOf(i - most)));
   const table = g.initializer('distances', [rowsOf.length], rowsOf);
-  const found = g.node('Gather', [table, g.node('Add', [apart, g.scalar(most, 'int64')])]);
+  const rowAt = (distance: Value): Value =>
+    g.node('Gather', [table, g.node('Add', [distance, g.scalar(most, 'int64')])]);
+  const farthest = g.node('Sub', [length, g.scalar(1, 'int64')]);
+  const first = rowAt(g.node('Neg', [farthest]));
+  const end = g.node('Add', [rowAt(farthest), g.scalar(1, 'int64')]);
+  const bounds = [first, end].map((row) => g.node('Unsqueeze', [row, g.ints(0)]));
+  const near = g.node('Slice', [stored, ...bounds, g.ints(0)]);
+  const found = g.node('Sub', [rowAt(apart), first]);
   return {
-    vectors: name === null ? stored : norm(build, stored, name),
+    vectors: name === null ? near : norm(build, near, name),
     rows: found,
     turned: g.node('Transpose', [found], { perm: [1, 0] }),
   };

@@ -53,7 +53,7 @@ export interface Relative {
   readonly tensor: string;
   readonly rows: number;
   readonly norm: string | null;
-  /** The row for a query that is `distance` tokens after its key. */
+  /** The row for a query that is `distance` tokens after its key; it never falls as distances grow. */
   readonly rowOf: (distance: number) => number;
 }
 

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { remote } from '../../fakes/remote.ts';
 import { serve } from '../../support/server.ts';
-import { markdown } from '../asked.ts';
 import type { Row } from './ask.ts';
 import { cancelled } from './cancel.ts';
 import { drained, metricsPage } from './ends.ts';
@@ -36,9 +35,10 @@ const MEASURES: Readonly<Record<string, () => Promise<Row[]>>> = {
   drain: () => drained(server),
 };
 const asked = process.argv.slice(2);
-const rows: Row[] = [];
-for (const [name, measure] of Object.entries(MEASURES))
-  if (asked.length === 0 || asked.includes(name)) rows.push(...(await measure()));
-console.log(markdown({ head: ['what', 'measured', 'goal'], rows, notes: [] }));
+console.log('| what | measured | goal |\n| --- | --- | --- |');
+for (const [name, measure] of Object.entries(MEASURES)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  for (const row of await measure()) console.log(`| ${row.join(' | ')} |`);
+}
 await server.stop();
 rmSync(folder, { recursive: true });

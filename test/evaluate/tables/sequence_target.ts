@@ -24,7 +24,7 @@ export const sequenceTarget: Question = {
   title: 'The sequence-level target',
   head: ['particles', 'total variation to the sequence-level target'],
   size: SIZES.length,
-  seconds: 100,
+  seconds: 20,
   counts: false,
   note: () =>
     `The chain and the reward model of smc.json, ${all.length} possible answers, ${RUNS} runs a row; one particle is plain GenARM. ` +

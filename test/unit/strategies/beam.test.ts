@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Branch, Sampling } from '../../../src/core/tree.ts';
-import {
-  beam,
-  bestOf,
-  chosenOf,
-  lengthOf,
-  normalised,
-  type Beam,
-} from '../../../src/strategies/beam.ts';
+import { beam, type Beam } from '../../../src/strategies/beam.ts';
+import { bestOf, chosenOf, lengthOf, normalised } from '../../../src/strategies/beam_rank.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../../fakes/chain.ts';
 import { fakeEngine, nextOf } from '../../fakes/engine.ts';
