@@ -3,8 +3,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { STATUS } from '../core/errors.ts';
-import type { ErrorCode } from '../core/errors.ts';
-import { errorBody } from './reply.ts';
+import type { ErrorCode, Failure } from '../core/errors.ts';
+import { errorBody, failureHeaders } from './reply.ts';
 
 type Refusal = readonly [code: ErrorCode, message: string];
 
@@ -20,14 +20,21 @@ export function refuseMalformed(error: Error, socket: Duplex): void {
   const reason = 'code' in error ? error.code : null;
   if (reason === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const [code, message] = KNOWN.get(reason) ?? UNREADABLE;
-  socket.end(rawFailure(code, message));
+  refuseRaw(socket, { code, message, param: null });
 }
 
-/** A whole HTTP response, for sockets that have no response object. */
-export function rawFailure(code: ErrorCode, message: string): string {
-  const status = STATUS[code];
-  const body = JSON.stringify(errorBody({ code, message, param: null }, ''));
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`;
-  const type = 'content-type: application/json; charset=utf-8';
-  return `${head}\r\nconnection: close\r\n${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+/** Answers over a socket that has no response object, and closes it, whether or not the other side ever does. */
+export function refuseRaw(socket: Duplex, failure: Failure): void {
+  const status = STATUS[failure.code];
+  const body = JSON.stringify(errorBody(failure, ''));
+  const headers = {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...failureHeaders(failure),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.on('error', () => undefined);
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
 }

@@ -4,7 +4,7 @@ import { STATUS } from '../core/errors.ts';
 import { shapeOf } from '../core/json_schema.ts';
 import type { Shape } from '../core/json_schema.ts';
 import type { Limits } from '../plan/catalog.ts';
-import { filled, refTo, requestShapes } from '../plan/forms.ts';
+import { filled, messageContent, refTo, requestShapes } from '../plan/forms.ts';
 import { answerShapes } from './answers.ts';
 import { operations } from './operations.ts';
 import type { Operation } from './operations.ts';
@@ -92,7 +92,7 @@ const pageParameters = (): object[] =>
   );
 
 function tokenShapes({ messages }: Limits): Readonly<Record<string, Shape>> {
-  const content = { content: MESSAGE_TEXT };
+  const content = { content: messageContent() };
   return {
     TokenizeRequest: filled(shapeOf(tokenizeSchema(messages)), content),
     DetokenizeRequest: filled(shapeOf(detokenizeSchema), {
@@ -100,17 +100,3 @@ function tokenShapes({ messages }: Limits): Readonly<Record<string, Shape>> {
     }),
   };
 }
-
-const MESSAGE_TEXT = {
-  anyOf: [
-    { type: 'string' },
-    {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['type', 'text'],
-        properties: { type: { const: 'text' }, text: { type: 'string' } },
-      },
-    },
-  ],
-};

@@ -37,13 +37,21 @@ const FINAL: readonly ErrorCode[] = ['internal_error', 'reward_failed'];
 export function sendFailure(res: Response, failure: Failure): void {
   const caller = found(res);
   if (caller) res.setHeaders(new Map(Object.entries(caller.headers)));
-  const status = STATUS[failure.code];
-  if (status === 429 || status === 503)
-    res.setHeader('retry-after', `${failure.retryAfter ?? RETRY_AFTER_SECONDS}`);
-  if (status === 401) res.setHeader('www-authenticate', 'Bearer');
-  if (FINAL.includes(failure.code)) res.setHeader('x-should-retry', 'false');
-  if (status === 413) res.setHeader('connection', 'close');
-  res.status(status).json(errorBody(failure, requestId(res)));
+  res.setHeaders(new Map(Object.entries(failureHeaders(failure))));
+  res.status(STATUS[failure.code]).json(errorBody(failure, requestId(res)));
+}
+
+/** What a client should do about a failure. */
+export function failureHeaders({ code, retryAfter }: Failure): Readonly<Record<string, string>> {
+  const status = STATUS[code];
+  return {
+    ...(status === 429 || status === 503
+      ? { 'retry-after': `${retryAfter ?? RETRY_AFTER_SECONDS}` }
+      : {}),
+    ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    ...(FINAL.includes(code) ? { 'x-should-retry': 'false' } : {}),
+    ...(status === 413 ? { connection: 'close' } : {}),
+  };
 }
 
 /** Who asks; null before the server has let them in. */

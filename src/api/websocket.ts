@@ -1,12 +1,10 @@
 /** WebSockets at the paths of the surfaces: which upgrades are taken, and the sockets that are open. */
 
-import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { STATUS, ServeError } from '../core/errors.ts';
-import type { Failure } from '../core/errors.ts';
+import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
 import type { Caller } from './allowance.ts';
 import type { Origins } from './browsers.ts';
@@ -14,7 +12,8 @@ import { Connection } from './connection.ts';
 import type { Context } from './context.ts';
 import { chosenProtocol } from './keys.ts';
 import type { Keys } from './keys.ts';
-import { draining, errorBody, knownFailure } from './reply.ts';
+import { refuseRaw } from './malformed.ts';
+import { draining, knownFailure } from './reply.ts';
 import type { Surface } from './surface.ts';
 
 /** Who is let in. */
@@ -51,7 +50,7 @@ export class Sockets {
       const [caller, surface] = this.#admit(req);
       this.#server.handleUpgrade(req, socket, head, (ws) => this.#accept(ws, req, caller, surface));
     } catch (error) {
-      refuse(socket, knownFailure(error));
+      refuseRaw(socket, knownFailure(error)); // an upgrade that is not made is an HTTP response
     }
   }
 
@@ -86,15 +85,4 @@ export class Sockets {
   close(): void {
     for (const connection of this.#open) connection.close();
   }
-}
-
-/** An upgrade that is not made is an HTTP response. */
-function refuse(socket: Duplex, failure: Failure): void {
-  const status = STATUS[failure.code];
-  const body = JSON.stringify(errorBody(failure, ''));
-  socket.on('error', () => undefined);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

@@ -83,13 +83,16 @@ function sharedShapes(limits: Limits, forms: Forms): Forms {
   };
 }
 
+/** What a message of a chat says. */
+export const messageContent = (): Shape => optional(z.union([string, z.array(textPart)]));
+
 function formsOf(limits: Limits): Forms {
   const { stops, stopLength, documents } = limits;
   const stop = text(stopLength, 1);
   const texts = z.union([string, list(string, documents, 1)]);
   const conversation = messagesSchema(limits.messages);
   const message = {
-    content: optional(z.union([string, z.array(textPart)])),
+    content: messageContent(),
     tool_calls: optional(callsSchema),
     tool_call_id: optional(string),
   };

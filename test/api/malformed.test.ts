@@ -28,6 +28,23 @@ test.each([
   expect((await fetch(`${server.base}/health`)).status).toBe(200);
 });
 
+test.each([
+  [
+    'an upgrade',
+    'GET /nowhere HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n',
+  ],
+  ['garbage', 'GARBAGE\r\n\r\n'],
+])('%s that is refused leaves no connection to a client that does not close', async (_, bytes) => {
+  await using server = await served();
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  const reset = new Promise((resolve) => socket.on('error', resolve));
+  socket.resume().write(bytes);
+  await once(socket, 'end');
+  const knock = setInterval(() => socket.write('x'), 5); // only a closed connection answers this with a reset
+  await reset;
+  clearInterval(knock);
+});
+
 test('a load balancer is answered, and told how much runs', async () => {
   await using server = await served();
   const ping = await fetch(`${server.base}/ping`);

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { expect, test } from 'vitest';
@@ -164,4 +165,9 @@ test('other paths, and more sockets than allowed, are refused before the upgrade
   expect(await refused('/v1/models')).toContain('404');
   await using _one = await new Client(server.port, '/v1/completions?x=1').open();
   expect(await refused('/v1/completions')).toContain('503');
+  const busy = new WebSocket(`ws://127.0.0.1:${server.port}/v1/completions`);
+  busy.on('error', () => undefined);
+  const [, response] = (await once(busy, 'unexpected-response')) as [unknown, IncomingMessage];
+  expect(response.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
+  busy.terminate();
 });

@@ -29,7 +29,8 @@ const generation = (schema: z.ZodType): Draw => drawing(schema, named, SHARE);
 
 const chat = generation(chatSchema(limits));
 const completion = generation(completionSchema(limits));
-const response = generation(responsesSchema(limits));
+const flat = { tools: NEEDED.flatTools, tool_choice: NEEDED.flatChoice };
+const response = drawing(responsesSchema(limits), { ...named, ...flat }, SHARE);
 const judging = drawing(z.object(rewardParts(limits)), FIELDS, 0.3);
 const tokenizing = drawing(
   tolerant({

@@ -90,6 +90,11 @@ const TOOLS = [
   [tool(SCHEMAS[0]), tool(SCHEMAS[0])],
 ];
 
+/** The Responses API has them a level flatter. */
+const FLAT_TOOLS = TOOLS.map((tools) =>
+  tools.map(({ type, function: { name, parameters } }) => ({ type, name, parameters })),
+);
+
 /** One of each, and its fields one by one. */
 const STRATEGIES: readonly object[] = [
   { type: 'best_of_n', n: 3 },
@@ -211,5 +216,7 @@ export const NEEDED = {
     { role: 'assistant', content: chance.pick(TEXTS) },
   ],
   reward: one(REWARDS),
+  flatTools: one(FLAT_TOOLS),
+  flatChoice: one(['auto', 'none', 'required', { type: 'function', name: 'look' }]),
   ids: one([[1, 2, 3], [], [2047], [2048], [-1], [1.5], 'x']),
 } as const;
