@@ -9,7 +9,7 @@ import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 
 const planOf = (reward: object, fields: object = {}) => {
   const alignment = { strategy: { type: 'best_of_n', n: 4 }, rewards: [reward] };

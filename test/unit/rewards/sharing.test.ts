@@ -4,6 +4,7 @@ import type { Candidate } from '../../../src/core/reward.ts';
 import { batched } from '../../../src/rewards/batched.ts';
 import { cached, scoreCache } from '../../../src/rewards/cached.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
+import { timed } from '../../../src/rewards/timed.ts';
 import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { candidate, fakeReward } from '../../fakes/reward.ts';
@@ -110,4 +111,33 @@ test('the cache is bounded in bytes, and keeps no score that is none', async () 
   await reward.score([rated('x')]);
   await reward.score([rated('x')]);
   expect(inner.batches.filter(([one]) => one!.text === 'x')).toHaveLength(2);
+});
+
+test('what nobody waits for is not read: neither what was not begun, nor the rest of it', async () => {
+  const model = summing();
+  const reward = timed(batched(head(model, 8)), 60_000);
+  const leave = new AbortController();
+  const gone = reward.score([rated('a'), rated('b'), rated('c')], leave.signal);
+  await vi.waitUntil(() => model.runs.length === 1);
+  leave.abort(new Error('left'));
+  await expect(gone).rejects.toThrow('left');
+  await expect(reward.score([rated('d')], leave.signal)).rejects.toThrow('left');
+  const before = new AbortController();
+  const never = reward.score([rated('e')], before.signal);
+  before.abort(new Error('left'));
+  await expect(never).rejects.toThrow('left');
+  const [one] = await reward.score([rated('ffff')]);
+  expect(one!.value).toBeGreaterThan(0);
+  expect(model.runs).toEqual([[5], [8]]);
+});
+
+test('a batch is read on for whoever still waits', async () => {
+  const model = summing();
+  const reward = batched(head(model, 8));
+  const leave = new AbortController();
+  const [gone, stays] = [reward.score([rated('a')], leave.signal), reward.score([rated('b')])];
+  await vi.waitUntil(() => model.runs.length === 1);
+  leave.abort();
+  expect((await stays)[0]!.value).toBeGreaterThan(0);
+  await gone;
 });
