@@ -110,7 +110,7 @@ const engine = strict({
   prefix_bytes: size.default(64 * 2 ** 20).describe('Memory for prompts that may come again.'),
   queue: integer(1, 100_000).default(256).describe('Requests that may wait for admission.'),
   reward_tokens: integer(8, 1_000_000)
-    .default(256)
+    .default(64)
     .describe('Tokens of one run of a reward model: decoding waits no longer than such a run.'),
   rule_bytes: size
     .default(32 * 2 ** 20)
@@ -242,7 +242,7 @@ export const configSchema = strict({
   limits: limits.prefault({}).describe('What one request may ask, at most.'),
   policy: text(256, 1).describe('The model that answers where a request names none.'),
   models: table(text(256, 1), model, 'an object of models by name').describe(
-    'Models by name. Each folder holds its manifest.',
+    'Models by name. Each folder holds its manifest, or is one that onnxruntime-genai or Optimum exported: docs/importer.md.',
   ),
   rewards: table(text(256, 1), remote, 'an object of rewards by name')
     .default({})
