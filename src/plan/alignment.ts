@@ -1,7 +1,7 @@
 /** The `alignment` object made valid: which models guide, from which lanes, by which strategy. */
 
 import { ServeError } from '../core/errors.ts';
-import { check, show, wrong } from '../core/fields.ts';
+import { check, show, withoutNulls, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
 import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
@@ -121,15 +121,13 @@ function namedIn(
 function withDefaults(raw: unknown, preset: Preset | null): unknown {
   if (raw === undefined || raw === null) return preset?.alignment ?? {};
   if (typeof raw !== 'object' || Array.isArray(raw)) throw wrong('alignment', raw, 'an object');
-  const given = Object.entries(raw).filter(([, value]) => value !== null);
-  return { ...preset?.alignment, ...Object.fromEntries(given) };
+  return { ...preset?.alignment, ...withoutNulls(raw) };
 }
 
-/** Null in a field means left out. */
-function strategyOf({ type, ...fields }: { type: string; [field: string]: unknown }) {
-  const given = Object.entries(fields).filter(([, value]) => value !== null);
-  return { type: knownStrategy(type), fields: Object.fromEntries(given) };
-}
+const strategyOf = ({ type, ...fields }: { type: string; [field: string]: unknown }) => ({
+  type: knownStrategy(type),
+  fields: withoutNulls(fields),
+});
 
 const names = (): string => Object.keys(strategies).join(', ');
 
