@@ -12,7 +12,13 @@ import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
-import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
+import {
+  alignmentSchema,
+  guideMask,
+  modelGuideSchema,
+  ratioGuideSchema,
+  strategySchema,
+} from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 import { onceEach } from './sources/source.ts';
 import type { Reader } from './sources/source.ts';
@@ -90,7 +96,7 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
     rewards,
     asksForRewards: rewards !== null && gives(raw, 'rewards'),
     named: namedIn(raw, lanes, rewards, values),
-    strategy: wire.strategy ? strategyOf(wire.strategy) : null,
+    strategy: strategyOf(wire.strategy),
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
@@ -124,10 +130,11 @@ function withDefaults(raw: unknown, preset: Preset | null): unknown {
   return { ...preset?.alignment, ...withoutNulls(raw) };
 }
 
-const strategyOf = ({ type, ...fields }: { type: string; [field: string]: unknown }) => ({
-  type: knownStrategy(type),
-  fields: withoutNulls(fields),
-});
+function strategyOf(raw: unknown): Alignment['strategy'] {
+  if (raw === undefined || raw === null) return null;
+  const { type, ...fields } = check(strategySchema, raw, 'alignment.strategy');
+  return { type: knownStrategy(type), fields: withoutNulls(fields) };
+}
 
 const names = (): string => Object.keys(strategies).join(', ');
 

@@ -127,7 +127,7 @@ function formsOf(limits: Limits): Forms {
     alignment: maybe('Alignment'),
     'guides[]': refTo('Guide'),
     'rewards[]': refTo('Reward'),
-    strategy: refTo('Strategy'),
+    strategy: maybe('Strategy'),
   };
 }
 

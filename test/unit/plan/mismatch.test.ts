@@ -7,7 +7,7 @@ import { planner } from '../../../src/plan/parse.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 
 /** The refusal; null: it was accepted. */
 function refusal(alignment: object): ServeError | null {
