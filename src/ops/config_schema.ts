@@ -105,7 +105,7 @@ const engine = strict({
   prefix_bytes: size.default(64 * 2 ** 20).describe('Memory for prompts that may come again.'),
   queue: integer(1, 100_000).default(256).describe('Requests that may wait for admission.'),
   reward_tokens: integer(8, 1_000_000)
-    .default(256)
+    .default(64)
     .describe('Tokens of one run of a reward model: decoding waits no longer than such a run.'),
   rule_bytes: size
     .default(32 * 2 ** 20)

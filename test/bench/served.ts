@@ -14,7 +14,8 @@ export async function measureServed(
   bodies: readonly Record<string, unknown>[],
 ): Promise<Figures> {
   const job = JSON.stringify({ port, streams, ...window, bodies });
-  const client = fork(fileURLToPath(new URL('sse_client.js', import.meta.url)), [job]);
+  const script = `sse_client${import.meta.url.slice(-3)}`; // as this file runs: compiled, or through tsx
+  const client = fork(fileURLToPath(new URL(script, import.meta.url)), [job]);
   const [figures] = (await once(client, 'message')) as [Figures];
   return figures;
 }

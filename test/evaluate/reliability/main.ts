@@ -20,7 +20,7 @@ writeFileSync(
   file,
   `${given.replaceAll('../../../models', models)}
 rewards:
-  taste: { url: '${taste.url}', reads: prefix, attempt_ms: 60000, timeout_ms: 60000, retries: 0 }
+  taste: { url: '${taste.url}', reads: prefix, attempt_ms: 60000, timeout_ms: 60000, retries: 0, failures: 1000 }
 `,
 );
 const server = await serve(['--config', file]);
