@@ -91,7 +91,7 @@ test('it has the fields of every strategy and of every way to prune', async () =
   expect(fieldsOf('Prune')['value']).toEqual(['type', 'threshold', 'min_tokens', 'every']);
   const fits = (strategy: object) =>
     new Validator(
-      { $ref: '#/components/schemas/Alignment', components: { schemas } } as object,
+      { $ref: '#/components/schemas/Alignment', components: { schemas } },
       '2020-12',
       false,
     ).validate({ strategy }).valid;

@@ -84,8 +84,8 @@ const termsOf = <P>(type: string, rule: PruneRule<P>, params: P, maxTokens: numb
 
 /** A rule at work in one search. */
 export interface Pruning {
-  decide(asked: Deciding): Promise<Verdict>;
-  enough(done: readonly Branch[]): boolean;
+  readonly decide: (asked: Deciding) => Promise<Verdict>;
+  readonly enough: (done: readonly Branch[]) => boolean;
 }
 
 export function pruningBy({ rule }: Prune): Pruning {
