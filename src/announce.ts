@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { Config } from './ops/config.ts';
 import type { Logger } from './ops/log.ts';
-import { readManifest } from './ops/manifest.ts';
+import { describeModel } from './model_folder.ts';
 import type { Catalog, ModelCard } from './plan/catalog.ts';
 
 /** Loading that takes longer than this is worth a word, and another each time it has passed again. */
@@ -34,6 +34,9 @@ export class Announcer {
       `coxswain ${version}, ${config.file}`,
       ...ROLES.filter((role) => models[role].length > 0).map(
         (role) => `  ${role.padEnd(9)}${models[role].join(', ')}`,
+      ),
+      ...Object.entries(facts.exported ?? {}).map(
+        ([name, limits]) => `  exported ${name}: ${limits.join('; ')}`,
       ),
       `  presets  ${presets.join(', ') || 'none'}`,
       `  device   cpu, ${threads} threads`,
@@ -78,8 +81,14 @@ export class Announcer {
 function factsOf({ models, engine, server }: Config, catalog: Catalog) {
   const named = (wanted: ModelCard['role']): string[] =>
     [...catalog.models.values()].filter(({ role }) => role === wanted).map(({ name }) => name);
-  const bytes = Object.values(models).flatMap(({ path }) =>
-    Object.values(readManifest(path).files).map((file) => file.bytes),
+  const manifests = Object.entries(models).map(
+    ([name, entry]) => [name, describeModel(entry)] as const,
+  );
+  const bytes = manifests.flatMap(([, { files }]) =>
+    Object.values(files).map((file) => file.bytes),
+  );
+  const exported = manifests.flatMap(([name, { limits }]) =>
+    limits === undefined ? [] : [[name, limits] as const],
   );
   return {
     models: {
@@ -94,6 +103,7 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
     model_bytes: bytes.reduce((sum, each) => sum + each, 0),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,
+    ...(exported.length > 0 ? { exported: Object.fromEntries(exported) } : {}),
   };
 }
 

@@ -10,7 +10,8 @@ import { check, integer, number, table, text, tolerant } from './core/fields.ts'
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
-import { readManifest, verifyFiles } from './ops/manifest.ts';
+import { describeModel } from './model_folder.ts';
+import { verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import type { Catalog, ModelCard, Preset } from './plan/catalog.ts';
 import { ANYTHING } from './plan/grant.ts';
@@ -74,8 +75,9 @@ function cardOf(
   entry: ModelEntry,
   codecOf: (manifest: Manifest) => Codec,
 ): ModelCard {
-  const manifest = readManifest(entry.path);
-  const path = join(manifest.folder, 'manifest.json');
+  const manifest = describeModel(entry);
+  const { folder, limits } = manifest;
+  const path = limits === undefined ? join(folder, 'manifest.json') : folder;
   for (const key of ['role', 'head', 'reads'] as const) {
     const [asked, stored] = [entry[key], manifest[key]];
     if (asked !== undefined && asked !== stored)

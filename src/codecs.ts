@@ -12,6 +12,10 @@ export type LoadCodec = (folder: string, layout: Manifest['layout']) => Codec;
 export const readCodec: LoadCodec = (folder, layout) =>
   layout === 'encoder' ? loadPairCodec(folder) : loadCodec(folder);
 
+/** Files that nobody made a digest of are those of their folder. */
+const digestOf = (folder: string, file: Manifest['files'][string] | undefined): string | null =>
+  file === undefined ? null : (file.sha256 ?? folder);
+
 const FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
 /** @returns a reader that throws a ConfigError naming the folder at fault */
@@ -19,7 +23,7 @@ export function sharedCodecs(load: LoadCodec): (manifest: Manifest) => Codec {
   const known = new Map<string, Codec>();
   return ({ folder, files, layout }) => {
     try {
-      const digests = FILES.map((file) => files[file]?.sha256 ?? null);
+      const digests = FILES.map((file) => digestOf(folder, files[file]));
       const key = JSON.stringify([layout ?? null, endIds(folder), ...digests]);
       const codec = known.get(key) ?? load(folder, layout);
       known.set(key, codec);

@@ -9,7 +9,8 @@ import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import { classesOf } from './memory.ts';
 import type { Config, RemoteEntry } from './ops/config.ts';
-import { readManifest, verifyFiles } from './ops/manifest.ts';
+import { describeModel } from './model_folder.ts';
+import { verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
@@ -24,6 +25,7 @@ import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import { loadEncoder } from './runtime/encoder.ts';
+import { loadExported } from './runtime/exported.ts';
 import { Ort } from './runtime/ort.ts';
 import { libraryPath } from './runtime/ort_path.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
@@ -51,14 +53,15 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
     spin,
     library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
   });
-  const manifestOf = (name: string): Manifest => readManifest(config.models[name]!.path);
+  const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
       const models = group.models.map((name): [string, Decoder] => {
-        verifyFiles(manifestOf(name));
-        return [name, loadDecoder(ort, config.models[name]!.path, name)];
+        const manifest = manifestOf(name);
+        verifyFiles(manifest);
+        return [name, languageModel(ort, manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
       const engine = engineOf(config, ort, group, new Map(models), onTurn);
@@ -66,6 +69,21 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
     },
   );
   return { engine: new Engines(new Map(engines)), ort, decoders };
+}
+
+/** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
+function languageModel(
+  ort: Ort,
+  { folder, layout }: Manifest,
+  name: string,
+  vocab: number,
+): Decoder {
+  const load = layout === undefined ? loadDecoder : loadExported;
+  const model = load(ort, folder, name);
+  if (model.width >= vocab) return model;
+  throw new Error(
+    `${folder}: the graph gives ${model.width} logits, the tokenizer ${vocab} tokens`,
+  );
 }
 
 function engineOf(
@@ -103,14 +121,17 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const codecOf = sharedCodecs(readCodec);
-  const manifests = Object.values(config.models).map(({ path }) => readManifest(path));
+  const manifests = Object.values(config.models).map(describeModel);
   const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
-  for (const [name, { path, reads, timeout_ms }] of Object.entries(config.models)) {
-    const manifest = readManifest(path);
+  for (const [name, entry] of Object.entries(config.models)) {
+    const { path, reads, timeout_ms } = entry;
+    const manifest = describeModel(entry);
     if (manifest.head === undefined) {
       const codec = codecOf(manifest);
-      const decoder = decoders.get(name) ?? (verifyFiles(manifest), loadDecoder(ort, path, name));
-      const model = decoder.texts(codec.vocabulary.size);
+      const { size } = codec.vocabulary;
+      const decoder =
+        decoders.get(name) ?? (verifyFiles(manifest), languageModel(ort, manifest, name, size));
+      const model = decoder.texts(size);
       readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
     }
     if (manifest.head !== 'scalar') continue;

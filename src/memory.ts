@@ -7,7 +7,8 @@ import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
-import { readManifest } from './ops/manifest.ts';
+import { describeModel } from './model_folder.ts';
+import { COPIES_BYTES } from './runtime/growing_rows.ts';
 import { kvBytes, shapeOf, type Shape } from './runtime/shape.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
@@ -67,20 +68,21 @@ export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): 
   return plan;
 }
 
-function weightsOf({ path }: ModelEntry): number {
-  const { files, weights } = readManifest(path);
-  const graph = Object.entries(files).filter(([name]) => name.startsWith('model.onnx'));
+function weightsOf(entry: ModelEntry): number {
+  const { files, weights } = describeModel(entry);
+  const graph = Object.entries(files).filter(([name]) => name.includes('.onnx'));
   return graph.reduce((sum, [, { bytes }]) => sum + bytes, 0) * (LOADED[weights] ?? 1);
 }
 
-function keeps({ path }: ModelEntry): boolean {
-  const { head, whole } = readManifest(path);
+function keeps(entry: ModelEntry): boolean {
+  const { head, whole } = describeModel(entry);
   return head !== undefined && !whole;
 }
 
 /** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
 function partsOf(config: Config, { name, share, models }: VocabularyGroup): [string, number][] {
-  const shapes = models.map((model): Shape => shapeOf(config.models[model]!.path));
+  const manifests = models.map((model) => describeModel(config.models[model]!));
+  const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
   const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
   const classes = classesFor(config, share, keeping);
   const perPosition = keeping.reduce((sum, model) => sum + model.kvBytes, 0);
@@ -94,6 +96,9 @@ function partsOf(config: Config, { name, share, models }: VocabularyGroup): [str
       classes.reduce((sum, each) => sum + each.rows * each.length * perPosition, 0),
     ],
     [`workspace of ${name}: logits of ${rows} rows`, logits],
+    ...models
+      .filter((_, i) => manifests[i]!.layout === 'growing')
+      .map((model): [string, number] => [`KV of ${model}, copied for each run`, COPIES_BYTES]),
   ];
 }
 

@@ -237,7 +237,7 @@ export const configSchema = strict({
   limits: limits.prefault({}).describe('What one request may ask, at most.'),
   policy: text(256, 1).describe('The model that answers where a request names none.'),
   models: table(text(256, 1), model, 'an object of models by name').describe(
-    'Models by name. Each folder holds its manifest.',
+    'Models by name. Each folder holds its manifest, or is one that onnxruntime-genai or Optimum exported: docs/importer.md.',
   ),
   rewards: table(text(256, 1), remote, 'an object of rewards by name')
     .default({})

@@ -42,9 +42,17 @@ const schema = strict({
   facts: table(z.string(), z.unknown(), 'an object'),
 });
 
-export type Manifest = z.output<typeof schema> & {
+type Stored = z.output<typeof schema>;
+
+export type Manifest = Omit<Stored, 'files' | 'layout'> & {
   /** Real path of the model's folder. */
   readonly folder: string;
+  /** growing: another tool's export whose KV grows, which no manifest describes. */
+  readonly layout?: Stored['layout'] | 'growing';
+  /** By their path in the folder. Those of other tools' exports have no sha256. */
+  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256?: string }>>;
+  /** Of other tools' exports: what a user of it should know, a sentence without its end each. */
+  readonly limits?: readonly string[];
 };
 
 /** @throws ConfigError that names the file and the field */
@@ -61,13 +69,14 @@ export function readManifest(folder: string): Manifest {
 }
 
 /**
- * Checks every file of the manifest: a plain file in the folder, of the size and sha256 it had.
+ * Checks every file of the manifest: a plain file in the folder, of the size and sha256 it had where that is known.
  * @throws ConfigError that names the first file at fault
  */
 export function verifyFiles({ folder, files }: Manifest): void {
   for (const [name, { bytes, sha256 }] of Object.entries(files)) {
     const path = join(folder, name);
     refuseLinks(path);
+    if (sha256 === undefined) continue;
     const found = digest(path);
     if (found.bytes !== bytes)
       throw new ConfigError(`${path} has ${found.bytes} bytes; its manifest says ${bytes}`);

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import type { KvBlock, KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
-import { lastPlaces, paddedInputs } from './padded.ts';
-import { kvBytes, kvNames, shapeOf, type Shape } from './shape.ts';
+import { KvStore, present } from './kv_store.ts';
+import { lastPlaces, paddedInputs, readWhole } from './padded.ts';
+import { kvBytes, shapeOf, type Shape } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
 
@@ -40,26 +41,19 @@ export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
     context: shape.context,
     kvBytes: kvBytes(shape),
     open: (rows, length) => new OrtRows(model, { rows, length }),
-    texts: (vocab) => textModel(ort, { name, session, shape, vocab }),
+    texts: (vocab) =>
+      textModel(ort, {
+        name,
+        shape,
+        vocab,
+        read: (texts, places, logits) => readWhole(ort, session, shape, texts, places, { logits }),
+      }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
 }
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
-
-/** KV positions copied out of a row: per buffer and head, `length` vectors. */
-class Block implements KvBlock {
-  readonly length: number;
-  readonly values: Float32Array;
-  constructor(length: number, values: Float32Array) {
-    this.length = length;
-    this.values = values;
-  }
-  get bytes(): number {
-    return this.values.byteLength;
-  }
-}
 
 interface Step {
   readonly run: Bound;
@@ -93,12 +87,8 @@ export class OrtRows implements KvRows {
   readonly length: number;
   readonly #ort: Ort;
   readonly #session: OrtSession;
-  readonly #shape: Shape;
   readonly #output: Output;
-  /** key and value of each layer in turn, [rows, kvHeads, length, headDim] each. */
-  readonly #kv: readonly Float32Array[];
-  readonly #rowSize: number;
-  readonly #headSize: number;
+  readonly #kv: KvStore;
 
   readonly #ids: BigInt64Array;
   readonly #past: Int32Array;
@@ -110,21 +100,14 @@ export class OrtRows implements KvRows {
   readonly #steps: (Step | undefined)[] = [];
   readonly #rowKv: (Record<string, Tensor> | undefined)[] = [];
   readonly #owned: Tensor[] = [];
-  #spare: Float32Array | null = null;
 
   constructor(
     { ort, session, shape, output }: OrtModel,
     { rows, length }: { readonly rows: number; readonly length: number },
   ) {
-    [this.#ort, this.#session, this.#shape, this.#output] = [ort, session, shape, output];
+    [this.#ort, this.#session, this.#output] = [ort, session, output];
     [this.rows, this.length] = [rows, length];
-    this.#headSize = length * shape.headDim;
-    this.#rowSize = shape.kvHeads * this.#headSize;
-    // Pages that no row has touched cost no memory.
-    this.#kv = Array.from(
-      { length: 2 * shape.layers },
-      () => new Float32Array(rows * this.#rowSize),
-    );
+    this.#kv = new KvStore(shape, rows, length);
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
@@ -146,73 +129,42 @@ export class OrtRows implements KvRows {
   }
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
-    const kv = (this.#rowKv[row] ??= this.#kvTensors(row, 1, true));
+    const kv = (this.#rowKv[row] ??= this.#ownKv(row, 1));
     return this.#read(kv, [tokens], from);
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
-    const kv = this.#kvTensors(first, prompts.length, false);
+    const kv = this.#kv.tensors(this.#ort, first, prompts.length);
     try {
       return this.#read(kv, prompts, 0);
     } finally {
-      for (const tensor of new Set(Object.values(kv))) tensor[Symbol.dispose]();
+      for (const tensor of Object.values(kv)) tensor[Symbol.dispose]();
     }
   }
 
   copy(from: number, to: number, length: number): void {
-    this.#eachHead(length, (kv, head, size) => {
-      const source = from * this.#rowSize + head;
-      kv.copyWithin(to * this.#rowSize + head, source, source + size);
-    });
+    this.#kv.copy(from, to, length);
   }
 
   swap(rowA: number, rowB: number, a: number, b: number): void {
-    this.#spare ??= new Float32Array(this.#headSize);
-    const spare = this.#spare;
-    this.#eachHead(Math.max(a, b), (kv, head, size) => {
-      const [atA, atB] = [rowA * this.#rowSize + head, rowB * this.#rowSize + head];
-      spare.set(kv.subarray(atA, atA + size));
-      kv.copyWithin(atA, atB, atB + size);
-      kv.set(spare.subarray(0, size), atB);
-    });
+    this.#kv.swap(rowA, rowB, a, b);
   }
 
   save(row: number, length: number): KvBlock {
-    const { kvHeads, headDim } = this.#shape;
-    const values = new Float32Array(this.#kv.length * kvHeads * length * headDim);
-    let at = 0;
-    this.#eachHead(length, (kv, head, size) => {
-      const source = row * this.#rowSize + head;
-      values.set(kv.subarray(source, source + size), at);
-      at += size;
-    });
-    return new Block(length, values);
+    return this.#kv.save(row, length);
   }
 
   load(row: number, block: KvBlock, length: number): void {
-    const { values, length: held } = block as Block;
-    const stride = held * this.#shape.headDim;
-    let at = 0;
-    this.#eachHead(length, (kv, head, size) => {
-      kv.set(values.subarray(at, at + size), row * this.#rowSize + head);
-      at += stride;
-    });
+    this.#kv.load(row, block, length);
   }
 
   [Symbol.dispose](): void {
     for (const tensor of this.#owned) tensor[Symbol.dispose]();
   }
 
-  /** Visits the first `length` positions of every buffer and head: offset within a row, and size. */
-  #eachHead(length: number, visit: (kv: Float32Array, head: number, size: number) => void): void {
-    const size = length * this.#shape.headDim;
-    for (const kv of this.#kv)
-      for (let head = 0; head < this.#rowSize; head += this.#headSize) visit(kv, head, size);
-  }
-
   #buildStep(n: number): Step {
     const logits = this.#logits.subarray(0, n * this.#output.width);
-    const kv = this.#kvTensors(0, n, true);
+    const kv = this.#ownKv(0, n);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
     const inputs = {
       input_ids: own(this.#ort.tensor('int64', [n, 1], this.#ids.subarray(0, n))),
@@ -243,26 +195,14 @@ export class OrtRows implements KvRows {
   }
 
   #bind(inputs: Record<string, Tensor>, kv: Record<string, Tensor>, out: Tensor): Bound {
-    const present = Object.fromEntries(
-      Object.entries(kv).map(([name, tensor]) => [
-        name.replace('past_key_values', 'present'),
-        tensor,
-      ]),
-    );
-    return this.#session.bind({ ...inputs, ...kv }, { [this.#output.name]: out, ...present });
+    const outputs = { [this.#output.name]: out, ...present(kv) };
+    return this.#session.bind({ ...inputs, ...kv }, outputs);
   }
 
-  #kvTensors(first: number, n: number, keep: boolean): Record<string, Tensor> {
-    const { kvHeads, headDim } = this.#shape;
-    const dims = [n, kvHeads, this.length, headDim];
-    const tensors: Record<string, Tensor> = {};
-    kvNames(this.#shape).forEach((name, i) => {
-      const kv = this.#kv[i]!;
-      const part = kv.subarray(first * this.#rowSize, (first + n) * this.#rowSize);
-      const tensor = this.#ort.tensor('float32', dims, part);
-      if (keep) this.#owned.push(tensor);
-      tensors[name] = tensor;
-    });
-    return tensors;
+  /** Tensors that live as long as the rows do. */
+  #ownKv(first: number, n: number): Record<string, Tensor> {
+    const kv = this.#kv.tensors(this.#ort, first, n);
+    this.#owned.push(...Object.values(kv));
+    return kv;
   }
 }

@@ -5,16 +5,21 @@ import { join } from 'node:path';
 import type { Token } from '../core/tree.ts';
 import { readJson } from './json.ts';
 
-/** The first of these that says anything is right: the second describes the model, the first how it is to be used. */
-const FILES = ['generation_config.json', 'config.json'];
+/** The first of these that says anything is right: the last describes the model, the others how it is to be used. */
+const FILES = ['genai_config.json', 'generation_config.json', 'config.json'];
 const MOST = 64;
+
+interface Ends {
+  readonly eos_token_id?: unknown;
+}
 
 /** `eos_token_id` of a folder, a number or a list. @throws Error that names the file if it is anything else */
 export function endIds(folder: string): readonly Token[] {
   for (const file of FILES) {
     const path = join(folder, file);
     if (!existsSync(path)) continue;
-    const given = readJson<{ readonly eos_token_id?: unknown }>(path).eos_token_id ?? null;
+    const json = readJson<Ends & { readonly model?: Ends }>(path);
+    const given = json.eos_token_id ?? json.model?.eos_token_id ?? null; // genai has it under model
     if (given === null) continue;
     const ids: readonly unknown[] = Array.isArray(given) ? given : [given];
     if (ids.length > MOST || !ids.every(isId))

@@ -4,23 +4,28 @@
  */
 
 import type { AskedText, TextModel } from '../core/model.ts';
+import type { Token } from '../core/tree.ts';
 import { graph } from './onnx.ts';
 import type { Ort, OrtSession, Tensor } from './ort.ts';
-import { readWhole, type Place } from './padded.ts';
+import type { Place } from './padded.ts';
 import type { Shape } from './shape.ts';
 
 export interface TextModelOptions {
   readonly name: string;
-  /** The decoder's, shared with whoever steps it. */
-  readonly session: OrtSession;
   readonly shape: Shape;
   /** Length of the tokenizer: logits beyond are padding and would absorb mass. */
   readonly vocab: number;
+  /** Reads texts and fills in the logits of places, [places, shape.vocab]. */
+  readonly read: (
+    texts: readonly (readonly Token[])[],
+    places: readonly Place[],
+    logits: Tensor,
+  ) => void;
 }
 
 /** Disposing of it leaves the decoder's session open. */
 export function textModel(ort: Ort, options: TextModelOptions): TextModel & Disposable {
-  const { name, session, shape, vocab } = options;
+  const { name, shape, vocab, read } = options;
   const picking = ort.session(pickGraph(shape.vocab, vocab));
   return {
     name,
@@ -31,8 +36,11 @@ export function textModel(ort: Ort, options: TextModelOptions): TextModel & Disp
       if (logProbs.length > 0) {
         const dims = [places.length, shape.vocab];
         using logits = ort.tensor('float32', dims, new Float32Array(dims[0]! * dims[1]!));
-        const tokens = texts.map((text) => text.tokens);
-        readWhole(ort, session, shape, tokens, places, { logits });
+        read(
+          texts.map((text) => text.tokens),
+          places,
+          logits,
+        );
         pick(ort, picking, logits, picks, logProbs);
       }
       let at = 0;

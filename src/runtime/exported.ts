@@ -1,0 +1,78 @@
+/** Decoders that other tools exported, run as they are: what export.ts describes, loaded and tried once. */
+
+import { join } from 'node:path';
+import type { Token } from '../core/tree.ts';
+import type { Decoder } from './decoder.ts';
+import { readExport } from './export.ts';
+import type { ExportedModel, ExportedRows } from './exported_rows.ts';
+import { GenaiRows } from './genai_rows.ts';
+import { GrowingRows } from './growing_rows.ts';
+import type { Ort, Tensor } from './ort.ts';
+import type { Place } from './padded.ts';
+import { kvBytes } from './shape.ts';
+import { sharedSession } from './shared_session.ts';
+import { textModel } from './text_model.ts';
+
+const ROWS = { genai: GenaiRows, growing: GrowingRows };
+
+/**
+ * Loads the graph of a folder that another tool exported, and tries it once.
+ * @throws Error that names the folder and what is not supported, or carries ORT's message
+ */
+export function loadExported(ort: Ort, folder: string, name: string): Decoder {
+  const { graph, layout, shape, takes } = readExport(folder);
+  const session = sharedSession(ort, join(folder, graph));
+  const model: ExportedModel = { ort, session, shape, takes };
+  const open = (rows: number, length: number): ExportedRows =>
+    new ROWS[layout](model, rows, length);
+  try {
+    tryOut(open(1, 4));
+  } catch (error) {
+    session[Symbol.dispose]();
+    throw new Error(
+      `${join(folder, graph)} does not run as its inputs promise: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+  return {
+    name,
+    width: shape.vocab,
+    context: shape.context,
+    kvBytes: kvBytes(shape),
+    open,
+    texts: (vocab) =>
+      textModel(ort, {
+        name,
+        shape,
+        vocab,
+        read: (texts, places, logits) => readTexts(open, texts, places, logits),
+      }),
+    [Symbol.dispose]: () => session[Symbol.dispose](),
+  };
+}
+
+function tryOut(rows: ExportedRows): void {
+  using kv = rows;
+  kv.prefill(0, [0, 0], 0);
+  const logits = kv.step(1, Int32Array.of(0), Int32Array.of(2));
+  if (!logits.every(Number.isFinite)) throw new Error('its logits are not all numbers');
+}
+
+/** Each text by itself, in rows of its own: what is said of it does not depend on the others. */
+function readTexts(
+  open: (rows: number, length: number) => ExportedRows,
+  texts: readonly (readonly Token[])[],
+  places: readonly Place[],
+  { data }: Tensor,
+): void {
+  texts.forEach((text, row) => {
+    const wanted = new Map<number, number>(
+      places.flatMap(([of, position], place) => (of === row ? [[position, place]] : [])),
+    );
+    using kv = open(1, text.length);
+    kv.read(0, text, 0, (position, logits) => {
+      const place = wanted.get(position);
+      if (place !== undefined) (data as Float32Array).set(logits, place * logits.length);
+    });
+  });
+}

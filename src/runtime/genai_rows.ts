@@ -1,0 +1,145 @@
+/**
+ * KV rows over a graph of onnxruntime-genai: the buffers are past and present at once, as in our own graphs, but row
+ * lengths are told by a mask, and logits are given at every position. Prompts are read in pieces, so that these
+ * logits take little memory: GroupQueryAttention leaves the same bits for any pieces of two tokens or more.
+ */
+
+import type { KvBlock } from '../core/model.ts';
+import type { Token } from '../core/tree.ts';
+import {
+  eachAlone,
+  emptyFeed,
+  feedTensors,
+  lastOf,
+  type ExportedModel,
+  type ExportedRows,
+  type Feed,
+  type Visit,
+} from './exported_rows.ts';
+import { KvStore, present } from './kv_store.ts';
+import type { Bound, Tensor } from './ort.ts';
+
+/** Tokens of a prompt that one run reads. */
+const PIECE = 64;
+
+interface Step {
+  readonly run: Bound;
+  /** [rows, vocab] */
+  readonly logits: Float32Array;
+}
+
+export class GenaiRows implements ExportedRows {
+  readonly rows: number;
+  readonly length: number;
+  readonly #model: ExportedModel;
+  readonly #kv: KvStore;
+  /** Of steps: the mask is as wide as a row. */
+  readonly #feed: Feed;
+  /** How much of each row the mask shows. */
+  readonly #shown: Int32Array;
+  readonly #logits: Float32Array;
+  readonly #steps: (Step | undefined)[] = [];
+  readonly #rowKv: (Record<string, Tensor> | undefined)[] = [];
+  readonly #owned: Tensor[] = [];
+
+  constructor(model: ExportedModel, rows: number, length: number) {
+    [this.#model, this.rows, this.length] = [model, rows, length];
+    this.#kv = new KvStore(model.shape, rows, length);
+    this.#feed = emptyFeed(rows, 1, length);
+    this.#shown = new Int32Array(rows);
+    this.#logits = new Float32Array(Math.max(rows, PIECE) * model.shape.vocab);
+  }
+
+  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+    for (let i = 0; i < n; i++) {
+      this.#feed.ids[i] = BigInt(tokens[i]!);
+      this.#feed.positions[i] = BigInt(lengths[i]!);
+      this.#show(i, lengths[i]! + 1);
+    }
+    const step = (this.#steps[n] ??= this.#buildStep(n));
+    step.run.run();
+    return step.logits;
+  }
+
+  prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
+    return lastOf(this, row, tokens, from);
+  }
+
+  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
+    return eachAlone(this, first, prompts, this.#model.shape.vocab);
+  }
+
+  read(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
+    for (let at = 0; at < tokens.length;) {
+      const left = tokens.length - at;
+      const size = left === PIECE + 1 ? PIECE - 1 : Math.min(PIECE, left); // one token alone would be a step
+      this.#readPiece(row, tokens.slice(at, at + size), from + at, visit);
+      at += size;
+    }
+  }
+
+  copy(from: number, to: number, length: number): void {
+    this.#kv.copy(from, to, length);
+  }
+
+  swap(rowA: number, rowB: number, a: number, b: number): void {
+    this.#kv.swap(rowA, rowB, a, b);
+  }
+
+  save(row: number, length: number): KvBlock {
+    return this.#kv.save(row, length);
+  }
+
+  load(row: number, block: KvBlock, length: number): void {
+    this.#kv.load(row, block, length);
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.#owned) tensor[Symbol.dispose]();
+  }
+
+  /** The operator reads no more of a row's mask than its sum: only what changes is written. */
+  #show(row: number, length: number): void {
+    const [start, shown] = [row * this.length, this.#shown[row]!];
+    if (length > shown) this.#feed.mask.fill(1n, start + shown, start + length);
+    else this.#feed.mask.fill(0n, start + length, start + shown);
+    this.#shown[row] = length;
+  }
+
+  #buildStep(n: number): Step {
+    const { ort, session, shape } = this.#model;
+    const logits = this.#logits.subarray(0, n * shape.vocab);
+    const kv = this.#ownKv(0, n);
+    const inputs = feedTensors(this.#model, this.#feed, n, 1, this.length);
+    const out = ort.tensor('float32', [n, 1, shape.vocab], logits);
+    this.#owned.push(...Object.values(inputs), out);
+    return { run: session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }), logits };
+  }
+
+  #readPiece(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
+    const { ort, session, shape } = this.#model;
+    const [n, { vocab }] = [tokens.length, shape];
+    const kv = (this.#rowKv[row] ??= this.#ownKv(row, 1));
+    const feed = emptyFeed(1, n, from + n);
+    feed.mask.fill(1n);
+    for (let i = 0; i < n; i++) {
+      feed.ids[i] = BigInt(tokens[i]!);
+      feed.positions[i] = BigInt(from + i);
+    }
+    const inputs = feedTensors(this.#model, feed, 1, n, from + n);
+    const out = ort.tensor('float32', [1, n, vocab], this.#logits.subarray(0, n * vocab));
+    try {
+      session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }).run();
+    } finally {
+      for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
+    }
+    for (let i = 0; i < n; i++) visit(from + i, this.#logits.subarray(i * vocab, (i + 1) * vocab));
+  }
+
+  /** Tensors that live as long as the rows do. */
+  #ownKv(first: number, n: number): Record<string, Tensor> {
+    const kv = this.#kv.tensors(this.#model.ort, first, n);
+    this.#owned.push(...Object.values(kv));
+    return kv;
+  }
+}

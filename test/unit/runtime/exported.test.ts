@@ -1,0 +1,180 @@
+/** Graphs that other tools exported, held to the laws of our own rows, and to our own decoder of the same weights. */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { AskedText, LanguageModel } from '../../../src/core/model.ts';
+import { DecodeEngine } from '../../../src/engine/engine.ts';
+import { laneWeights } from '../../../src/guides/lane_weights.ts';
+import { readExport } from '../../../src/runtime/export.ts';
+import { loadExported } from '../../../src/runtime/exported.ts';
+import { graph, type GraphBuilder } from '../../../src/runtime/onnx.ts';
+import { tailsOf } from '../../../src/runtime/tail.ts';
+import { loadCodec } from '../../../src/runtime/tokenizer.ts';
+import { opening } from '../../fakes/engine.ts';
+import { genaiFolder, optimumFolder } from '../../fakes/exports.ts';
+import { decoder, tinyFolder } from '../../fakes/models.ts';
+import { closing, testOrt } from '../../fakes/ort.ts';
+import { fakeRules } from '../../fakes/rule.ts';
+import { anAbortFreesAndDisturbsNobody, sameSeedSameAnswer } from '../../laws/engine.ts';
+import type { MakeEngine } from '../../laws/engine.ts';
+import { kvRowsLaws, step, tokensOf } from '../../laws/kv_rows.ts';
+import { farthest } from '../importer/checkpoint.ts';
+
+testOrt(2); // the work of a row may be split, as it is when serving
+
+const KINDS: Readonly<Record<string, () => string>> = {
+  'genai int8': () => genaiFolder('int8'),
+  'genai float32': () => genaiFolder('float32'),
+  growing: () => optimumFolder({ positions: true }),
+  'growing without positions': () => optimumFolder({ positions: false }),
+};
+const load = (folder: string) => closing(loadExported(testOrt(), folder, 'policy'));
+
+describe.each(Object.keys(KINDS))('%s', (kind) => {
+  kvRowsLaws(() => load(KINDS[kind]!()));
+
+  test('says what our own decoder of the same weights says: prompts, steps, judged texts, greedy text', () => {
+    const own = decoder(tinyFolder({}, kind === 'genai int8' ? 'int8' : 'float32'));
+    const other = load(KINDS[kind]!());
+    expect([other.width, other.context, other.kvBytes]).toEqual([
+      own.width,
+      own.context,
+      own.kvBytes,
+    ]);
+    const [a, b] = [own, other].map((model) => greedy(model, [tokensOf(70, 1), tokensOf(3, 2)]));
+    expect(b!.tokens).toEqual(a!.tokens);
+    a!.logits.forEach((logits, i) => expect(farthest(logits, b!.logits[i]!)).toBeLessThan(1e-4));
+    const texts = [40, 2, 67].map((length): AskedText => {
+      const tokens = tokensOf(length, length);
+      return { tokens, picks: tokens.slice(1).map((token, after) => ({ after, token })) };
+    });
+    const [right, said] = [own, other].map((model) => closing(model.texts(300)).logProbs(texts));
+    right!.forEach((logProbs, i) => expect(farthest(logProbs, said![i]!)).toBeLessThan(1e-4));
+  });
+
+  test('the same seed, the same answer: alone, in a crowd, with and without a cache', async () => {
+    const make = engineOver(KINDS[kind]!());
+    const openings = Array.from({ length: 6 }, (_, i) =>
+      opening({
+        prompt: tokensOf([1, 2, 17, 33, 40, 70][i]!, i % 3),
+        guides: [],
+        sampling: { temperature: i % 3 === 0 ? 0 : 1.2 },
+        maxTokens: 4 + 5 * (i % 3),
+        seed: i,
+      }),
+    );
+    await sameSeedSameAnswer(make, openings, [
+      {},
+      { prefixBytes: 0 },
+      { iterationTokens: 9 },
+      { classes: [{ length: 96, rows: 2 }] },
+    ]);
+    await anAbortFreesAndDisturbsNobody(make, openings[5]!, openings.slice(0, 3), [1, 3, 6]);
+  });
+});
+
+/** Logits after two prompts, and along ten greedy steps of both together. */
+function greedy(model: LanguageModel, prompts: readonly (readonly number[])[]) {
+  const kv = closing(model.open(2, 128));
+  const logits = prompts.map((prompt, row): Float32Array => kv.prefill(row, prompt, 0).slice());
+  const tokens = [logits.map(best)];
+  for (let i = 0; i < 10; i++) {
+    const lengths = prompts.map((prompt) => prompt.length + i);
+    const said = step(kv, tokens.at(-1)!, lengths);
+    logits.push(...said);
+    tokens.push(said.map(best));
+  }
+  return { logits, tokens };
+}
+
+const best = (logits: Float32Array): number => logits.indexOf(Math.max(...logits));
+
+function engineOver(folder: string): MakeEngine {
+  const { vocabulary } = loadCodec(folder);
+  const models = new Map([['policy', load(folder)]]);
+  return (options = {}) => {
+    const classes = options.classes ?? [{ length: 96, rows: 8 }];
+    const rows = classes.reduce((sum, each) => sum + each.rows, 0);
+    const tails = tailsOf(testOrt(), { vocab: vocabulary.size, banned: vocabulary.banned, rows });
+    const engine = new DecodeEngine({
+      models,
+      tails: closing(tails),
+      vocabulary,
+      laneWeights,
+      ruleOf: fakeRules(vocabulary),
+      classes,
+      iterationTokens: 512,
+      prefixBytes: 1 << 20,
+      queue: 64,
+      now: () => 0,
+      ...options,
+    });
+    return closing(engine);
+  };
+}
+
+test('the limits are said: a growing KV, and logits that depend on what runs beside', () => {
+  expect(readExport(genaiFolder('int8')).limits).toEqual([
+    'logits are computed at every position of a prompt',
+  ]);
+  const { layout, limits, shape } = readExport(optimumFolder({ positions: true, dynamic: true }));
+  expect(layout).toBe('growing');
+  expect(shape).toEqual({ layers: 2, kvHeads: 2, headDim: 16, vocab: 320, context: 128 });
+  expect(limits.join()).toMatch(/KV is copied at every step.*DynamicQuantizeLinear/);
+});
+
+test('a graph whose scales are found at run time stays close, if not equal', () => {
+  const model = load(optimumFolder({ positions: true, dynamic: true }));
+  const kv = closing(model.open(2, 128));
+  for (const row of [0, 1]) kv.prefill(row, tokensOf(20, row), 0);
+  const [alone] = step(kv, [9], [20]);
+  const [beside] = step(kv, [9, 11], [20, 20]);
+  expect(farthest(alone!, beside!)).toBeLessThan(0.5);
+});
+
+test.each([
+  ['use_cache_branch', (g: GraphBuilder) => g.input('use_cache_branch', 'bool', [1])],
+  ['token_type_ids', (g: GraphBuilder) => g.input('token_type_ids', 'int64', ['b', 's'])],
+])('an input that is not supported is refused by its name: %s', (name, more) => {
+  const folder = declared('float32', more);
+  expect(() => readExport(folder)).toThrow(new RegExp(`model.onnx.*its input ${name} is not`));
+});
+
+test('KV of halves, a graph without KV, a folder without a graph and a damaged graph are refused', () => {
+  expect(() => readExport(declared('float16'))).toThrow(
+    /its input past_key_values\.0\.key is float16 .*only float32/,
+  );
+  const folder = declared(null);
+  expect(() => readExport(folder)).toThrow(/it has no input past_key_values\.0\.key/);
+  writeFileSync(join(folder, 'onnx', 'model.onnx'), Buffer.from('no graph at all'));
+  expect(() => readExport(folder)).toThrow(/model\.onnx is no ONNX file/);
+  rmSync(join(folder, 'onnx'), { recursive: true });
+  expect(() => readExport(folder)).toThrow(/holds no manifest\.json, and no graph/);
+});
+
+/** A folder with a graph that declares its inputs and outputs, and has nothing between them. */
+function declared(
+  kv: 'float32' | 'float16' | null,
+  more: (g: GraphBuilder) => unknown = () => null,
+): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coxswain-declared-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const g = graph('declared');
+  g.input('input_ids', 'int64', ['b', 's']);
+  g.input('attention_mask', 'int64', ['b', 't']);
+  for (const part of kv === null ? [] : ['key', 'value']) {
+    const past = g.input(`past_key_values.0.${part}`, kv ?? 'float32', ['b', 2, 'p', 16]);
+    g.output(`present.0.${part}`, past, kv ?? 'float32', ['b', 2, 't', 16]);
+  }
+  more(g);
+  g.output('logits', g.scalar(0), 'float32', ['b', 's', 320]);
+  mkdirSync(join(folder, 'onnx'));
+  writeFileSync(join(folder, 'onnx', 'model.onnx'), g.bytes());
+  writeFileSync(
+    join(folder, 'config.json'),
+    JSON.stringify({ max_position_embeddings: 64, num_key_value_heads: 2, head_dim: 16 }),
+  );
+  return folder;
+}
