@@ -135,7 +135,7 @@ const drawnPools = (): readonly Pool[] =>
 function poolOf(pool: number): Pool {
   const [z, e] = [new Float64Array(MOST_ANSWERS), new Float64Array(MOST_ANSWERS)];
   for (let i = 0; i < MOST_ANSWERS; i++) [z[i], e[i]] = normals(pool, i);
-  return { z, e, ranked: Uint8Array.from(z.keys()).sort((a, b) => z[b]! - z[a]!) };
+  return { z, e, ranked: Uint8Array.from(z.keys()).toSorted((a, b) => z[b]! - z[a]!) };
 }
 
 /** Two independent standard normals (Box and Muller). */
