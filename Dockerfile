@@ -19,7 +19,8 @@ USER node
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=2s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8000/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# node itself is process 1 and gets SIGTERM: the server drains.
+# node itself is process 1 and gets SIGTERM: the server drains, for up to server.drain_ms (30 s). Docker kills after 10 s
+# unless it is told otherwise: docker run --stop-timeout 40.
 CMD ["node", "dist/cli.js", "serve", "--host", "0.0.0.0"]
 
 # A GPU image starts from one with CUDA's libraries and fetches ONNX Runtime's CUDA provider when it is built:

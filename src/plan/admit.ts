@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
-import { ServeError } from '../core/errors.ts';
 import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
@@ -13,6 +12,7 @@ import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { budgetOf, capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import { refuseOverGrant } from './grant.ts';
+import { refuseMismatch } from './mismatch.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
@@ -199,33 +199,10 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   if (!method) throw new Error(`strategy ${chosen.type} was not checked`);
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
-  refuseMismatch(chosen.type, method.needs(params), alignment);
+  const absolute = method.absolute?.(params) ?? false;
+  refuseMismatch(chosen.type, { needs: method.needs(params), absolute }, alignment);
   return { params, peak, top: method.top?.(params) ?? 0, extra: method.extra?.(params) ?? 0 };
 }
-
-function refuseMismatch(
-  strategy: string,
-  needs: 'nothing' | 'complete' | 'prefix',
-  { rewards, asksForRewards }: Alignment,
-): void {
-  if (needs === 'nothing') {
-    if (!asksForRewards) return;
-    throw mismatch(`${strategy} asks no reward; choose another alignment.strategy`);
-  }
-  if (rewards === null)
-    throw mismatch(
-      `${strategy} needs a reward that reads ${needs} answers; the request names none`,
-    );
-  const late = rewards.specs.find(({ reads }) => needs === 'prefix' && reads === 'complete');
-  if (late)
-    throw mismatch(
-      `${strategy} judges unfinished answers here; ${late.name} reads complete ones only`,
-      late.at,
-    );
-}
-
-const mismatch = (message: string, at = 'alignment.rewards'): ServeError =>
-  new ServeError('reward_mismatch', `${at}: ${message}`, at);
 
 /** A strategy may check its fields with a schema: its refusal is worded like any other. */
 function parsed<T>(parse: () => T): T {

@@ -1,13 +1,14 @@
 /**
- * Speculative rejection whose alpha is chosen for the request: as large as the measured correlation rho of a reward's scores of unfinished
- * and of finished answers allows, so that the best of what is kept loses at most a share `loss` of best-of-N's gain.
+ * Speculative rejection whose alpha is chosen for the request: as large as the measured correlation rho of a reward's
+ * scores of unfinished and of finished answers allows, so that the best of what is kept loses at most a share `loss` of
+ * best-of-N's gain.
  * For scores that are jointly normal, with n answers of which the (1 - alpha) n best by the partial score are kept:
  *   gain(alpha) = E[max over the kept of rho z + sqrt(1 - rho^2) e],  z, e ~ N(0, 1),
- * and gain(0) is best-of-N's. rho is taken at the lower end of its 95 % interval (Fisher); where that is under `min_correlation`, or
- * nothing was measured, nothing is pruned there, and the response says why.
+ * and gain(0) is best-of-N's. rho is taken at the lower end of its 95 % interval (Fisher); where that is under
+ * `min_correlation`, or nothing was measured, nothing is pruned there, and the response says why.
  */
 
-import { either, integer, list, number, strict } from '../../core/fields.ts';
+import { either, integer, list, number, read, strict } from '../../core/fields.ts';
 import { uniform } from '../../core/philox.ts';
 import { surviving } from './speculative_rejection.ts';
 import type { PruneRule } from './rule.ts';
@@ -32,8 +33,9 @@ const fields = strict({
 });
 
 export const calibrated: PruneRule<Calibrated> = {
+  fields,
   parse(raw, { n, partial }) {
-    const { at, loss, min_correlation: least } = fields.parse(raw);
+    const { at, loss, min_correlation: least } = read(fields, raw);
     const measured = partial?.() ?? [];
     const points = at ?? (measured.length > 0 ? measured.map(({ tokens }) => tokens) : [32]);
     const looked = [...new Set(points)]
@@ -54,10 +56,12 @@ export const calibrated: PruneRule<Calibrated> = {
   needs: 'prefix',
   together: true,
   points: ({ decisions }) => decisions.filter(({ alpha }) => alpha > 0).map(({ at }) => at),
-  async decide({ decisions }, { growing, score }) {
-    const { alpha } = decisions.find(({ at }) => at === growing[0]!.tokens.length)!;
-    return surviving(growing, await score(growing), alpha);
-  },
+  decide:
+    ({ decisions }) =>
+    async ({ growing, score }) => {
+      const { alpha } = decisions.find(({ at }) => at === growing[0]!.tokens.length)!;
+      return surviving(growing, await score(growing), alpha);
+    },
   remarks: ({ decisions }) => ({
     pruning: decisions.map(({ at, rho, alpha, refused }) => ({
       at,

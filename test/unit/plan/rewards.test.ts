@@ -243,7 +243,7 @@ describe('a strategy', () => {
     expect(complete({ strategy: best, rewards }).reward?.uses).toHaveLength(2);
     const never = { ...prune, alpha: 0 };
     expect(complete({ strategy: { ...best, prune: never }, rewards }).params).toMatchObject({
-      prune: { params: { at: [] } },
+      prune: { rule: { params: { at: [] } }, points: [] },
     });
   });
 
