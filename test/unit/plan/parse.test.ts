@@ -28,6 +28,7 @@ describe('a completion', () => {
     const { plan, answer } = complete({ model: 'tales', prompt: 'ab' });
     expect(plan).toEqual({
       id: 'cmpl-1',
+      request: 'req_1',
       strategy: 'sample',
       reward: null,
       values: [],
