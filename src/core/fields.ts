@@ -41,6 +41,10 @@ export const list = <S extends z.ZodType>(item: S, longest: number, shortest = 0
 export const either = <S extends z.ZodType>(schema: S, otherwise: z.output<S>) =>
   schema.nullish().transform((value): z.output<S> => value ?? otherwise);
 
+/** The fields that an object gives: null in a field means left out. */
+export const withoutNulls = (fields: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+
 /** An object of any keys that fit `key`. */
 export const table = <S extends z.ZodType>(key: z.ZodString, value: S, rule: string) =>
   z.record(key, value, {
@@ -68,6 +72,10 @@ export function check<S extends z.ZodType>(schema: S, raw: unknown, at: string):
   if (result.success) return result.data;
   throw misfit(result.error, at);
 }
+
+/** What the schema makes of `raw`. @throws ZodError which, other than that of a plain `parse`, holds what was given */
+export const read = <S extends z.ZodType>(schema: S, raw: unknown): z.output<S> =>
+  schema.parse(raw, { reportInput: true });
 
 /** The first issue of a failed parse as a client's error. */
 export function misfit(error: z.ZodError, at: string): ServeError {

@@ -1,5 +1,6 @@
 /** A strategy is an async generator over one request's tree: it sees no batch, cache, socket or signal. */
 
+import type { z } from 'zod';
 import type { SelfQuestion } from './self_evaluation.ts';
 import type { Branch, Tree } from './tree.ts';
 
@@ -14,10 +15,17 @@ export interface Peak {
 }
 
 export interface Strategy<P> {
-  /** The wire fields of the strategy, `type` left out, made valid. Throws a ZodError; the plan turns it into a ServeError under `alignment.strategy`. */
+  /** On the wire, `type` left out. */
+  readonly fields: z.ZodType;
+  /** The fields made valid. Throws a ZodError; the plan turns it into a ServeError under `alignment.strategy`. */
   parse(raw: unknown, context: StrategyContext): P;
   /** Which kind of reward these parameters ask for; the plan refuses a mismatch before any token is drawn. */
   needs(params: P): 'nothing' | 'complete' | 'prefix';
+  /**
+   * Whether scores of different calls are held against each other, or against a number: scores that are relative to the
+   * candidates of one call mean nothing then, and the plan refuses them. Left out: no.
+   */
+  absolute?(params: P): boolean;
   peak(params: P): Peak;
   /** Whether branches that are given up would have been finished without pruning: their rest counts as saved. Left out: no. */
   prunes?(params: P): boolean;
@@ -45,7 +53,10 @@ export interface StrategyContext {
   readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
-  /** How far the request's reward of unfinished answers goes with that of finished ones, by length; empty where nothing is stored. */
+  /**
+   * How far the request's reward of unfinished answers goes with that of finished ones, by length; empty where nothing is
+   * stored.
+   */
   readonly partial?: () => readonly PartialFigure[];
   /**
    * How the request's policy is asked about its own answers; null: by the question that was calibrated.

@@ -76,7 +76,10 @@ export interface Sampling {
 /** How far to extend, and how to draw. What is left out comes from the plan. Plain data: it may cross threads. */
 export interface Reach {
   readonly tokens: number;
-  /** Pause (not finish) a branch whose new text contains one of the strings, or before a token whose entropy reaches the bound, once `least` (1) were drawn. */
+  /**
+   * Pause (not finish) a branch whose new text contains one of the strings, or before a token whose entropy reaches the
+   * bound, once `least` (1) were drawn.
+   */
   readonly until?:
     { readonly text: readonly string[] } | { readonly entropy: number; readonly least?: number };
   readonly sampling?: Partial<Sampling>;
@@ -104,7 +107,10 @@ export interface Tree {
   peek(branch: Branch, k: number): Promise<readonly Peeked[]>;
   /** Appends a token the strategy has chosen. */
   push(branch: Branch, next: Peeked): void;
-  /** Forces tokens, which are read when the branch goes on: a finished one may, and none finishes by them. They cost log-prob 0. */
+  /**
+   * Forces tokens, which are read when the branch goes on: a finished one may, and none finishes by them. They cost
+   * log-prob 0.
+   */
   append(branch: Branch, tokens: readonly Token[]): void;
   /**
    * What the policy alone would say to a question after each branch: the chance of each label, among the labels only. It is read
@@ -115,7 +121,10 @@ export interface Tree {
   park(branches: readonly Branch[]): void;
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
   uniform(step: number): number;
-  /** The plan's reward for each branch, in order. NaN for a candidate that is disqualified; never for all that were judged so far. Batched with other requests. */
+  /**
+   * The plan's reward for each branch, in order, the branches being each other's pool. NaN for a candidate that is
+   * disqualified; never for all that were judged so far. Batched with other requests.
+   */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
   /** Tells a figure of the search, for the request's `explain`. */
   note(figure: string, value: number): void;

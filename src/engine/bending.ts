@@ -5,6 +5,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import type { Added } from '../core/guide.ts';
+import { logSumExp } from '../core/math.ts';
 import type { Mixed } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Peeked } from '../core/tree.ts';
@@ -98,9 +99,3 @@ function rowOf(law: readonly Peeked[], combined: Float64Array, temperature: numb
 }
 
 const NONE = new Float64Array(1);
-
-function logSumExp(values: readonly number[]): number {
-  const most = Math.max(...values);
-  if (!Number.isFinite(most)) return most;
-  return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
-}

@@ -48,7 +48,7 @@ export class DecodeEngine implements Engine, Disposable {
   readonly #iteration: Iteration;
   readonly #bending: Bending;
   readonly #jobs = new Set<Job>();
-  /** Jobs whose laws others judge just now. */
+  /** Jobs in no iteration: value guides are being asked, and what they say bends the law before a token is drawn. */
   readonly #judged = new Set<Job>();
   readonly #trees = new Map<OpenTree, { width: number; abort: () => void }>();
   #looping = false;

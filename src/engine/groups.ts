@@ -29,6 +29,6 @@ export function groupsOf(jobs: readonly Job[]): Group[] {
   return [...groups.values()];
 }
 
-/** How many of the likeliest tokens a job looks at: its own affair, so that traffic cannot show. */
+/** How many of the likeliest tokens a job looks at: a function of its request alone, so that traffic cannot show. */
 const listed = ({ peek, sampling, tree: { opening } }: Job): number =>
   Math.max(peek, sampling.topK, opening.record.top, opening.bend?.k ?? 0) > NARROW ? WIDE : NARROW;

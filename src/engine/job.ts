@@ -68,7 +68,7 @@ export interface Job {
   readonly branch: Hypothesis;
   readonly law: Law;
   readonly sampling: Sampling;
-  readonly until: Reach['until'] | null;
+  readonly until: NonNullable<Reach['until']> | null;
   /** Text length when the job began. */
   readonly from: number;
   /** Tokens still to draw; 0 for a peek, and once the job has come to an end. */
@@ -134,15 +134,11 @@ export const isBoundary = (
   { until, drawn }: Pick<Job, 'until' | 'drawn'>,
   entropy: number,
 ): boolean =>
-  until !== null &&
-  until !== undefined &&
-  'entropy' in until &&
-  drawn >= (until.least ?? 1) &&
-  entropy >= until.entropy;
+  until !== null && 'entropy' in until && drawn >= (until.least ?? 1) && entropy >= until.entropy;
 
 /** A segment ends with a token that completes one of its texts. */
 const isPaused = ({ until, branch, from }: Job): boolean =>
-  until !== null && until !== undefined && 'text' in until && branch.contains(until.text, from);
+  until !== null && 'text' in until && branch.contains(until.text, from);
 
 /** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
 export function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {

@@ -4,6 +4,7 @@
  */
 
 import { LRUCache } from 'lru-cache';
+import { agreement } from '../core/math.ts';
 import type { KvBlock, Reals } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 
@@ -69,7 +70,7 @@ export class PrefixCache {
       const whole = shared === tokens.length && shared === entry.tokens.length;
       // What is left must be at least two tokens: one alone would be a step, and steps differ from prefill.
       const length = whole ? shared : Math.min(shared, tokens.length - 2);
-      if (length < STRIDE && !whole) continue; // names are hashes: this one lied
+      if (length < STRIDE && !whole) continue; // names are hashes: another prompt had the same
       this.hits++;
       return { block: entry.block, length, logits: whole ? entry.logits : null };
     }
@@ -82,12 +83,6 @@ export class PrefixCache {
     if (!this.#entries.has(name)) return; // larger than the whole cache
     for (const start of [name, ...starts(space, tokens)]) this.#starts.set(start, name);
   }
-}
-
-function agreement(a: readonly Token[], b: readonly Token[]): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
 }
 
 /** The name (a hash) of a whole prompt in its space. */

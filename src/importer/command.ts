@@ -1,6 +1,7 @@
 /** The `import` command: its arguments and what it prints. */
 
 import { parseArgs } from 'node:util';
+import { sum } from '../core/math.ts';
 import { prepareImport, type ImportOptions, type Prepared } from './import.ts';
 
 const USAGE = `usage: import <checkpoint folder> --out <model folder> --role policy|guide|reward|value
@@ -112,8 +113,6 @@ function forecast(
   ].join('\n');
 }
 
-const sum = (values: readonly number[]): number =>
-  values.reduce((total, value) => total + value, 0);
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 const given = <const K extends string, T>(

@@ -97,7 +97,7 @@ export function* pieces(matrix: Matrix): Iterable<Float32Array> {
 }
 
 /** [rows, columns] to [columns, rows], in tiles so that both sides stay in the cache. */
-export function transpose(matrix: Matrix): Float32Array {
+function transpose(matrix: Matrix): Float32Array {
   const { rows, columns } = matrix;
   const out = new Float32Array(rows * columns);
   const tile = 32;

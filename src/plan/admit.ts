@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
-import { ServeError } from '../core/errors.ts';
 import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
@@ -13,8 +12,9 @@ import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import { budgetOf, capTokens, costOf, countBranches, fitContext } from './cost.ts';
 import type { TokenLimit } from './cost.ts';
 import { refuseOverGrant } from './grant.ts';
+import { refuseMismatch } from './mismatch.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
-import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
+import { logitBias, renderer, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule } from './rule.ts';
@@ -71,7 +71,9 @@ function planOf(
   const stream = ambient.socket || (wire.stream ?? false);
   const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
-  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy));
+  countBranches(catalog, ONE, n, asked.sources.length); // before any text is encoded
+  const read = renderer();
+  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy, read));
   const placed = prompts.map(({ lanes, readings }, i) => ({
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
@@ -92,6 +94,7 @@ function planOf(
   const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
   const plan: Plan = {
     id: ambient.id,
+    request: ambient.request,
     strategy: chosen.type,
     params,
     reward: alignment.rewards?.plan ?? null,
@@ -159,16 +162,26 @@ function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sa
   };
 }
 
-function promptOf(source: Source, { lanes, readers }: Alignment, policy: ModelCard): PlanPrompt {
+/** No strategy has fewer branches. */
+const ONE: Peak = { least: 1, most: 1 };
+
+type Render = ReturnType<typeof renderer>;
+
+function promptOf(
+  source: Source,
+  { lanes, readers }: Alignment,
+  policy: ModelCard,
+  read: Render,
+): PlanPrompt {
   const text = sourceText(source, policy);
   return {
     lanes: lanes.map(({ card, own, at }) => ({
       model: card.name,
-      prompt: render(card, source, own, at),
+      prompt: read(card, source, own, at),
     })),
     text,
     messages: source.kind === 'chat' ? source.messages : null,
-    readings: readingsOf(source, text, readers),
+    readings: readingsOf(source, text, readers, read),
   };
 }
 
@@ -177,10 +190,11 @@ function readingsOf(
   source: Source,
   text: string,
   readers: readonly Reader[],
+  read: Render,
 ): PlanPrompt['readings'] {
-  const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
+  const said = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
   return Object.fromEntries(
-    readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
+    readers.map(({ key, card, own, at }) => [key, read(card, said, own, at)]),
   );
 }
 
@@ -199,33 +213,10 @@ function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyConte
   if (!method) throw new Error(`strategy ${chosen.type} was not checked`);
   const params = parsed(() => method.parse(chosen.fields, context));
   const peak: Peak = method.peak(params);
-  refuseMismatch(chosen.type, method.needs(params), alignment);
+  const absolute = method.absolute?.(params) ?? false;
+  refuseMismatch(chosen.type, { needs: method.needs(params), absolute }, alignment);
   return { params, peak, top: method.top?.(params) ?? 0, extra: method.extra?.(params) ?? 0 };
 }
-
-function refuseMismatch(
-  strategy: string,
-  needs: 'nothing' | 'complete' | 'prefix',
-  { rewards, asksForRewards }: Alignment,
-): void {
-  if (needs === 'nothing') {
-    if (!asksForRewards) return;
-    throw mismatch(`${strategy} asks no reward; choose another alignment.strategy`);
-  }
-  if (rewards === null)
-    throw mismatch(
-      `${strategy} needs a reward that reads ${needs} answers; the request names none`,
-    );
-  const late = rewards.specs.find(({ reads }) => needs === 'prefix' && reads === 'complete');
-  if (late)
-    throw mismatch(
-      `${strategy} judges unfinished answers here; ${late.name} reads complete ones only`,
-      late.at,
-    );
-}
-
-const mismatch = (message: string, at = 'alignment.rewards'): ServeError =>
-  new ServeError('reward_mismatch', `${at}: ${message}`, at);
 
 /** A strategy may check its fields with a schema: its refusal is worded like any other. */
 function parsed<T>(parse: () => T): T {

@@ -1,7 +1,7 @@
 /** The `alignment` object made valid: which models guide, from which lanes, by which strategy. */
 
 import { ServeError } from '../core/errors.ts';
-import { check, show, wrong } from '../core/fields.ts';
+import { check, show, withoutNulls, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
 import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
@@ -12,7 +12,13 @@ import type { ValueUse } from './plan.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
-import { alignmentSchema, guideMask, modelGuideSchema, ratioGuideSchema } from './schema.ts';
+import {
+  alignmentSchema,
+  guideMask,
+  modelGuideSchema,
+  ratioGuideSchema,
+  strategySchema,
+} from './schema.ts';
 import type { OwnPrompt } from './schema.ts';
 import { onceEach } from './sources/source.ts';
 import type { Reader } from './sources/source.ts';
@@ -90,7 +96,7 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
     rewards,
     asksForRewards: rewards !== null && gives(raw, 'rewards'),
     named: namedIn(raw, lanes, rewards, values),
-    strategy: wire.strategy ? strategyOf(wire.strategy) : null,
+    strategy: strategyOf(wire.strategy),
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
@@ -121,14 +127,13 @@ function namedIn(
 function withDefaults(raw: unknown, preset: Preset | null): unknown {
   if (raw === undefined || raw === null) return preset?.alignment ?? {};
   if (typeof raw !== 'object' || Array.isArray(raw)) throw wrong('alignment', raw, 'an object');
-  const given = Object.entries(raw).filter(([, value]) => value !== null);
-  return { ...preset?.alignment, ...Object.fromEntries(given) };
+  return { ...preset?.alignment, ...withoutNulls(raw) };
 }
 
-/** Null in a field means left out. */
-function strategyOf({ type, ...fields }: { type: string; [field: string]: unknown }) {
-  const given = Object.entries(fields).filter(([, value]) => value !== null);
-  return { type: knownStrategy(type), fields: Object.fromEntries(given) };
+function strategyOf(raw: unknown): Alignment['strategy'] {
+  if (raw === undefined || raw === null) return null;
+  const { type, ...fields } = check(strategySchema, raw, 'alignment.strategy');
+  return { type: knownStrategy(type), fields: withoutNulls(fields) };
 }
 
 const names = (): string => Object.keys(strategies).join(', ');

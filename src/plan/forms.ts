@@ -8,6 +8,7 @@ import { integer, list, number, oneOf, table, text, tolerant } from '../core/fie
 import { shapeOf } from '../core/json_schema.ts';
 import type { Shape } from '../core/json_schema.ts';
 import { strategies } from '../strategies/index.ts';
+import { rules } from '../strategies/prune/index.ts';
 import type { Limits } from './catalog.ts';
 import { rerankSchema } from './rerank.ts';
 import { formatSchema, ruleGuideSchema, textFormatSchema } from './rule.ts';
@@ -32,6 +33,8 @@ type Forms = Readonly<Record<string, Shape>>;
 
 /** Where the document keeps a schema that several fields have. */
 export const refTo = (name: string): Shape => ({ $ref: `#/components/schemas/${name}` });
+
+const maybe = (name: string): Shape => ({ anyOf: [refTo(name), { type: 'null' }] });
 
 const string = z.string();
 const ids = list(integer(0, 2 ** 32 - 1), 1_000_000, 1);
@@ -74,14 +77,24 @@ function sharedShapes(limits: Limits, forms: Forms): Forms {
       { anyOf: [...new Set(Object.values(kinds))].map((kind) => shapeOf(kind.schema(limits))) },
       forms,
     ),
-    Strategy: {
-      type: 'object',
-      required: ['type'],
-      properties: { type: { type: 'string', enum: Object.keys(strategies) } },
-      description: 'Beside `type`, the fields of that strategy: docs/strategies.md.',
-    },
+    Strategy: { anyOf: named(strategies, { prune: maybe('Prune') }) },
+    Prune: { anyOf: named(rules, {}) },
   };
 }
+
+/** Each entry's fields beside its name, as `type`. */
+const named = (
+  kinds: Readonly<Record<string, { readonly fields: z.ZodType }>>,
+  forms: Forms,
+): Shape[] =>
+  Object.entries(kinds).map(([name, { fields }]) => {
+    const { properties, required, ...shape } = filled(shapeOf(fields), forms);
+    return {
+      ...shape,
+      properties: { type: { const: name }, ...(properties as object) },
+      required: ['type', ...((required ?? []) as string[])],
+    };
+  });
 
 /** What a message of a chat says. */
 export const messageContent = (): Shape => optional(z.union([string, z.array(textPart)]));
@@ -111,10 +124,10 @@ function formsOf(limits: Limits): Forms {
     queries: shapeOf(texts),
     documents: shapeOf(texts),
     messages: filled(optional(z.union([conversation, list(conversation, documents, 1)])), message),
-    alignment: { anyOf: [refTo('Alignment'), { type: 'null' }] },
+    alignment: maybe('Alignment'),
     'guides[]': refTo('Guide'),
     'rewards[]': refTo('Reward'),
-    strategy: refTo('Strategy'),
+    strategy: maybe('Strategy'),
   };
 }
 

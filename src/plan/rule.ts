@@ -46,7 +46,7 @@ const plainRule = (type: 'text' | 'json_object', at: string): PlacedRule | null 
   type === 'text' ? null : { ask: { kind: 'object' }, at };
 
 /** A schema that is left out or empty accepts any value; OpenAI's answers are objects. */
-export function schemaRule(schema: unknown, at: string): PlacedRule {
+function schemaRule(schema: unknown, at: string): PlacedRule {
   if (schema === undefined || schema === null) return { ask: { kind: 'object' }, at };
   return { ask: { kind: 'schema', schema }, at };
 }

@@ -227,13 +227,19 @@ export const rewardParts = (limits: Limits) => ({
   length: lengthSchema.nullish(),
 });
 
+/** What is read of a strategy before it reads the rest itself. */
+export const strategySchema = z.looseObject(
+  { type: z.string('a string') },
+  'an object with a type',
+);
+
 /** The `alignment` object; its strategy is parsed by the strategy itself, its guides one by one. */
 export const alignmentSchema = (limits: Limits) =>
   strict({
     guides: list(z.unknown(), limits.guides).nullish(),
     combine: oneOf(['sum', 'mean']).nullish(),
     max_kl: number(0, 1000).nullish(),
-    strategy: z.looseObject({ type: z.string('a string') }, 'an object with a type').nullish(),
+    strategy: anything,
     explain: flag.nullish(),
     ...rewardParts(limits),
     budget: strict({

@@ -4,6 +4,7 @@ import { ServeError } from '../core/errors.ts';
 import { check, wrong } from '../core/fields.ts';
 import type { Catalog } from './catalog.ts';
 import type { ValueUse } from './plan.ts';
+import { relativeScale } from './relative.ts';
 import { scaleOf, transformOf } from './scale.ts';
 import { guideMask, valueGuideSchema } from './schema.ts';
 import { modelSource } from './sources/model.ts';
@@ -17,9 +18,6 @@ export interface ValueGuide {
 /** The likeliest tokens that a value guide considers where the request does not say. */
 const TOP_K = 20;
 
-/** Transforms that compare candidates with each other. */
-const RANKED: ReadonlySet<string | undefined> = new Set(['rank', 'win_rate']);
-
 /** Null for a weight of zero: no model is run for it. */
 export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): ValueGuide | null {
   const wire = check(valueGuideSchema(catalog.limits), raw, at);
@@ -32,18 +30,6 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
     );
   if (wire.weight === 0) return null;
   const { transform } = wire;
-  const relative = transform?.type === 'zscore' && (transform.of ?? 'pool') === 'pool';
-  const kind = transform ? transformOf(transform, spec, at) : null;
-  if (
-    relative ||
-    RANKED.has(transform?.type) ||
-    (kind?.kind === 'log_sigmoid' && typeof kind.reference !== 'number')
-  )
-    throw wrong(
-      `${at}.transform`,
-      transform,
-      'one with a number or a stored figure: a token has no pool to be compared with',
-    );
   const use = {
     id: spec.name,
     source: spec.source,
@@ -51,8 +37,14 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
     weight: 1,
     cap: null,
     scale: scaleOf(transform, null, spec, at),
-    transform: kind,
+    transform: transform ? transformOf(transform, spec, at) : null,
   };
+  if (relativeScale(use) !== null)
+    throw wrong(
+      `${at}.transform`,
+      transform,
+      'one with a number or a stored figure: a token has no pool to be compared with',
+    );
   return {
     use: {
       reward: { uses: [use], ensemble: null, lagrange: null, constraints: [], length: null },

@@ -3,6 +3,7 @@
  * is held down by the others. Members should be on one scale first, or a minimum only follows the lowest.
  */
 
+import { sum } from '../core/math.ts';
 import type { Candidate, Ensemble, Reward, Score } from '../core/reward.ts';
 import { nearness } from './ideal.ts';
 
@@ -65,10 +66,7 @@ export function weightedSum(members: readonly Member[]): Reward {
     async score(batch) {
       const columns = await answered(members, batch);
       return rows(batch, columns).map((row) =>
-        merged(
-          row,
-          row.reduce((sum, { value }, i) => sum + columns[i]!.member.weight * value, 0),
-        ),
+        merged(row, sum(row.map(({ value }, i) => columns[i]!.member.weight * value))),
       );
     },
   };
@@ -103,10 +101,8 @@ export function aggregate(
   }
 }
 
-const totalOf = (weights: readonly number[]): number => weights.reduce((sum, w) => sum + w, 0);
-
 const meanOf = (values: readonly number[], weights: readonly number[]): number =>
-  values.reduce((sum, x, i) => sum + weights[i]! * x, 0) / totalOf(weights);
+  sum(values.map((x, i) => weights[i]! * x)) / sum(weights);
 
 /** Weighted by share; the unbiased one of a single member is 0. */
 export function varianceOf(
@@ -115,8 +111,7 @@ export function varianceOf(
   kind: Ensemble['variance'],
 ): number {
   const mean = meanOf(values, weights);
-  const sum = values.reduce((all, x, i) => all + weights[i]! * (x - mean) ** 2, 0);
-  const population = sum / totalOf(weights);
+  const population = sum(values.map((x, i) => weights[i]! * (x - mean) ** 2)) / sum(weights);
   if (kind === 'population') return population;
   return values.length > 1 ? (population * values.length) / (values.length - 1) : 0;
 }
@@ -141,10 +136,12 @@ export function merged(row: readonly Score[], value: number): Score {
   const stepwise = row.flatMap(({ steps }) => (steps === undefined ? [] : [steps]));
   return {
     value,
-    parts: Object.assign({}, ...row.map(({ parts }) => parts)) as Score['parts'],
-    tokens: row.reduce((sum, { tokens }) => sum + (tokens ?? 0), 0),
-    ...(stepwise.length > 0 ? { steps: Object.assign({}, ...stepwise) as Steps } : {}),
+    parts: joined(row.map(({ parts }) => parts)),
+    tokens: sum(row.map(({ tokens }) => tokens ?? 0)),
+    ...(stepwise.length > 0 ? { steps: joined(stepwise) } : {}),
   };
 }
 
-type Steps = NonNullable<Score['steps']>;
+/** Ids are the client's: one such as `__proto__` must be a member like any other, which an assignment would not make it. */
+const joined = <T>(records: readonly Readonly<Record<string, T>>[]): Readonly<Record<string, T>> =>
+  Object.fromEntries(records.flatMap((record) => Object.entries(record)));

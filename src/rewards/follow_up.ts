@@ -40,7 +40,7 @@ export function followUp(reader: Reader, { by, positive, negative, reads }: Foll
 }
 
 /** @param positive log-probs of each line's tokens; a list that is empty counts as 0 */
-export const followUpValue = (
+const followUpValue = (
   positive: readonly ArrayLike<number>[],
   negative: readonly ArrayLike<number>[],
 ): number => meanOf(positive) - meanOf(negative);

@@ -5,6 +5,7 @@
  * judgement without the judge's bias for a place.
  */
 
+import { softmax, sum } from '../core/math.ts';
 import type { Reward, RewardSource } from '../core/reward.ts';
 import { calibrated } from '../core/self_evaluation.ts';
 import type { Reader } from './reader.ts';
@@ -30,8 +31,8 @@ export function judge(reader: Reader, asked: Judging): Reward {
         const values = questions.map(({ values: worth }, q) =>
           all[at + q] === null ? NaN : expected(all[at + q]!, worth),
         );
-        const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-        const tokens = questions.reduce((n, _q, q) => n + texts[at + q]!.tokens.length, 0);
+        const mean = sum(values) / values.length;
+        const tokens = sum(questions.map((_, q) => texts[at + q]!.tokens.length));
         return { value: calibration ? calibrated(mean, calibration) : mean, parts: {}, tokens };
       });
     },
@@ -39,10 +40,5 @@ export function judge(reader: Reader, asked: Judging): Reward {
 }
 
 /** sum_k value_k * p_k, p the softmax of the labels' log-probs. */
-export function expected(logProbs: ArrayLike<number>, values: readonly number[]): number {
-  const all = Array.from(logProbs);
-  const most = Math.max(...all);
-  const weights = all.map((x) => Math.exp(x - most));
-  const total = weights.reduce((a, b) => a + b, 0);
-  return weights.reduce((sum, weight, k) => sum + (weight / total) * values[k]!, 0);
-}
+export const expected = (logProbs: ArrayLike<number>, values: readonly number[]): number =>
+  sum(softmax(Array.from(logProbs)).map((p, k) => p * values[k]!));

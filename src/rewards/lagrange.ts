@@ -4,10 +4,10 @@
  * candidates' mean is above theta, up where it is below.
  */
 
+import { sigmoid, sum } from '../core/math.ts';
 import type { Lagrange, Reward } from '../core/reward.ts';
 import { answered, merged, readsOf } from './ensemble.ts';
 import type { Member } from './ensemble.ts';
-import { sigmoid } from './implicit.ts';
 
 /** A member, and the point beyond which it is not to be trusted; null: it is an objective, and only weighed. */
 export interface Pointed extends Member {
@@ -52,4 +52,4 @@ export const dualStep = (
   values: readonly number[],
   theta: number,
   rate: number,
-): number => logit - (rate * values.reduce((sum, value) => sum + value - theta, 0)) / values.length;
+): number => logit - (rate * sum(values.map((value) => value - theta))) / values.length;

@@ -3,8 +3,9 @@
  * model's own opinion of an answer. The mean over tokens takes out that long answers are less likely.
  */
 
+import { sum } from '../core/math.ts';
 import type { Reward, RewardSource } from '../core/reward.ts';
-import { lengthMean, sum } from './implicit.ts';
+import { lengthMean } from './implicit.ts';
 import { answerTokens, continuation, type Reader } from './reader.ts';
 
 type Likelihood = Extract<RewardSource, { kind: 'likelihood' }>;

@@ -1,11 +1,12 @@
 /**
- * A judge of pairs: a language model reads the prompt and one answer, is shown another one, and says which is better. Each pair is
- * asked about in both orders and averaged, which takes out a bias for a place; what all pairs come to is the tournament's.
+ * A judge of pairs: a language model reads the prompt and one answer, is shown another one, and says which is better. Each
+ * pair is asked about in both orders and averaged, which takes out a bias for a place; what all pairs come to is the
+ * tournament's.
  * Candidates of different prompts are not compared.
  */
 
+import { sigmoid } from '../core/math.ts';
 import type { Candidate, Reward, RewardSource, Score } from '../core/reward.ts';
-import { sigmoid } from './implicit.ts';
 import { expected } from './judge.ts';
 import type { Reader } from './reader.ts';
 import { copeland, knockout, lottery, winRates } from './tournament.ts';

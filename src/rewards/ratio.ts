@@ -3,10 +3,11 @@
  * an answer (METHODS.md 2). Over tokens, or over steps that end where a delimiter does.
  */
 
+import { sigmoid, sum } from '../core/math.ts';
 import type { RatioAggregate, ReadBy, Reward, RewardSource } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
-import { decaying, lengthMean, sigmoid, stepRewards, sum, tokenRewards } from './implicit.ts';
+import { decaying, lengthMean, stepRewards, tokenRewards } from './implicit.ts';
 import { answerTokens, continuation, type Reader } from './reader.ts';
 
 type Ratio = Extract<RewardSource, { kind: 'ratio' }>;
@@ -40,7 +41,7 @@ export function ratio(plus: Reader, minus: Reader, asked: Ratio): Reward {
 }
 
 /** One value of an answer's token rewards. */
-export function ratioValue(
+function ratioValue(
   rewards: readonly number[],
   answer: readonly Token[],
   codec: Codec,

@@ -3,6 +3,7 @@
  * and what the steps come to is the candidate's score (METHODS.md 2 and 3).
  */
 
+import { sum } from '../core/math.ts';
 import type { Candidate, Reward, Score, Steps } from '../core/reward.ts';
 import { clip, deltas } from './transforms.ts';
 
@@ -11,9 +12,9 @@ export function stepped(id: string, reward: Reward, steps: Steps): Reward {
   return {
     name: reward.name,
     reads: reward.reads,
-    async score(batch) {
+    async score(batch, signal) {
       const cut = batch.map((candidate) => prefixes(candidate, steps));
-      const scores = await reward.score(cut.flat());
+      const scores = await reward.score(cut.flat(), signal);
       let at = 0;
       return cut.map((parts) => combined(id, scores.slice(at, (at += parts.length)), steps));
     },
@@ -55,12 +56,10 @@ function combined(id: string, scores: readonly Score[], { transform, aggregate }
   return {
     value: AGGREGATES[aggregate](values),
     parts: {},
-    tokens: scores.reduce((sum, { tokens }) => sum + (tokens ?? 0), 0),
+    tokens: sum(scores.map(({ tokens }) => tokens ?? 0)),
     steps: { [id]: values },
   };
 }
-
-const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** One value of the steps' values; NaN if one is. */
 export const AGGREGATES: Readonly<

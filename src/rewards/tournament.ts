@@ -3,7 +3,7 @@
  * way to read them has an answer to that.
  */
 
-import { sigmoid } from './implicit.ts';
+import { sigmoid, sum } from '../core/math.ts';
 
 /** wins[i][j]: the chance that i beats j. */
 export type Wins = readonly (readonly number[])[];
@@ -15,9 +15,7 @@ export const bradleyTerry = (rewards: readonly number[]): number[][] =>
 /** How often each beats another one, on average: Borda's rule. 1/2 of one that has no other. */
 export const winRates = (wins: Wins): number[] =>
   wins.map((row, i) =>
-    row.length === 1
-      ? 1 / 2
-      : row.reduce((sum, p, j) => sum + (j === i ? 0 : p), 0) / (row.length - 1),
+    row.length === 1 ? 1 / 2 : sum(row.filter((_, j) => j !== i)) / (row.length - 1),
   );
 
 /** How many others each beats more often than not; a draw counts half (Copeland). */
@@ -55,7 +53,7 @@ export function lottery(wins: Wins): number[] {
     basis[leaves] = enters;
   }
   const solution = wins.map((_, j) => (basis.includes(j) ? rows[basis.indexOf(j)]!.at(-1)! : 0));
-  const total = solution.reduce((sum, y) => sum + y, 0);
+  const total = sum(solution);
   return solution.map((y) => y / total);
 }
 

@@ -3,27 +3,15 @@
  * quantile may be that of the request's own candidates. A score that is NaN stays so, and counts in no figure.
  */
 
+import { logSigmoid, quantile, sum } from '../core/math.ts';
 import type { Reward, Scale, Score, Transform } from '../core/reward.ts';
 import { bradleyTerry, winRates } from './tournament.ts';
-
-/** log(1 / (1 + exp(-x))), without overflow on either side. */
-export const logSigmoid = (x: number): number =>
-  Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
-
-/** The quantile q in [0, 1] of unsorted values, by linear interpolation; NaN of none. */
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = values.filter(Number.isFinite).toSorted((a, b) => a - b);
-  if (sorted.length === 0) return NaN;
-  const at = q * (sorted.length - 1);
-  const below = sorted[Math.floor(at)]!;
-  return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)]! - below);
-}
 
 /** Mean and population deviation of what can be counted. */
 export function scaleOf(values: readonly number[]): Scale {
   const finite = values.filter(Number.isFinite);
-  const mean = finite.reduce((sum, x) => sum + x, 0) / finite.length;
-  const variance = finite.reduce((sum, x) => sum + (x - mean) ** 2, 0) / finite.length;
+  const mean = sum(finite) / finite.length;
+  const variance = sum(finite.map((x) => (x - mean) ** 2)) / finite.length;
   return { mean, std: Math.sqrt(variance) };
 }
 

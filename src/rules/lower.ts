@@ -112,7 +112,7 @@ type ByteRange = readonly [low: number, high: number];
 const LENGTHS = [0, 0x80, 0x800, 0x10000, 0x110000];
 
 /** Sequences of byte ranges that spell exactly the characters from `low` to `high`, surrogates apart. */
-export function utf8Ranges(low: number, high: number): ByteRange[][] {
+function utf8Ranges(low: number, high: number): ByteRange[][] {
   if (high < LENGTHS[1]!) return [[[low, high]]];
   const sequences: ByteRange[][] = [];
   for (let n = 1; n <= 4; n++) {

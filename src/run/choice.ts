@@ -125,6 +125,7 @@ async function searched(
       const { done, value } = await search.next();
       if (done) return { ranked: value, exhausted: null };
       chronicle.kept(value);
+      judge.kept(value);
       session.keep(value);
       for (const commit of commits) {
         const certain = commit.frontier(value);

@@ -1,8 +1,12 @@
-/** What a search does, as it does it: figures for `explain`, candidates that were given up, and events for clients that asked for them. */
+/**
+ * What a search does, as it does it: figures for `explain`, candidates that were given up, and events for clients that
+ * asked for them.
+ */
 
 import type { SearchReport, StreamEvent } from '../core/events.ts';
 import type { Score } from '../core/reward.ts';
 import type { Branch } from '../core/tree.ts';
+import type { Gone } from './judge.ts';
 
 /** Numbers kept per figure; a longer search tells of its beginning. */
 const LONGEST = 512;
@@ -16,7 +20,7 @@ export class Chronicle {
   readonly #alive: number[] = [];
   /** Candidates that were seen and may still win, by id. */
   readonly #open = new Map<number, Branch>();
-  readonly #gone: Branch[] = [];
+  readonly #gone: Gone[] = [];
   #nodes = 0;
   #depth = 0;
 
@@ -44,7 +48,8 @@ export class Chronicle {
     for (const branch of this.#open.values()) {
       if (left.has(branch)) continue;
       this.#open.delete(branch.id);
-      if (this.#gone.length < MOST_GONE) this.#gone.push(branch);
+      const { id, tokens } = branch;
+      if (this.#gone.length < MOST_GONE) this.#gone.push({ id, tokens: tokens.length });
       this.#tell('pruned', branch, NaN);
     }
     for (const branch of frontier) this.#see(branch);
@@ -56,7 +61,7 @@ export class Chronicle {
     this.#tell('selected', branch, score ?? NaN);
   }
 
-  get gone(): readonly Branch[] {
+  get gone(): readonly Gone[] {
     return this.#gone;
   }
 

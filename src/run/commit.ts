@@ -4,6 +4,7 @@
  */
 
 import type { StreamEvent } from '../core/events.ts';
+import { agreement } from '../core/math.ts';
 import type { Branch, Draw } from '../core/tree.ts';
 
 type Commitment = Extract<StreamEvent, { kind: 'commit' }>;
@@ -64,10 +65,3 @@ export class Commit {
 const HALF = /[\uD800-\uDBFF]$/;
 
 const NO_DRAWS: readonly Draw[] = [];
-
-/** How many leading elements two sequences share. */
-function agreement(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
-}

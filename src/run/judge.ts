@@ -1,4 +1,4 @@
-/** Where a tree meets its reward: branches become candidates, and what became of each is kept for the report. */
+/** Where a tree meets its reward: branches become candidates, and what is told of each is kept for the report. */
 
 import { ServeError } from '../core/errors.ts';
 import type { CandidateReport } from '../core/events.ts';
@@ -9,9 +9,13 @@ import type { PlanPrompt } from '../plan/plan.ts';
 /** Given-up candidates of a long search that are reported; the others are only counted in tokens. */
 const MOST_REPORTED = 256;
 
-interface Judged {
-  readonly branch: Branch;
-  readonly score: Score;
+/** A candidate that was given up: of a long search there are many, so its text and draws are not held. */
+export interface Gone {
+  readonly id: number;
+  readonly tokens: number;
+}
+
+interface Judged extends Gone, Pick<Score, 'value' | 'parts'> {
   /** Its length when it was last judged. */
   readonly tokens: number;
 }
@@ -28,7 +32,10 @@ export interface JudgeOptions {
 
 export class Judge {
   readonly #options: JudgeOptions;
+  /** Of those that may still win. */
   readonly #judged = new Map<number, Judged>();
+  /** Of those that were given up, as many as are reported. */
+  readonly #gone: Judged[] = [];
   /** Some candidate had a score: one that has none is disqualified, and the search goes on. */
   #able = false;
   /** Tokens that reward models have read for this tree. */
@@ -62,9 +69,19 @@ export class Judge {
     if (reward !== null && stale.length > 0) await this.#judge(stale);
   }
 
+  /** What a strategy yielded: all others that were judged are given up. */
+  kept(frontier: readonly Branch[]): void {
+    const left = new Set(frontier.map(({ id }) => id));
+    for (const judged of this.#judged.values()) {
+      if (left.has(judged.id)) continue;
+      this.#judged.delete(judged.id);
+      if (this.#gone.length < MOST_REPORTED) this.#gone.push(judged);
+    }
+  }
+
   /** What a branch scored when it was last judged; null if it was not, or could not be. */
   scoreOf({ id }: Branch): number | null {
-    const value = this.#judged.get(id)?.score.value ?? NaN;
+    const value = this.#judged.get(id)?.value ?? NaN;
     return Number.isFinite(value) ? value : null;
   }
 
@@ -73,29 +90,22 @@ export class Judge {
    * @param ranked those that were left, the answers first
    * @param pruned those that were given up, beside those that were judged
    */
-  report(ranked: readonly Branch[], answers: number, pruned: readonly Branch[]): CandidateReport[] {
+  report(ranked: readonly Branch[], answers: number, pruned: readonly Gone[]): CandidateReport[] {
     const left = new Set(ranked.map(({ id }) => id));
-    const judged = [...this.#judged.values()].map(({ branch }) => branch);
-    const gone = [...new Set([...judged, ...pruned])].filter(({ id }) => !left.has(id));
-    const shown = ranked.slice(0, MOST_REPORTED);
+    const judged = [...this.#gone, ...this.#judged.values()].filter(({ id }) => !left.has(id));
+    const known = new Set([...left, ...judged.map(({ id }) => id)]);
+    const others = pruned.filter(({ id }) => !known.has(id));
+    const gone = [
+      ...judged.map((one) => reportOf(one, one, 'pruned')),
+      ...others.map((one) => reportOf(one, undefined, 'pruned')),
+    ];
     return [
-      ...shown.map((branch, rank) => this.#reportOf(branch, fateOf(branch, rank, answers))),
-      ...gone.slice(0, MOST_REPORTED).map((branch) => this.#reportOf(branch, 'pruned')),
+      ...ranked.slice(0, MOST_REPORTED).map((branch, rank) => {
+        const [{ id, tokens }, fate] = [branch, fateOf(branch, rank, answers)];
+        return reportOf({ id, tokens: tokens.length }, this.#judged.get(id), fate);
+      }),
+      ...gone.slice(0, MOST_REPORTED),
     ].toSorted((a, b) => a.index - b.index);
-  }
-
-  #reportOf(branch: Branch, fate: 'selected' | 'completed' | 'pruned'): CandidateReport {
-    const judged = this.#judged.get(branch.id);
-    const value = judged?.score.value ?? null;
-    const failed = value !== null && !Number.isFinite(value);
-    return {
-      index: branch.id,
-      score: failed ? null : value,
-      parts: finite(judged?.score.parts ?? {}),
-      tokens: branch.tokens.length,
-      status: failed ? 'failed' : fate,
-      prunedAt: fate === 'pruned' ? (judged?.tokens ?? branch.tokens.length) : null,
-    };
   }
 
   async #judge(branches: readonly Branch[]): Promise<readonly Score[]> {
@@ -104,9 +114,10 @@ export class Judge {
     const batch = branches.map((branch) => candidateOf(branch, prompt));
     const scores = await judged(reward, batch, this.#options);
     branches.forEach((branch, i) => {
-      const score = scores[i]!;
-      this.tokens += score.tokens ?? 0;
-      this.#judged.set(branch.id, { branch, score, tokens: branch.tokens.length });
+      const { value, parts, tokens } = scores[i]!;
+      this.tokens += tokens ?? 0;
+      const { id } = branch;
+      this.#judged.set(id, { id, value, parts, tokens: branch.tokens.length });
     });
     this.#options.onScored(branches, scores);
     return scores;
@@ -135,6 +146,24 @@ export async function judged(
     onBug(error);
     throw new ServeError('reward_failed', 'a reward model failed on this request');
   }
+}
+
+/** @param judged what it scored last; undefined: it was not judged */
+function reportOf(
+  { id, tokens }: Gone,
+  judged: Judged | undefined,
+  fate: 'selected' | 'completed' | 'pruned',
+): CandidateReport {
+  const value = judged?.value ?? null;
+  const failed = value !== null && !Number.isFinite(value);
+  return {
+    index: id,
+    score: failed ? null : value,
+    parts: finite(judged?.parts ?? {}),
+    tokens,
+    status: failed ? 'failed' : fate,
+    prunedAt: fate === 'pruned' ? (judged?.tokens ?? tokens) : null,
+  };
 }
 
 /** Of those left: an unfinished one was still growing when a budget ended the search. */

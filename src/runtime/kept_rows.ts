@@ -3,6 +3,7 @@
  * tokens or more leave the bits of a whole reading, so what was kept, or given up for others, never shows.
  */
 
+import { agreement } from '../core/math.ts';
 import type { KvRows } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 
@@ -55,10 +56,4 @@ export class KeptRows implements Disposable {
     }
     return { row: best, from: Math.min(most, text.length - LEAST_CHUNK) };
   }
-}
-
-function agreement(a: readonly Token[], b: readonly Token[]): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
 }

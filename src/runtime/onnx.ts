@@ -3,6 +3,7 @@
  * piece by piece, so that a graph of any size can be built and looked at for the price of its names.
  */
 
+import { sum } from '../core/math.ts';
 import { modelProto } from './onnx_file.ts';
 import {
   asBytes,
@@ -203,6 +204,3 @@ function* content(g: Graph, places: ReadonlyMap<string, Place>): Generator<Uint8
       throw new Error(`${name}: ${at - offset} bytes were made of ${bytes}`);
   }
 }
-
-const sum = (values: readonly number[]): number =>
-  values.reduce((total, value) => total + value, 0);

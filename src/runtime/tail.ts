@@ -41,7 +41,7 @@ export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
 }
 
 /** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1]. */
-export function tailGraph(
+function tailGraph(
   { vocab, banned, precision = 'float32' }: TailOptions,
   { widths, tempered, top }: TailShape,
 ): Uint8Array {

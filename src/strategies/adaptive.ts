@@ -1,14 +1,17 @@
 /**
- * Best-of-N that draws one round after another, and when it has drawn enough. threshold: when an answer scores as much.
- * self_evaluation (Manvi et al. 2024): when the policy gives an answer such a probability that a fresh start would not be better.
- * cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is less than it costs.
- * Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the mean excess m of
- * those k; then
+ * Best-of-N that draws one round after another, and when it has drawn enough.
+ * threshold: when an answer scores as much.
+ * self_evaluation (Manvi et al. 2024): when the policy gives an answer such a probability that a fresh start would not be
+ * better.
+ * cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is less than it
+ * costs. Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the mean
+ * excess m of those k; then
  *   E[max(R - best, 0)] = (k / n) m exp(-(best - u) / m),  k = floor(n / 2).
  */
 
-import { either, integer, list, number, strict } from '../core/fields.ts';
 import type { z } from 'zod';
+import { either, integer, list, number, strict } from '../core/fields.ts';
+import { sum } from '../core/math.ts';
 import type { Score } from '../core/reward.ts';
 import type { SelfQuestion } from '../core/self_evaluation.ts';
 import type { StrategyContext } from '../core/strategy.ts';
@@ -26,11 +29,11 @@ export const adaptiveField = strict({
   round: either(integer(1, 64), 1),
   /** Of each round, the last for all that follow; none: the request's. */
   temperatures: either(list(number(0, 2), 64), []),
-}).refine(({ threshold, cost, self_evaluation: self }) => [threshold, cost, self].some(given), {
+}).refine(({ threshold, cost, self_evaluation: self }) => [threshold, cost, self].some(isGiven), {
   message: 'an object with a threshold, a self_evaluation or a cost',
 });
 
-const given = (field: unknown): boolean => field !== null && field !== undefined;
+const isGiven = (field: unknown): boolean => field !== null && field !== undefined;
 
 export interface Adaptive {
   readonly threshold: number;
@@ -60,6 +63,9 @@ export function adaptiveOf(
       : null,
   };
 }
+
+/** Whether what answers of different rounds score is compared, with each other or with a number. */
+export const weighs = ({ threshold, cost }: Adaptive): boolean => threshold < Infinity || cost > 0;
 
 /** Round after round, until one more is not worth it. */
 export async function* rounds(
@@ -106,6 +112,6 @@ export function expectedImprovement(rewards: readonly number[]): number {
   const sorted = rewards.toSorted((a, b) => b - a);
   const k = Math.floor(n / 2);
   const u = sorted[k]!;
-  const m = sorted.slice(0, k).reduce((sum, r) => sum + r - u, 0) / k;
+  const m = sum(sorted.slice(0, k).map((r) => r - u)) / k;
   return m === 0 ? 0 : (k / n) * m * Math.exp(-(sorted[0]! - u) / m);
 }

@@ -3,9 +3,10 @@
  * or draw it from softmax(that / tau). The paper adds w * R to raw logits: the same, a constant per step apart.
  */
 
-import { either, integer, number, strict } from '../core/fields.ts';
+import { either, integer, number, read, strict } from '../core/fields.ts';
+import { softmax } from '../core/math.ts';
 import type { Strategy } from '../core/strategy.ts';
-import { alive, largest, numberOr, pick, softmax } from './select.ts';
+import { alive, largest, numberOr, pick } from './select.ts';
 
 export interface Args {
   readonly k: number;
@@ -21,8 +22,9 @@ const fields = strict({
 });
 
 export const args: Strategy<Args> = {
+  fields,
   parse(raw) {
-    const { top_k: k, weight: w, temperature: tau } = fields.parse(raw);
+    const { top_k: k, weight: w, temperature: tau } = read(fields, raw);
     return { k, w, tau };
   },
   needs: () => 'prefix',

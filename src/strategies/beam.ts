@@ -8,7 +8,7 @@
  */
 
 import { z } from 'zod';
-import { either, integer, number, oneOf, strict } from '../core/fields.ts';
+import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Peeked, Token, Tree } from '../core/tree.ts';
 import {
@@ -30,7 +30,11 @@ export interface Beam {
   readonly penalty: number;
   /** generated: end token included. full: prompt and answer, end token left out (vLLM, older Hugging Face). */
   readonly basis: 'generated' | 'full';
-  /** true: stop at k finished. false: when no live one wins at its length of now. never: nor at the longest it may reach. */
+  /**
+   * true: stop at k finished. false: when no live one wins at its length of now. never: nor at the longest it may reach. Both
+   * take a live one's S and R as they are now, so none that could win is lost where S only falls (no token adds more than 0)
+   * and w is 0. A ratio, a negative weight, a bias above 0 or a reward may lift a live one later: the bound is a guess then.
+   */
   readonly early: boolean | 'never';
   /** 0: no reward is asked. */
   readonly w: number;
@@ -53,12 +57,14 @@ const fields = strict({
 });
 
 export const beam: Strategy<Beam> = {
+  fields,
   parse(raw, { judged }) {
-    const { width: k, groups: G, diversity: lambda, ...rest } = fields.parse(raw);
+    const { width: k, groups: G, diversity: lambda, ...rest } = read(fields, raw);
     const { length_penalty: penalty, length_basis: basis, early_stopping: early } = rest;
     return { k, G, lambda, penalty, basis, early, w: rest.reward_weight ?? Number(judged) };
   },
   needs: ({ w }) => (w === 0 ? 'nothing' : 'prefix'),
+  absolute: ({ w }) => w !== 0, // finished hypotheses of all steps compete
   peak: ({ k }) => ({ least: k + 1, most: k + 1 }), // one more while a hypothesis is tried or ended
 
   async *search(tree, params) {
@@ -170,7 +176,7 @@ const scoreOf = (
   return normalised(sum, length, penalty) + reward;
 };
 
-/** Whether no live hypothesis may still enter the finished ones, as far as `early` asks and its reward stays. */
+/** Whether no live hypothesis may still enter the finished ones, as far as `early` asks, if neither S nor R rises. */
 function isDone(
   tree: Tree,
   { live, finished }: Group,

@@ -4,14 +4,15 @@
  * is not worth it (adaptive.ts).
  */
 
-import { either, integer, number, oneOf, strict } from '../core/fields.ts';
+import { anything, either, integer, number, oneOf, read, strict } from '../core/fields.ts';
+import { softmax } from '../core/math.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { adaptiveField, adaptiveOf, rounds, type Adaptive } from './adaptive.ts';
+import { adaptiveField, adaptiveOf, rounds, weighs, type Adaptive } from './adaptive.ts';
 import { klBound, tellGain } from './gain.ts';
-import { pruneField, pruned, ruleOf, type Prune } from './prune/index.ts';
-import { alive, numberOr, pick, ranked, softmax } from './select.ts';
+import { pruned, pruningBy, type Prune } from './prune/index.ts';
+import { alive, noScore, numberOr, pick, ranked } from './select.ts';
 
 export interface BestOfN {
   readonly n: number;
@@ -19,11 +20,10 @@ export interface BestOfN {
   readonly by: 'reward' | 'likelihood';
   /** 0: argmax. */
   readonly lambda: number;
-  readonly prune: Prune | null;
+  readonly prune: Prune;
   readonly adaptive: Adaptive | null;
   /** Tokens between two yields. */
   readonly chunk: number;
-  readonly maxTokens: number;
 }
 
 const fields = strict({
@@ -31,7 +31,7 @@ const fields = strict({
   by: either(oneOf(['reward', 'likelihood']), 'reward'),
   select: either(oneOf(['argmax', 'soft']), 'argmax'),
   lambda: either(number(1e-6, 1e6), 1),
-  prune: pruneField.nullish(),
+  prune: anything,
   adaptive: adaptiveField.nullish(),
 }).refine(({ prune, adaptive }) => !prune || !adaptive, {
   message:
@@ -40,40 +40,39 @@ const fields = strict({
 });
 
 export const bestOfN: Strategy<BestOfN> = {
+  fields,
   parse(raw, context) {
-    const { n, by, select, lambda, prune, adaptive } = fields.parse(raw);
-    const { stream, maxTokens } = context;
+    const { n, by, select, lambda, prune, adaptive } = read(fields, raw);
     return {
       n,
       by,
       lambda: select === 'soft' ? lambda : 0,
-      prune: prune ? pruned(prune, { ...context, n }) : null,
+      prune: pruned(prune, { ...context, n }),
       adaptive: adaptive ? adaptiveOf(adaptive, context) : null,
-      chunk: stream ? 4 : 16,
-      maxTokens,
+      chunk: context.stream ? 4 : 16,
     };
   },
-  needs({ by, prune, maxTokens }) {
-    const rule = ruleOf(prune, maxTokens);
+  needs({ by, prune }) {
     if (by === 'likelihood') return 'nothing';
-    return rule.needs === 'prefix' && rule.points.length > 0 ? 'prefix' : 'complete';
+    return prune.needs === 'prefix' && prune.points.length > 0 ? 'prefix' : 'complete';
   },
-  peak({ n, prune, adaptive, maxTokens }) {
+  absolute: ({ prune, adaptive }) =>
+    (prune.absolute && prune.points.length > 0) || (adaptive !== null && weighs(adaptive)),
+  peak({ n, prune, adaptive }) {
     if (adaptive !== null)
       return same(Math.min(n, adaptive.round) + Number(adaptive.self !== null));
-    const { together, spare, points } = ruleOf(prune, maxTokens);
+    const { together, spare, points } = prune;
     const least = Math.ceil(n / 4);
     if (points.length === 0) return { least, most: n }; // without decisions to take, in waves
     return same((together ? n : least) + spare); // who is the last one left must not depend on the width
   },
-  extra: ({ prune, adaptive, maxTokens }) =>
-    adaptive?.self?.question.asks.length ?? ruleOf(prune, maxTokens).extra,
-  prunes: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).points.length > 0,
-  top: ({ prune, maxTokens }) => ruleOf(prune, maxTokens).top,
-  remarks({ n, lambda, prune, adaptive, maxTokens }) {
-    const whole = prune === null && adaptive === null && lambda === 0;
+  extra: ({ prune, adaptive }) => adaptive?.self?.question.asks.length ?? prune.extra,
+  prunes: ({ prune }) => prune.points.length > 0,
+  top: ({ prune }) => prune.top,
+  remarks({ n, lambda, prune, adaptive }) {
+    const whole = prune.rule === null && adaptive === null && lambda === 0;
     return {
-      ...ruleOf(prune, maxTokens).remarks,
+      ...prune.remarks,
       ...(whole ? { best_of: { n, kl_bound: klBound(n), win_rate: n / (n + 1) } } : {}),
     };
   },
@@ -87,6 +86,7 @@ export const bestOfN: Strategy<BestOfN> = {
       ? drawn(tree, all, params, score)
       : rounds(tree, all, adaptive, score);
     const scores = await score(pool);
+    if (scores.every(({ value }) => Number.isNaN(value))) throw noScore();
     const order = ranked(pool, scores);
     tellGain(tree, scores);
     if (lambda === 0) return order;
@@ -105,31 +105,29 @@ type Drawing = AsyncGenerator<readonly Branch[], readonly Branch[], void>;
 async function* drawn(
   tree: Tree,
   all: readonly Branch[],
-  { prune, chunk, maxTokens }: BestOfN,
+  { prune, chunk }: BestOfN,
   score: Scoring,
 ): Drawing {
-  const rule = ruleOf(prune, maxTokens);
-  const points = new Set(rule.points);
-  const first = new Set(all.slice(0, rule.first));
+  const { decide, enough } = pruningBy(prune);
+  const points = new Set(prune.points);
+  const first = new Set(all.slice(0, prune.first));
   let pool = all;
   while (pool.some(alive)) {
     const done = pool.filter((branch) => !alive(branch));
-    if (rule.enough(done)) return done;
+    if (enough(done)) return done;
     const early = pool.filter((branch) => alive(branch) && first.has(branch));
-    const batch = (early.length > 0 ? early : pool.filter(alive)).slice(0, tree.width - rule.spare);
-    const next = batch.map(({ tokens }) => nextPoint(rule.points, tokens.length));
+    const batch = (early.length > 0 ? early : pool.filter(alive)).slice(
+      0,
+      tree.width - prune.spare,
+    );
+    const next = batch.map(({ tokens }) => nextPoint(prune.points, tokens.length));
     await tree.extend(batch, { tokens: Math.min(chunk, ...next) });
     const growing = batch.filter(
       (branch) => alive(branch) && points.has(branch.tokens.length) && !first.has(branch),
     );
     if (growing.length > 0) {
       yield pool; // whoever is given up now has been seen
-      const { ranked: order, keep } = await rule.decide({
-        tree,
-        growing,
-        done: wholeOf(pool),
-        score,
-      });
+      const { ranked: order, keep } = await decide({ tree, growing, done: wholeOf(pool), score });
       const spare = growing.length < pool.length ? 0 : 1; // one answer there must be
       const gone = new Set(order.slice(Math.max(spare, keep)));
       pool = pool.filter((branch) => !gone.has(branch));

@@ -1,17 +1,19 @@
 /**
  * ReST-MCTS* (Zhang et al. 2024). Each iteration goes down by UCT, V + c sqrt(2 ln N_parent / N), an unvisited child
  * standing at V + 1; expands the leaf by b sampled segments, equal texts once, valued by the reward; rolls out from the best
- * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or with the leaf of
- * largest V after the iterations, or once it has stayed the same for `patience` of them; what is unfinished then is drawn to its end.
- * Leaves are parked: they hold no KV between visits.
+ * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or with the
+ * leaf of largest V after the iterations, or once it has stayed the same for `patience` of them; what is unfinished then is
+ * drawn to its end. A segment that cannot be judged is no child, and ends a rollout. Leaves are parked: they hold no KV
+ * between visits.
  */
 
-import { either, integer, number, strict } from '../core/fields.ts';
+import { either, integer, number, read, strict } from '../core/fields.ts';
+import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { segmentField } from './segment.ts';
-import { alive, best, largest, toTheEnd } from './select.ts';
+import { alive, descending, largest, toTheEnd } from './select.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -44,14 +46,16 @@ const fields = strict({
 });
 
 export const mcts: Strategy<Mcts> = {
+  fields,
   parse(raw, { stream, maxTokens }) {
-    const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = fields.parse(raw);
+    const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = read(fields, raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
     const chunk = stream ? 1 : maxTokens;
     const [answer, patience] = [rest.answer ?? null, rest.patience ?? Infinity];
     return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch, chunk };
   },
   needs: () => 'prefix',
+  absolute: () => true, // values of all expansions compete
   peak({ b, rollBranch }) {
     const most = Math.max(b, 1 + rollBranch); // an expansion, or its best child and a rollout
     return { least: most, most };
@@ -64,12 +68,12 @@ export const mcts: Strategy<Mcts> = {
     for (let i = 0, stayed = 0; i < params.iterations && stayed < params.patience; i++) {
       const leaf = selected(root, params.c);
       if (leaf !== root && leaf.value >= params.gate) break;
-      if (isOpen(leaf.branch, params)) await expand(tree, leaf, params);
+      if (isOpen(leaf, params)) await expand(tree, leaf, params);
       backUp(leaf);
       tree.note('root_value', root.value);
       const leaves = leavesOf(root);
       yield leaves.map(({ branch }) => branch);
-      if (!leaves.some(({ branch }) => isOpen(branch, params))) break;
+      if (!leaves.some((one) => isOpen(one, params))) break;
       const first = bestOf(leaves);
       stayed = first === best ? stayed + 1 : 0;
       best = first;
@@ -85,8 +89,11 @@ function bestOf(nodes: readonly Node[]): Node {
   return nodes[largest(values, 1)[0]!]!;
 }
 
-const isOpen = (branch: Branch, { answer }: Mcts): boolean =>
+const goesOn = (branch: Branch, { answer }: Mcts): boolean =>
   alive(branch) && (answer === null || answerIn(branch.text, answer) === null);
+
+const isOpen = ({ branch, barren }: Node, params: Mcts): boolean =>
+  !barren && goesOn(branch, params);
 
 export interface Node {
   readonly branch: Branch;
@@ -94,6 +101,8 @@ export interface Node {
   children: Node[];
   value: number;
   visits: number;
+  /** It was expanded, and nothing that follows it could be judged: it is not tried again. */
+  barren: boolean;
 }
 
 /** Finite: an explored child can win before all are tried. */
@@ -105,6 +114,7 @@ const nodeOf = (branch: Branch, parent: Node | null, value: number): Node => ({
   children: [],
   value,
   visits: 0,
+  barren: false,
 });
 
 export const uct = (value: number, visits: number, parentVisits: number, c: number): number =>
@@ -125,19 +135,21 @@ function selected(root: Node, c: number): Node {
 const leavesOf = (node: Node): Node[] =>
   node.children.length === 0 ? [node] : node.children.flatMap(leavesOf);
 
+/** Gives a leaf children; it is barren where none of them can be judged. */
 async function expand(tree: Tree, node: Node, params: Mcts): Promise<void> {
   const twins = tree.fork(node.branch, params.b + 1).slice(1);
   await tree.extend(twins, params.segment);
   const different = distinct(twins);
-  const scores = await tree.score(different);
-  const order = best(different, scores, different.length);
-  node.children = order.map((branch) =>
-    nodeOf(branch, node, scores[different.indexOf(branch)]!.value),
+  node.children = valued(different, await tree.score(different)).map(({ branch, value }) =>
+    nodeOf(branch, node, value),
   );
-  const first = node.children[0]!;
-  tree.park(twins.filter((twin) => twin !== first.branch));
-  if (isOpen(first.branch, params) && params.rollForward > 0) {
-    first.value = mixed(first.value, await rollout(tree, first.branch, params), params.a);
+  const [first] = node.children;
+  node.barren = first === undefined;
+  tree.park(twins.filter((twin) => twin !== first?.branch));
+  if (first === undefined) return;
+  const most = goesOn(first.branch, params) ? await rollout(tree, first.branch, params) : null;
+  if (most !== null) {
+    first.value = mixed(first.value, most, params.a);
     first.visits++;
   }
   tree.park([first.branch]);
@@ -146,18 +158,29 @@ async function expand(tree: Tree, node: Node, params: Mcts): Promise<void> {
 const distinct = (branches: readonly Branch[]): Branch[] =>
   branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
 
-/** The largest value met on a greedy walk from a branch. */
-async function rollout(tree: Tree, from: Branch, params: Mcts): Promise<number> {
+/** Those that have a score, the best first, the earlier one on a tie. */
+const valued = (branches: readonly Branch[], scores: readonly Score[]) =>
+  branches
+    .map((branch, i) => ({ branch, value: scores[i]!.value }))
+    .filter(({ value }) => !Number.isNaN(value))
+    .toSorted((a, b) => descending(a.value, b.value));
+
+/** The largest value met on a greedy walk from a branch, as far as there are values; null: there was none. */
+async function rollout(tree: Tree, from: Branch, params: Mcts): Promise<number | null> {
   const { rollForward, rollBranch, segment } = params;
-  let most = -Infinity;
+  if (rollForward === 0) return null;
+  let most: number | null = null;
   let head = tree.fork(from, 2)[1]!;
-  for (let step = 0; step < rollForward && isOpen(head, params); step++) {
+  for (let step = 0; step < rollForward && goesOn(head, params); step++) {
     const pool = tree.fork(head, rollBranch);
     await tree.extend(pool, segment);
-    const scores = await tree.score(pool);
-    head = best(pool, scores, 1)[0]!;
-    most = Math.max(most, scores[pool.indexOf(head)]!.value);
+    const [first] = valued(pool, await tree.score(pool));
+    if (first !== undefined) {
+      head = first.branch;
+      most = Math.max(most ?? -Infinity, first.value);
+    }
     tree.park(pool.filter((branch) => branch !== head));
+    if (first === undefined) break;
   }
   tree.park([head]);
   return most;

@@ -7,11 +7,12 @@
  * exact as K grows where tokens are drawn at temperature 1, untruncated. lambda = 0 needs no reward.
  */
 
-import { either, integer, number, oneOf, strict } from '../core/fields.ts';
+import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
+import { logSumExp, softmax, sum } from '../core/math.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
 import { schemes, SCHEMES } from './resample.ts';
-import { alive, descending, logSumExp, noScore, numberOr, pick, softmax } from './select.ts';
+import { alive, descending, noScore, numberOr, pick } from './select.ts';
 
 const POTENTIALS = ['diff', 'max', 'add', 'rt'] as const;
 export type Potential = (typeof POTENTIALS)[number];
@@ -42,11 +43,13 @@ const fields = strict({
 const APART = 2 ** 16;
 
 export const particles: Strategy<Particles> = {
+  fields,
   parse(raw) {
-    const { n: K, ...rest } = fields.parse(raw);
+    const { n: K, ...rest } = read(fields, raw);
     return { K, ...rest };
   },
   needs: ({ lambda }) => (lambda === 0 ? 'nothing' : 'prefix'),
+  absolute: ({ lambda }) => lambda !== 0, // weights add up what the decisions said
   peak: ({ K }) => ({ least: K, most: K }),
 
   async *search(tree, params) {
@@ -125,9 +128,9 @@ export function advanced(
   last: boolean,
 ): Path {
   const max = Math.max(path.max, r);
-  const sum = path.sum + r;
-  const logG = { diff: r - path.last, max, add: sum, rt: r }[potential] * lambda;
-  return { last: r, max, sum, logG: last ? lambda * r : path.logG + logG };
+  const added = path.sum + r;
+  const logG = { diff: r - path.last, max, add: added, rt: r }[potential] * lambda;
+  return { last: r, max, sum: added, logG: last ? lambda * r : path.logG + logG };
 }
 
 function weightsOf(swarm: readonly Particle[]): number[] {
@@ -138,7 +141,7 @@ function weightsOf(swarm: readonly Particle[]): number[] {
 
 /** Effective sample size, 1 / sum w^2, of weights that add up to 1. */
 export const essOf = (weights: readonly number[]): number =>
-  1 / weights.reduce((sum, weight) => sum + weight * weight, 0);
+  1 / sum(weights.map((weight) => weight ** 2));
 
 /** Forks each ancestor as often as it was drawn. All weigh the same then: the mean, so that log Z is not lost. */
 function resampled(

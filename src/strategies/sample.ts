@@ -1,6 +1,6 @@
 /** Ancestral sampling: one branch, drawn token by token from the guided law. */
 
-import { z } from 'zod';
+import { read, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import { alive } from './select.ts';
 
@@ -9,10 +9,11 @@ export interface Sample {
   readonly chunk: number;
 }
 
-const fields = z.strictObject({});
+const fields = strict({});
 
 export const sample: Strategy<Sample> = {
-  parse: (raw, { stream, maxTokens }) => ({ ...fields.parse(raw), chunk: stream ? 1 : maxTokens }),
+  fields,
+  parse: (raw, { stream, maxTokens }) => ({ ...read(fields, raw), chunk: stream ? 1 : maxTokens }),
   needs: () => 'nothing',
   peak: () => ({ least: 1, most: 1 }),
 

@@ -4,7 +4,7 @@
  * survive; finished ones compete. W = 1 is blockwise best-of-K (controlled decoding, Mudgal et al. 2023).
  */
 
-import { either, integer, strict } from '../core/fields.ts';
+import { either, integer, read, strict } from '../core/fields.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
@@ -26,8 +26,9 @@ const fields = strict({
 });
 
 export const segmentBeam: Strategy<SegmentBeam> = {
+  fields,
   parse(raw) {
-    const { width: W, expand: K, segment } = fields.parse(raw);
+    const { width: W, expand: K, segment } = read(fields, raw);
     return { W, K, segment };
   },
   needs: () => 'prefix',

@@ -7,11 +7,12 @@
  */
 
 import { z } from 'zod';
-import { either, integer, number, strict } from '../core/fields.ts';
+import { either, integer, number, read, strict } from '../core/fields.ts';
+import { quantile } from '../core/math.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
-import { alive, noScore, quantileOf } from './select.ts';
+import { alive, noScore } from './select.ts';
 
 export interface SegmentRejection {
   readonly segment: Reach;
@@ -39,12 +40,14 @@ const fields = strict({
 const SAMPLES = 8;
 
 export const segmentRejection: Strategy<SegmentRejection> = {
+  fields,
   parse(raw, context) {
-    const { segment, temperature: beta, target, start: a, attempts: M } = fields.parse(raw);
+    const { segment, temperature: beta, target, start: a, attempts: M } = read(fields, raw);
     const stored = typeof target === 'number' ? null : context.rewardQuantile?.(target.quantile);
     return { segment, beta, target: stored ?? target, a, M };
   },
   needs: () => 'prefix',
+  absolute: () => true, // each draft is judged alone, and held against a bar
   peak: () => ({ least: 3, most: 3 }), // the answer, the best segment seen, the one on trial
 
   async *search(tree, { segment, beta, target, a, M }) {
@@ -93,5 +96,5 @@ async function sampled(tree: Tree, q: number): Promise<number> {
     rewards.push(...(await tree.score(wave)).map(({ value }) => value));
     tree.park(wave);
   }
-  return quantileOf(rewards, q);
+  return quantile(rewards, q);
 }

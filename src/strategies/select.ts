@@ -51,30 +51,9 @@ export async function* toTheEnd(
   }
 }
 
-/** log sum exp of values that may be -Infinity. */
-export function logSumExp(values: readonly number[]): number {
-  const most = Math.max(...values);
-  if (most === -Infinity) return most;
-  return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
-}
-
-/** exp(v_i) / sum_j exp(v_j). */
-export function softmax(values: readonly number[]): number[] {
-  const total = logSumExp(values);
-  return values.map((value) => Math.exp(value - total));
-}
-
 /** The index that u in [0, 1) falls on when each has its weight; weights add up to 1. */
 export function pick(weights: readonly number[], u: number): number {
   let left = u;
   for (const [i, weight] of weights.entries()) if ((left -= weight) < 0) return i;
   return weights.findLastIndex((weight) => weight > 0); // rounding left a sliver of u over
-}
-
-/** Linear between the order statistics. NaN where no value is a number. */
-export function quantileOf(values: readonly number[], q: number): number {
-  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b);
-  const at = q * (sorted.length - 1);
-  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];
-  return below === above ? below : below + (at - Math.floor(at)) * (above - below);
 }

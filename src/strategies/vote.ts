@@ -1,10 +1,12 @@
 /**
- * Self-consistency (Wang et al. 2022): n answers are drawn, and what most of them say wins. Votes count one each, or as much as
- * their reward, or as its sigmoid (implicit process rewards), or an answer weighs as much as the best that gives it. Texts without an answer do not vote; ties go to the first seen.
+ * Self-consistency (Wang et al. 2022): n answers are drawn, and what most of them say wins. Votes count one each, or as
+ * much as their reward, or as its sigmoid (implicit process rewards), or an answer weighs as much as the best that gives it.
+ * Texts without an answer do not vote; ties go to the first seen.
  * Goal-conditioned filter: what scores `threshold` or less after `at` tokens is dropped there and does not vote.
  */
 
-import { either, integer, number, oneOf, strict } from '../core/fields.ts';
+import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
+import { sigmoid } from '../core/math.ts';
 import type { Score } from '../core/reward.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
@@ -27,11 +29,13 @@ const fields = strict({
 });
 
 export const vote: Strategy<Vote> = {
+  fields,
   parse(raw, { maxTokens }) {
-    const { filter, ...rest } = fields.parse(raw);
+    const { filter, ...rest } = read(fields, raw);
     return { ...rest, filter: filter ?? null, maxTokens };
   },
   needs: ({ by, filter }) => (filter ? 'prefix' : by === 'majority' ? 'nothing' : 'complete'),
+  absolute: ({ filter }) => filter !== null,
   peak: ({ n }) => ({ least: Math.ceil(n / 4), most: n }),
 
   async *search(tree, { n, by, answer, filter, maxTokens }) {
@@ -114,7 +118,7 @@ export function tally(
     const value = values?.[i] ?? 1;
     const before = sums.get(answer);
     if (by === 'best') return void sums.set(answer, Math.max(before ?? -Infinity, value));
-    const weight = by === 'majority' ? 1 : by === 'weighted' ? value : 1 / (1 + Math.exp(-value));
+    const weight = by === 'majority' ? 1 : by === 'weighted' ? value : sigmoid(value);
     sums.set(answer, (before ?? 0) + weight);
   });
   return sums;

@@ -13,6 +13,7 @@ import {
   responsesSchema,
 } from '../../src/plan/schema.ts';
 import { scoreSchema } from '../../src/plan/score.ts';
+import { strategies } from '../../src/strategies/index.ts';
 import { limits } from '../fakes/catalog.ts';
 import { served } from '../fakes/server.ts';
 import type { Json, Served } from '../fakes/server.ts';
@@ -71,6 +72,34 @@ test('it has every field that is parsed, and none is left open', async () => {
     openIn(shape as Json, name),
   );
   expect(open).toEqual([]);
+});
+
+test('it has the fields of every strategy and of every way to prune', async () => {
+  await using server = await served();
+  const { schemas } = (await documentOf(server))['components'];
+  const fieldsOf = (name: string): Json =>
+    Object.fromEntries(
+      (schemas[name].anyOf as Json[]).map(({ properties }) => [
+        properties.type.const as string,
+        Object.keys(properties as Json),
+      ]),
+    );
+  const all = fieldsOf('Strategy');
+  expect(Object.keys(all)).toEqual(Object.keys(strategies));
+  expect(all['best_of_n']).toEqual(['type', 'n', 'by', 'select', 'lambda', 'prune', 'adaptive']);
+  expect(all['sample']).toEqual(['type']);
+  expect(fieldsOf('Prune')['value']).toEqual(['type', 'threshold', 'min_tokens', 'every']);
+  const fits = (strategy: object) =>
+    new Validator(
+      { $ref: '#/components/schemas/Alignment', components: { schemas } },
+      '2020-12',
+      false,
+    ).validate({ strategy }).valid;
+  const prune = { type: 'speculative_rejection', alpha: 0.5 };
+  expect(fits({ type: 'best_of_n', n: 4, prune })).toBe(true);
+  expect(fits({ type: 'best_of_n', n: 4, prune: { ...prune, beta: 1 } })).toBe(false);
+  expect(fits({ type: 'beam', n: 4 })).toBe(false);
+  expect(fits({ type: 'mcts', segment: { until: ['\n'] }, answer: null })).toBe(true);
 });
 
 /** Paths of fields of which nothing is said. */

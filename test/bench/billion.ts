@@ -2,7 +2,7 @@
 
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { TINY, writeRandomLlama } from '../../src/importer/random.ts';
+import { TINY, writeRandomLlama } from '../support/random_llama.ts';
 import { llamaShapes, sizeKeys, type Sizes } from '../unit/importer/families/llama_like.ts';
 
 /** Llama 3.2 1B. */

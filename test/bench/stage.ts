@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { importModel } from '../../src/importer/import.ts';
-import { BENCH, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
+import { BENCH, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 
 /** `npm run` starts scripts in the project's root. */
 const folder = join(process.cwd(), '.bench');

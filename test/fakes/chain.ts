@@ -1,9 +1,10 @@
 /** A tree over a first-order Markov chain, in float64: what strategies are held to exact numbers with. */
 
+import { logSumExp, softmax } from '../../src/core/math.ts';
 import { STREAM, uniform } from '../../src/core/philox.ts';
 import type { Score } from '../../src/core/reward.ts';
 import type { Branch, Draw, Finish, Peeked, Reach, Token, Tree } from '../../src/core/tree.ts';
-import { logSumExp, pick, softmax } from '../../src/strategies/select.ts';
+import { pick } from '../../src/strategies/select.ts';
 
 /** Probabilities of the next token: of the first, and after each token by its spelling. The last token of `vocab` ends. */
 export interface Chain {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { importModel } from '../../src/importer/import.ts';
-import { TINY, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
+import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { openSources } from '../../src/importer/sources.ts';
 import { growingLlama, type GrowingOptions } from './growing_llama.ts';
 

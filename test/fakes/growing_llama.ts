@@ -4,7 +4,7 @@
  */
 
 import type { TensorSource } from '../../src/importer/safetensors.ts';
-import type { RandomLlama } from '../../src/importer/random.ts';
+import type { RandomLlama } from '../support/random_llama.ts';
 import { graph, type GraphBuilder, type Value } from '../../src/runtime/onnx.ts';
 
 export interface GrowingOptions {

@@ -9,7 +9,7 @@ import type { Codec } from '../../src/core/text.ts';
 import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
 import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { importModel } from '../../src/importer/import.ts';
-import { TINY, writeRandomLlama, type RandomLlama } from '../../src/importer/random.ts';
+import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
 import { tailsOf } from '../../src/runtime/tail.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';

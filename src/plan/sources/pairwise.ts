@@ -42,6 +42,7 @@ export const pairwise = sourceKind(
       },
       name: `pairwise:${card.name}`,
       reads,
+      relative: true,
       readers: [{ ...reader, answers: 2 }],
       at: `${at}.pairwise`,
     };

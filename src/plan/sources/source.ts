@@ -62,6 +62,8 @@ export interface SourceSpec {
   readonly remote?: Named;
   /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
   readonly stepwise?: true;
+  /** Its scores compare the candidates that are judged together. */
+  readonly relative?: true;
   /** Path of the field that names it. */
   readonly at: string;
 }

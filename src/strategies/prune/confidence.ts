@@ -1,14 +1,15 @@
 /**
- * DeepConf (Fu et al. 2025): no reward, only the policy's own log-probs. The confidence of a token is minus the mean log-prob of the five
- * likeliest; of a group, the mean over a sliding window. The first answers are drawn whole and set a threshold, a quantile
- * of their lowest group confidences; of the others each is given up once a group of it falls below.
+ * DeepConf (Fu et al. 2025): no reward, only the policy's own log-probs. The confidence of a token is minus the mean
+ * log-prob of the five likeliest; of a group, the mean over a sliding window. The first answers are drawn whole and set a
+ * threshold, a quantile of their lowest group confidences; of the others each is given up once a group of it falls below.
  * Consensus: once the answers that are whole agree by a large enough share, no more are drawn.
  */
 
-import { either, integer, number, strict } from '../../core/fields.ts';
+import { either, integer, number, read, strict } from '../../core/fields.ts';
+import { quantile, sum } from '../../core/math.ts';
 import type { Branch, Draw } from '../../core/tree.ts';
 import { answerField, answerIn, type Extract } from '../../core/answer.ts';
-import { descending, quantileOf } from '../select.ts';
+import { descending } from '../select.ts';
 import { tally } from '../vote.ts';
 import { everyFrom, type PruneRule } from './rule.ts';
 
@@ -35,8 +36,9 @@ const fields = strict({
 const TOP = 5;
 
 export const confidence: PruneRule<Confidence> = {
+  fields,
   parse(raw) {
-    const { warm_up: warmUp, min_tokens: least, answer, ...rest } = fields.parse(raw);
+    const { warm_up: warmUp, min_tokens: least, answer, ...rest } = read(fields, raw);
     const { window, quantile, every, consensus: share } = rest;
     return { window, warmUp, quantile, least, every, consensus: answer ? { answer, share } : null };
   },
@@ -45,11 +47,22 @@ export const confidence: PruneRule<Confidence> = {
   first: ({ warmUp }) => warmUp,
   top: TOP,
   points: ({ least, every }, maxTokens) => everyFrom(least, every, maxTokens),
-  async decide(params, { growing, done }) {
-    const lowest = (branch: Branch): number => lowestOf(branch, params);
-    const bar = quantileOf(done.slice(0, params.warmUp).map(lowest), params.quantile);
-    const ranked = growing.toSorted((a, b) => descending(lowest(a), lowest(b)));
-    return { ranked, keep: ranked.filter((branch) => lowest(branch) >= bar).length };
+  decide(params) {
+    const readings = new WeakMap<Branch, Reading>();
+    const lowest = (branch: Branch): number => {
+      const reading = readings.get(branch) ?? new Reading(params);
+      readings.set(branch, reading);
+      return reading.lowestOf(branch);
+    };
+    return async ({ growing, done }) => {
+      const bar = quantile(done.slice(0, params.warmUp).map(lowest), params.quantile);
+      const all = growing.map((branch) => ({ branch, value: lowest(branch) }));
+      const order = all.toSorted((a, b) => descending(a.value, b.value));
+      return {
+        ranked: order.map(({ branch }) => branch),
+        keep: order.filter(({ value }) => value >= bar).length,
+      };
+    };
   },
   enough({ consensus, warmUp }, done) {
     if (consensus === null || done.length < warmUp) return false;
@@ -58,7 +71,7 @@ export const confidence: PruneRule<Confidence> = {
       null,
       'majority',
     );
-    const all = [...votes.values()].reduce((sum, n) => sum + n, 0);
+    const all = sum(votes.values());
     return all > 0 && Math.max(...votes.values()) / all >= consensus.share;
   },
 };
@@ -66,17 +79,35 @@ export const confidence: PruneRule<Confidence> = {
 /** Minus the mean log-prob of the likeliest tokens: high where few others come into question. */
 export function confidenceOf({ top }: Pick<Draw, 'top'>): number {
   const likeliest = top.slice(0, TOP);
-  return -likeliest.reduce((sum, { logprob }) => sum + logprob, 0) / likeliest.length;
+  return -sum(likeliest.map(({ logprob }) => logprob)) / likeliest.length;
 }
 
-/** The lowest mean over `window` tokens, from the least length on; of an answer shorter than that, its mean. */
-function lowestOf({ draws }: Branch, { window, least }: Confidence): number {
-  let [sum, lowest] = [0, Infinity];
-  draws.forEach((draw, i) => {
-    sum += confidenceOf(draw);
-    if (i >= window) sum -= confidenceOf(draws[i - window]!);
-    if (i + 1 >= Math.min(least, draws.length))
-      lowest = Math.min(lowest, sum / Math.min(window, i + 1));
-  });
-  return lowest;
+/** An answer's confidences as far as it has been read: as it grows only what is new is. */
+class Reading {
+  readonly #window: number;
+  readonly #least: number;
+  readonly #all: number[] = [];
+  /** Of the last `window` tokens. */
+  #sum = 0;
+  #lowest = Infinity;
+
+  constructor({ window, least }: Confidence) {
+    [this.#window, this.#least] = [window, least];
+  }
+
+  /** The lowest mean over `window` tokens, from the least length on; of an answer shorter than that, its mean. */
+  lowestOf({ draws }: Branch): number {
+    for (const draw of draws.slice(this.#all.length)) {
+      const now = confidenceOf(draw);
+      this.#sum += now;
+      this.#sum -= this.#all[this.#all.length - this.#window] ?? 0; // it has left the window
+      this.#all.push(now);
+      if (this.#all.length >= this.#least) this.#lowest = Math.min(this.#lowest, this.#mean());
+    }
+    return this.#all.length < this.#least ? this.#mean() : this.#lowest;
+  }
+
+  #mean(): number {
+    return this.#sum / Math.min(this.#window, this.#all.length);
+  }
 }

@@ -1,6 +1,7 @@
 /** The table of names. A new rule is a file beside this one and a line here. */
 
 import { z } from 'zod';
+import { read, withoutNulls } from '../../core/fields.ts';
 import type { Branch } from '../../core/tree.ts';
 import { calibrated } from './calibrated.ts';
 import { confidence } from './confidence.ts';
@@ -10,7 +11,7 @@ import { speculativeRejection } from './speculative_rejection.ts';
 import { value } from './value.ts';
 
 /** Parameters are checked by each rule's own `parse`; the table forgets their type. */
-const rules: Readonly<Record<string, PruneRule<unknown>>> = {
+export const rules: Readonly<Record<string, PruneRule<unknown>>> = {
   speculative_rejection: speculativeRejection,
   value,
   self_evaluation: selfEvaluation,
@@ -18,24 +19,48 @@ const rules: Readonly<Record<string, PruneRule<unknown>>> = {
   calibrated,
 };
 
-/** A rule by its name, and what its `parse` returned. */
+/** A rule for one request, and all that it says before the search begins. Plain data: it crosses to the search. */
 export interface Prune {
-  readonly type: string;
-  readonly params: unknown;
+  /** Null: nothing is given up. */
+  readonly rule: { readonly type: string; readonly params: unknown } | null;
+  readonly needs: 'nothing' | 'prefix';
+  readonly together: boolean;
+  readonly absolute: boolean;
+  readonly spare: number;
+  readonly extra: number;
+  readonly points: readonly number[];
+  readonly first: number;
+  readonly top: number;
+  readonly remarks: Readonly<Record<string, unknown>>;
 }
+
+export const UNPRUNED: Prune = {
+  rule: null,
+  needs: 'nothing',
+  together: false,
+  absolute: false,
+  spare: 0,
+  extra: 0,
+  points: [],
+  first: 0,
+  top: 0,
+  remarks: {},
+};
 
 const names = Object.keys(rules);
 
-export const pruneField = z.looseObject(
+const typed = z.looseObject(
   { type: z.enum(names, `one of ${names.join(', ')}`) },
   'an object with a type',
 );
 
-/** Null in a field means left out. Throws a ZodError under `prune`. */
-export function pruned({ type, ...raw }: z.output<typeof pruneField>, context: RuleContext): Prune {
-  const given = Object.entries(raw).filter(([, one]) => one !== null);
+/** @param raw null or undefined: nothing is given up. Throws a ZodError under `prune`. */
+export function pruned(raw: unknown, context: RuleContext): Prune {
+  if (raw === null || raw === undefined) return UNPRUNED;
   try {
-    return { type, params: rules[type]!.parse(Object.fromEntries(given), context) };
+    const { type, ...fields } = read(typed, raw);
+    const rule = rules[type]!;
+    return termsOf(type, rule, rule.parse(withoutNulls(fields), context), context.maxTokens);
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
     throw new z.ZodError(
@@ -44,48 +69,34 @@ export function pruned({ type, ...raw }: z.output<typeof pruneField>, context: R
   }
 }
 
-/** A rule with its parameters. */
-export interface Ruling {
-  readonly needs: 'nothing' | 'prefix';
-  readonly together: boolean;
-  readonly spare: number;
-  readonly extra: number;
-  readonly points: readonly number[];
-  readonly first: number;
-  readonly top: number;
-  readonly remarks: Readonly<Record<string, unknown>>;
-  decide(asked: Deciding): Promise<Verdict>;
-  enough(done: readonly Branch[]): boolean;
+const termsOf = <P>(type: string, rule: PruneRule<P>, params: P, maxTokens: number): Prune => ({
+  rule: { type, params },
+  needs: rule.needs,
+  together: rule.together,
+  absolute: rule.absolute ?? false,
+  spare: rule.spare ?? 0,
+  extra: rule.extra?.(params) ?? 0,
+  points: rule.points(params, maxTokens),
+  first: rule.first?.(params) ?? 0,
+  top: rule.top ?? 0,
+  remarks: rule.remarks?.(params) ?? {},
+});
+
+/** A rule at work in one search. */
+export interface Pruning {
+  readonly decide: (asked: Deciding) => Promise<Verdict>;
+  readonly enough: (done: readonly Branch[]) => boolean;
 }
 
-/** Without a rule, nothing is given up. */
-export function ruleOf(prune: Prune | null, maxTokens: number): Ruling {
-  if (prune === null) return NONE;
-  const { type, params } = prune;
-  const rule = rules[type]!;
+export function pruningBy({ rule }: Prune): Pruning {
+  if (rule === null)
+    return {
+      decide: async ({ growing }) => ({ ranked: growing, keep: growing.length }),
+      enough: () => false,
+    };
+  const known = rules[rule.type]!;
   return {
-    needs: rule.needs,
-    together: rule.together,
-    spare: rule.spare ?? 0,
-    extra: rule.extra?.(params) ?? 0,
-    points: rule.points(params, maxTokens),
-    first: rule.first?.(params) ?? 0,
-    top: rule.top ?? 0,
-    remarks: rule.remarks?.(params) ?? {},
-    decide: (asked) => rule.decide(params, asked),
-    enough: (done) => rule.enough?.(params, done) ?? false,
+    decide: known.decide(rule.params),
+    enough: (done) => known.enough?.(rule.params, done) ?? false,
   };
 }
-
-const NONE: Ruling = {
-  needs: 'nothing',
-  together: false,
-  spare: 0,
-  extra: 0,
-  points: [],
-  first: 0,
-  top: 0,
-  remarks: {},
-  decide: async ({ growing }) => ({ ranked: growing, keep: growing.length }),
-  enough: () => false,
-};

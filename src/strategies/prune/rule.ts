@@ -1,22 +1,31 @@
-/** What a rule that gives up answers says: when it decides, by what, and who goes on. One file per rule, each reads like its paper. */
+/**
+ * What a rule that gives up answers says: when it decides, by what, and who goes on. One file per rule, each reads like
+ * its paper.
+ */
 
+import type { z } from 'zod';
 import type { Score } from '../../core/reward.ts';
 import type { StrategyContext } from '../../core/strategy.ts';
 import type { Branch, Tree } from '../../core/tree.ts';
 
 export interface PruneRule<P> {
-  /** The wire fields of the rule, `type` left out, made valid. Throws a ZodError. */
+  /** On the wire, `type` left out. */
+  readonly fields: z.ZodType;
+  /** The fields made valid. Throws a ZodError. */
   parse(raw: unknown, context: RuleContext): P;
   readonly needs: 'nothing' | 'prefix';
   /** Answers are compared with each other: all are drawn side by side. */
   readonly together: boolean;
+  /** Scores are held against a number of the request's, and not against each other; left out: no. */
+  readonly absolute?: true;
   /** Rows of KV that it takes beside those of the answers; left out: none. */
   readonly spare?: number;
   /** Tokens of the question that it puts to an answer; left out: none. */
   extra?(params: P): number;
   /** Lengths, in tokens and ascending, at which an answer's fate is decided. */
   points(params: P, maxTokens: number): readonly number[];
-  decide(params: P, asked: Deciding): Promise<Verdict>;
+  /** Called once a search: what it keeps of the answers, it keeps for that search. */
+  decide(params: P): (asked: Deciding) => Promise<Verdict>;
   /** Answers that are drawn whole, before the others begin; left out: none. */
   first?(params: P): number;
   /** Whether these answers will do, and no more need be drawn; left out: no. */

@@ -1,9 +1,9 @@
 /**
- * Pruning by self-evaluation (Manvi et al. 2024): at each decision point the worst share alpha of the unfinished answers is given up, by
- * what the policy itself says of them. No reward model runs; an answer costs the tokens of the question.
+ * Pruning by self-evaluation (Manvi et al. 2024): at each decision point the worst share alpha of the unfinished answers is
+ * given up, by what the policy itself says of them. No reward model runs; an answer costs the tokens of the question.
  */
 
-import { either, integer, list, number, strict } from '../../core/fields.ts';
+import { either, integer, list, number, read, strict } from '../../core/fields.ts';
 import type { SelfQuestion } from '../../core/self_evaluation.ts';
 import { SPARE, selfEvaluated, selfFields, selfQuestion } from '../self_evaluation.ts';
 import type { PruneRule } from './rule.ts';
@@ -23,8 +23,9 @@ const fields = strict({
 });
 
 export const selfEvaluation: PruneRule<SelfEvaluation> = {
+  fields,
   parse(raw, context) {
-    const { alpha, at, ...asked } = fields.parse(raw);
+    const { alpha, at, ...asked } = read(fields, raw);
     const points = alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [];
     return { alpha, at: points, self: selfQuestion(asked, 'prune', context) };
   },
@@ -33,12 +34,11 @@ export const selfEvaluation: PruneRule<SelfEvaluation> = {
   spare: SPARE,
   points: ({ at }) => at,
   extra: ({ self }) => self.asks.length,
-  async decide({ alpha, self }, { tree, growing }) {
-    const chances = await selfEvaluated(tree, growing, self);
-    return surviving(
-      growing,
-      chances.map((value) => ({ value, parts: {} })),
-      alpha,
-    );
-  },
+  decide:
+    ({ alpha, self }) =>
+    async ({ tree, growing }) => {
+      const chances = await selfEvaluated(tree, growing, self);
+      const scores = chances.map((value) => ({ value, parts: {} }));
+      return surviving(growing, scores, alpha);
+    },
 };

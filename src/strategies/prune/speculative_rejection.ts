@@ -3,7 +3,7 @@
  * by the reward of what is there. Finished answers stay candidates, and one unfinished always stays.
  */
 
-import { integer, list, number, strict } from '../../core/fields.ts';
+import { either, integer, list, number, read, strict } from '../../core/fields.ts';
 import type { Score } from '../../core/reward.ts';
 import type { Branch } from '../../core/tree.ts';
 import { ranked } from '../select.ts';
@@ -16,19 +16,23 @@ export interface SpeculativeRejection {
 }
 
 const fields = strict({
-  alpha: number(0, 0.99).default(0.5),
-  at: list(integer(1, 1_000_000), 64, 1).default([16, 32, 64]),
+  alpha: either(number(0, 0.99), 0.5),
+  at: either(list(integer(1, 1_000_000), 64, 1), [16, 32, 64]),
 });
 
 export const speculativeRejection: PruneRule<SpeculativeRejection> = {
+  fields,
   parse(raw) {
-    const { alpha, at } = fields.parse(raw);
+    const { alpha, at } = read(fields, raw);
     return { alpha, at: alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [] };
   },
   needs: 'prefix',
   together: true,
   points: ({ at }) => at,
-  decide: async ({ alpha }, { growing, score }) => surviving(growing, await score(growing), alpha),
+  decide:
+    ({ alpha }) =>
+    async ({ growing, score }) =>
+      surviving(growing, await score(growing), alpha),
 };
 
 /** The best round((1 - alpha) * n), half to even, and at least one. */

@@ -1,6 +1,6 @@
 /** The sequence-level target p(y) q(y)^alpha on a toy chain whose answers can be listed: plain GenARM misses it, particles approach it. */
 
-import { logSumExp } from '../../../src/strategies/select.ts';
+import { logSumExp } from '../../../src/core/math.ts';
 import { particles } from '../../../src/strategies/particles.ts';
 import { answers, ChainTree, logProbOf, logRow, spelled, type Chain } from '../../fakes/chain.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';

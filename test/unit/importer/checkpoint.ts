@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { buildDecoder, type GraphOptions } from '../../../src/importer/decoder.ts';
-import { TINY, writeRandomLlama, type RandomLlama } from '../../../src/importer/random.ts';
+import { TINY, writeRandomLlama, type RandomLlama } from '../../support/random_llama.ts';
 import type { TensorSource } from '../../../src/importer/safetensors.ts';
 import { openSources, type Asked } from '../../../src/importer/sources.ts';
 import type { Spec } from '../../../src/importer/spec.ts';

@@ -1,15 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { logSigmoid, quantile, sigmoid } from '../../../src/core/math.ts';
 import { constrained, violation } from '../../../src/rewards/constraints.ts';
 import { dualStep } from '../../../src/rewards/lagrange.ts';
-import { sigmoid } from '../../../src/rewards/implicit.ts';
 import { lengthRuled, priced, repetition } from '../../../src/rewards/length.ts';
 import {
   capped,
   clip,
   deltas,
-  logSigmoid,
   normalised,
-  quantile,
   scaleOf,
   transformed,
 } from '../../../src/rewards/transforms.ts';

@@ -1,13 +1,14 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { softmax } from '../../../src/core/math.ts';
 import type { Candidate, Reward } from '../../../src/core/reward.ts';
 import { rewardOf } from '../../../src/rewards/compose.ts';
 import type { Branch } from '../../../src/core/tree.ts';
 import { bestOfN } from '../../../src/strategies/best_of_n.ts';
 import { expectedBest } from '../../../src/strategies/gain.ts';
 import { surviving } from '../../../src/strategies/prune/speculative_rejection.ts';
-import type { Prune } from '../../../src/strategies/prune/index.ts';
+import { pruned } from '../../../src/strategies/prune/index.ts';
 import type { Verdict } from '../../../src/strategies/prune/rule.ts';
-import { pick, ranked, softmax } from '../../../src/strategies/select.ts';
+import { pick, ranked } from '../../../src/strategies/select.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
 import { fakeReward, composed, loaded, sumOf, use } from '../../fakes/reward.ts';
@@ -19,17 +20,10 @@ afterEach(() => {
   expect(engine.load.running).toBe(0);
 });
 
-const PARAMS = {
-  n: 8,
-  by: 'reward',
-  lambda: 0,
-  prune: null as Prune | null,
-  adaptive: null,
-  chunk: 4,
-  maxTokens: 20,
-};
+const CONTEXT = { maxTokens: 20, stream: true, judged: true };
+const PARAMS = bestOfN.parse({ n: 8 }, CONTEXT);
 const rejecting = (alpha: number, at: readonly number[]) => ({
-  prune: { type: 'speculative_rejection', params: { alpha, at } },
+  prune: pruned({ type: 'speculative_rejection', alpha, at }, { ...CONTEXT, n: 8 }),
 });
 const judged = sumOf(use('r'));
 const bestOf = (params: Partial<typeof PARAMS> = {}, ask: PlanAsk = {}) =>
@@ -189,6 +183,14 @@ describe('a best-of-N', () => {
     expect(candidates[0]).toMatchObject({ status: 'failed', score: null, parts: {} });
   });
 
+  test.each([0, 0.5])('fails if no whole answer could be, lambda %d', async (lambda) => {
+    const plan = bestOf({ lambda, ...rejecting(0.5, [1]) });
+    const value = ({ tokens }: Candidate): number => (tokens.length === 1 ? 1 : NaN);
+    const { events, bugs } = await ran(fakeEngine({ endBias: -100 }).engine, plan, valued(value));
+    expect(bugs).toEqual([]);
+    expect(events.at(-1)).toMatchObject({ kind: 'failed', failure: { code: 'reward_failed' } });
+  });
+
   test('fails if none could be, or if the reward fails', async () => {
     const none = await ran(
       engine,
@@ -198,7 +200,9 @@ describe('a best-of-N', () => {
     expect(none.events.at(-1)).toMatchObject({
       kind: 'failed',
       failure: { code: 'reward_failed' },
+      spent: expect.any(Number) as number,
     });
+    expect(none.events.at(-1)).not.toMatchObject({ spent: 0 }); // what was drawn was drawn
     const broken = await ran(
       engine,
       bestOf(),

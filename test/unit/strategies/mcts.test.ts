@@ -40,7 +40,7 @@ test('UCT: an unvisited child stands at V + 1, so an explored one can win before
 test('a backup counts the visit on every level, up to the root', () => {
   const branch = new ChainTree({ chain: model, maxTokens: 4 }).root;
   const node = (parent: Node | null, value: number): Node => {
-    const made: Node = { branch, parent, children: [], value, visits: 0 };
+    const made: Node = { branch, parent, children: [], value, visits: 0, barren: false };
     parent?.children.push(made);
     return made;
   };
@@ -116,6 +116,33 @@ describe('search', () => {
     }
     expect(few).toBeLessThan(all / 2);
   });
+
+  test.each([1, 3])(
+    'segments that cannot be judged fail no search, %d per expansion',
+    async (b) => {
+      /** But for the first token, a text with an a in it has no score. */
+      const isUnjudged = ({ tokens }: Branch): boolean => tokens.slice(1).includes(0);
+      const value = (branch: Branch): number => (isUnjudged(branch) ? NaN : reward(branch));
+      let unjudged = 0;
+      for (let seed = 0; seed < 30; seed++) {
+        const counted = (branch: Branch): number => {
+          unjudged += Number(isUnjudged(branch));
+          return value(branch);
+        };
+        const tree = new ChainTree({ chain: model, maxTokens: 8, seed, reward: counted });
+        const search = mcts.search(tree, { ...PLAIN, b, segment: { tokens: 1 } });
+        for (;;) {
+          const { done, value: branches } = await search.next();
+          if (done) {
+            expect(branches[0]!.finish).not.toBeNull();
+            break;
+          }
+          if (branches.length > 1) expect(branches.some(isUnjudged)).toBe(false); // one alone runs to its end
+        }
+      }
+      expect(unjudged).toBeGreaterThan(0);
+    },
+  );
 
   test('equal texts are one child', async () => {
     const certain: Chain = { initial: [0, 1, 0, 0], transition: { b: [0, 1, 0, 0] } };

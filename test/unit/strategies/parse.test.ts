@@ -90,6 +90,14 @@ test.each([
   expect(refusal(type, fields)).toContain(name);
 });
 
+test.each([
+  ['beam', { width: 33 }, 'alignment.strategy.width is 33'],
+  ['best_of_n', { prune: { type: 'value', threshold: 'x' } }, 'prune.threshold is "x"'],
+  ['best_of_n', { prune: { type: 'magic' } }, 'prune.type is "magic"'],
+])('%s %o: the refusal says what was given', (type, fields, told) => {
+  expect(refusal(type, fields)).toContain(told);
+});
+
 describe('needs and peak', () => {
   const asks = (type: string, fields: object) => {
     const strategy = strategies[type]!;

@@ -10,7 +10,7 @@ import {
   type Potential,
 } from '../../../src/strategies/particles.ts';
 import { schemes, SCHEMES } from '../../../src/strategies/resample.ts';
-import { logSumExp, softmax } from '../../../src/strategies/select.ts';
+import { logSumExp, softmax } from '../../../src/core/math.ts';
 import {
   answers,
   ChainTree,

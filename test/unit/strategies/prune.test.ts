@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { quantile } from '../../../src/core/math.ts';
 import type { Candidate } from '../../../src/core/reward.ts';
 import type { StrategyContext } from '../../../src/core/strategy.ts';
 import type { Branch, NextToken } from '../../../src/core/tree.ts';
@@ -6,7 +7,6 @@ import { expectedImprovement } from '../../../src/strategies/adaptive.ts';
 import { bestOfN } from '../../../src/strategies/best_of_n.ts';
 import { largestAlpha, lowerEnd } from '../../../src/strategies/prune/calibrated.ts';
 import { confidence, confidenceOf } from '../../../src/strategies/prune/confidence.ts';
-import { quantileOf } from '../../../src/strategies/select.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
 import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
@@ -87,13 +87,37 @@ describe('by confidence', () => {
       answerOf([1, 9, 1]),
       answerOf([4, 3]),
     ];
-    const { ranked, keep } = await confidence.decide(params, {
+    const { ranked, keep } = await confidence.decide(params)({
       tree: null as never,
       score: null as never,
       growing,
       done,
     });
     expect(ranked.slice(0, keep)).toEqual([growing[2], growing[0], growing[1]]); // 5, 4.5 and 4 of 4
+  });
+
+  test('as an answer grows its tokens are read once each, and decide as if they were all read again', async () => {
+    const params = rule({ window: 3, warm_up: 1, quantile: 0.5, min_tokens: 4 });
+    const confidences = Array.from({ length: 200 }, (_, i) => 5 + (4 - i / 50) * Math.sin(i * i));
+    let reads = 0;
+    const draws = confidences.map((c) => ({
+      get top() {
+        reads++;
+        return tops([-c]);
+      },
+    }));
+    const growing = { draws: [] as object[] };
+    const asked = { tree: null as never, score: null as never, done: [answerOf([3.5, 3.5, 3.5])] };
+    const [decide, keeps] = [confidence.decide(params), [] as number[]];
+    for (let n = 4; n <= draws.length; n += 4) {
+      growing.draws.push(...draws.slice(n - 4, n));
+      const { keep } = await decide({ ...asked, growing: [growing as unknown as Branch] });
+      const whole = answerOf(confidences.slice(0, n));
+      expect(keep).toBe((await confidence.decide(params)({ ...asked, growing: [whole] })).keep);
+      keeps.push(keep);
+    }
+    expect(new Set(keeps)).toEqual(new Set([0, 1])); // it falls below on its way
+    expect(reads).toBe(draws.length);
   });
 
   test('consensus: enough answers that say the same end the drawing', () => {
@@ -252,6 +276,19 @@ describe('calibrated', () => {
     expect(pruned / all).toBeGreaterThan(1 - loss - 0.02);
   });
 
+  test('pools are drawn once, whatever is asked of them: requests are parsed where sockets are served', () => {
+    largestAlpha(0.8, 64, 0.02);
+    const drawn = vi.spyOn(Math, 'cos');
+    for (const n of [3, 17, 64]) largestAlpha(0.61, n, 0);
+    expect(drawn).not.toHaveBeenCalled();
+    drawn.mockRestore();
+  });
+
+  test('gives up what ranking each pool anew would', () => {
+    const alphas = [2, 5, 16, 40, 64].map((n) => largestAlpha(0.7, n, 0.05));
+    expect(alphas).toEqual([0, 0.5, 0.75, 0.85, 0.85]); // as found when each was
+  });
+
   test('an interval is wide where little was measured', () => {
     expect(lowerEnd(0.8, 1e6)).toBeCloseTo(0.8, 2);
     expect(lowerEnd(0.8, 10)).toBeLessThan(0.5);
@@ -342,7 +379,7 @@ describe('the other vectors of the file', () => {
       FILE,
       'paper_quantile',
     );
-    const cutoff = quantileOf(input.scores, input.alpha);
+    const cutoff = quantile(input.scores, input.alpha);
     expect(cutoff).toBeCloseTo(expected.cutoff, 9);
     expect([...input.scores.keys()].filter((i) => input.scores[i]! >= cutoff)).toEqual(
       expected.kept,

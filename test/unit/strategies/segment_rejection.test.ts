@@ -7,7 +7,6 @@ import {
   threshold,
   type SegmentRejection,
 } from '../../../src/strategies/segment_rejection.ts';
-import { quantileOf } from '../../../src/strategies/select.ts';
 import { ChainTree, type Chain } from '../../fakes/chain.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
@@ -114,16 +113,4 @@ describe('parse', () => {
     expect(target({ rewardQuantile: () => null })).toEqual({ quantile: 0.95 });
     expect(target({})).toEqual({ quantile: 0.95 });
   });
-});
-
-test('quantiles are linear between order statistics', () => {
-  expect([0, 0.25, 0.5, 0.95, 1].map((q) => quantileOf([4, NaN, 1, 3, 2], q))).toEqual([
-    1,
-    1.75,
-    2.5,
-    expect.closeTo(3.85, 12),
-    4,
-  ]);
-  expect(quantileOf([7], 0.3)).toBe(7);
-  expect(quantileOf([NaN], 0.3)).toBeNaN();
 });

@@ -5,7 +5,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TINY, writeRandomLlama } from '../../../../src/importer/random.ts';
+import { TINY, writeRandomLlama } from '../../../support/random_llama.ts';
 import { temporaryFolder } from '../checkpoint.ts';
 
 export type Vector = number[];

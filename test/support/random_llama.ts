@@ -5,6 +5,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mulberry } from './mulberry.ts';
 
 export interface RandomLlama {
   readonly seed: number;
@@ -136,15 +137,10 @@ function tensorsOf(shape: RandomLlama): RandomTensor[] {
   ];
 }
 
-/** Standard normal draws: Box-Muller over a 32-bit mixing generator (mulberry32). */
+/** Standard normal draws (Box and Muller). */
 function normals(seed: number): () => number {
-  let state = seed >>> 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 2 ** 32;
-  };
+  const draw = mulberry(seed);
+  const uniform = (): number => draw() + 2 ** -33; // never 0
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
