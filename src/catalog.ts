@@ -188,7 +188,7 @@ function tryPresets(catalog: Catalog, file: string): void {
   for (const model of catalog.presets.keys()) {
     try {
       const body = { model, prompt: '', max_tokens: 1 };
-      parser.completion(body, { id: '', seed: 0, grant: ANYTHING, socket: false });
+      parser.completion(body, { id: '', request: '', seed: 0, grant: ANYTHING, socket: false });
     } catch (error) {
       if (!(error instanceof ServeError)) throw error;
       throw new ConfigError(`${file}: presets.${model}: ${error.message}`);

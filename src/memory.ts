@@ -8,7 +8,7 @@ import type { Config, ModelEntry } from './ops/config.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { describeModel } from './model_folder.ts';
-import { COPIES_BYTES } from './runtime/growing_rows.ts';
+import { copiesBytes } from './runtime/growing_rows.ts';
 import { kvBytes, shapeOf, type Shape } from './runtime/shape.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
@@ -87,6 +87,7 @@ function partsOf(config: Config, { name, share, models }: VocabularyGroup): [str
   const classes = classesFor(config, share, keeping);
   const perPosition = keeping.reduce((sum, model) => sum + model.kvBytes, 0);
   const rows = classes.reduce((sum, each) => sum + each.rows, 0);
+  const longest = Math.max(...classes.map((each) => each.length));
   const said = classes.map((each) => `${each.rows} of ${each.length} tokens`).join(', ');
   const width = shapes.reduce((sum, { vocab }) => sum + vocab, 0);
   const logits = rows * Float32Array.BYTES_PER_ELEMENT * (2 * width + 2 * shapes[0]!.vocab);
@@ -96,9 +97,10 @@ function partsOf(config: Config, { name, share, models }: VocabularyGroup): [str
       classes.reduce((sum, each) => sum + each.rows * each.length * perPosition, 0),
     ],
     [`workspace of ${name}: logits of ${rows} rows`, logits],
-    ...models
-      .filter((_, i) => manifests[i]!.layout === 'growing')
-      .map((model): [string, number] => [`KV of ${model}, copied for each run`, COPIES_BYTES]),
+    ...models.map((model, i): [string, number] => [
+      `KV of ${model}, copied for each run`,
+      manifests[i]!.layout === 'growing' ? copiesBytes(shapes[i]!, longest) : 0,
+    ]),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** The inference process: plans in, events out, over one engine. Composition only. */
 
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
@@ -9,6 +10,8 @@ import type { Evaluation, Judging } from './core/reward.ts';
 import type { Engines } from './engine/engines.ts';
 import { loadEngines, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
+import { createLog } from './ops/log.ts';
+import type { Logger } from './ops/log.ts';
 import type { Plan } from './plan/plan.ts';
 import { rewardOf } from './rewards/compose.ts';
 import type { Loaded } from './rewards/sources.ts';
@@ -41,15 +44,28 @@ class Outbox {
 
 interface Request {
   readonly abort: AbortController;
+  /** Stays open where texts are judged: nobody falls behind with those. */
   readonly gate: Gate;
 }
 
-function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
+interface Serving {
+  readonly engine: Engines;
+  readonly loaded: Loaded;
+  readonly outbox: Outbox;
+  readonly log: Logger;
+}
+
+function serve({ engine, loaded, outbox, log }: Serving): void {
   const requests = new Map<string, Request>();
 
-  function start(plan: Plan): void {
+  function begin(id: string): Request {
     const request = { abort: new AbortController(), gate: new Gate() };
-    requests.set(plan.id, request);
+    requests.set(id, request);
+    return request;
+  }
+
+  function start(plan: Plan): void {
+    const request = begin(plan.id);
     const running = run(plan, {
       engine,
       rewardOf: (asked, told, signal) => rewardOf(asked, loaded, told, signal),
@@ -60,9 +76,16 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
         const timer = setTimeout(call, ms);
         return () => clearTimeout(timer);
       },
-      onBug: (error) => console.error(error),
+      onBug: (error) => log.error({ err: error, request: plan.request }, 'inference'),
     });
     void running.finally(() => requests.delete(plan.id)); // run does not reject
+  }
+
+  function judge(asked: Judging): void {
+    const { signal } = begin(asked.id).abort;
+    setMaxListeners(0, signal); // each member listens
+    const judging = judged(asked, loaded, { signal, log });
+    void judging.finally(() => requests.delete(asked.id)); // judged does not reject
   }
 
   process.on('message', (message: ToWorker<Plan>) => {
@@ -76,7 +99,7 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
       case 'resume':
         return requests.get(message.id)?.gate.open();
       case 'judge':
-        return void judge(message.asked, loaded); // it does not reject
+        return judge(message.asked);
       case 'snapshot':
         return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
       case 'stop':
@@ -88,14 +111,19 @@ function serve(engine: Engines, loaded: Loaded, outbox: Outbox): void {
   process.on('disconnect', () => process.exit(0));
 }
 
-async function judge({ id, reward, candidates }: Judging, loaded: Loaded): Promise<void> {
+async function judged(
+  { id, request, reward, candidates }: Judging,
+  loaded: Loaded,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+): Promise<void> {
   const evaluations: Evaluation[] = [];
   try {
-    const judge = rewardOf(reward, loaded, (evaluation) => evaluations.push(evaluation));
+    const judge = rewardOf(reward, loaded, (evaluation) => evaluations.push(evaluation), signal);
     const scores = await judge.score(candidates);
     send({ kind: 'judged', id, judged: { scores, evaluations } });
   } catch (error) {
-    console.error(error);
+    if (signal.aborted) return; // nobody waits for it
+    log.error({ err: error, request }, 'inference');
     const failure = new ServeError('reward_failed', 'a reward model failed on this request');
     send({ kind: 'judged', id, judged: toFailure(failure) });
   }
@@ -124,7 +152,8 @@ try {
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
   const decoding = loadEngines(config, () => outbox.flush());
-  serve(decoding.engine, loadRewards(config, decoding), outbox);
+  const loaded = loadRewards(config, decoding);
+  serve({ engine: decoding.engine, loaded, outbox, log: createLog(config.server.log) });
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

@@ -63,10 +63,14 @@ export class Lease {
     this.#charged = tokens;
   }
 
-  /** @param tokens used in fact, which may be more than was charged; null: not known, so all of it */
-  end(tokens: number | null): void {
-    this.#bucket?.give(this.#charged - (tokens ?? this.#charged));
-    this.#charged = 0;
+  /** @param tokens used in fact, which may be more than was charged */
+  settle(tokens: number): void {
+    this.#bucket?.give(this.#charged - tokens);
+    this.#charged = tokens;
+  }
+
+  /** Another may run in its place. */
+  end(): void {
     this.#onEnd();
   }
 }

@@ -1,15 +1,13 @@
-/** What every request that generates passes through, over HTTP or WebSocket: the drain gate, the plan, the meter and the log line. */
+/** What every request that is counted passes through, over HTTP or WebSocket: its caller's allowance, the drain gate, the meter and the log line. */
 
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Request, Response } from 'express';
 import { Meter } from '../ops/meter.ts';
-import type { Measured, Outcome } from '../ops/meter.ts';
-import type { Grant } from '../plan/grant.ts';
-import type { Admitted } from '../plan/request.ts';
+import type { Outcome } from '../ops/meter.ts';
 import type { Caller, Lease } from './allowance.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
-import { draining, knownFailure } from './reply.ts';
-import type { Surface, Worded } from './surface.ts';
+import { callerOf, draining, knownFailure, requestId } from './reply.ts';
 
 /** A request in flight. */
 export interface Task {
@@ -17,13 +15,22 @@ export interface Task {
   readonly signal: AbortSignal;
   /** The client has left, or has cancelled. */
   abort(): void;
-  /** @throws ServeError if the request is not valid */
-  admit(body: unknown, transport: { readonly socket: boolean }): Worded;
+  /**
+   * Before anything is worked on. In the end, what the meter knows to have been spent is charged, and nothing else.
+   * @param tokens the most that it may use
+   * @throws ServeError where the server stops, or the caller has not so many left
+   */
+  begin(tokens: number): void;
+  /** It has used so many tokens, whatever comes now: what its caller has left is known. */
+  spend(tokens: number): void;
+  /** Lets its owner cancel it by this id while it runs. */
+  name(id: string): void;
 }
 
 /** A request as it came. */
 export interface Received {
-  readonly surface: Surface;
+  /** Its path, and its name in metrics. */
+  readonly endpoint: string;
   /** Its name in the log. */
   readonly request: string;
   readonly caller: Caller;
@@ -31,14 +38,14 @@ export interface Received {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Runs `work`, which words the answer; what it throws is counted, logged and thrown on. */
+/** Runs `work`, which answers; what it throws is counted, logged and thrown on. */
 export async function conduct(
   context: Context,
-  { surface, request, caller, headers }: Received,
+  { endpoint, request, caller, headers }: Received,
   work: (task: Task) => Promise<Ending>,
 ): Promise<void> {
-  const trace = context.tracing.begin(surface.endpoint, request, headers);
-  const meter = new Meter(context.metrics, surface.endpoint, trace);
+  const trace = context.tracing.begin(endpoint, request, headers);
+  const meter = new Meter(context.metrics, endpoint, trace);
   const controller = context.work.begin();
   let code: Outcome = 'internal_error';
   let lease: Lease | null = null;
@@ -49,48 +56,44 @@ export async function conduct(
       meter,
       signal: controller.signal,
       abort: () => controller.abort(),
-      admit(body, { socket }) {
+      begin(tokens) {
         if (context.work.draining) throw draining();
-        if (context.settings.log_prompts) context.log.info({ request, body }, 'prompt');
-        const worded = admitted(context, surface, caller.grant, body, socket);
-        held.charge(worded.cost);
-        meter.admitted(measured(worded));
-        const { id, stream } = worded.answer;
-        if (stream) over = context.work.name(controller, id, caller.grant.salt);
-        return worded;
+        held.charge(tokens);
       },
+      spend(tokens) {
+        meter.ended(tokens);
+        held.settle(tokens);
+      },
+      name: (id) => (over = context.work.name(controller, id, caller.grant.salt)),
     });
     code = ending.kind === 'failed' ? ending.failure.code : ending.kind;
   } catch (error) {
     ({ code } = knownFailure(error));
     throw error;
   } finally {
-    const known = code === 'ok' || code === 'cancelled';
-    lease?.end(known ? meter.spent : 0); // what fails is not charged
+    lease?.settle(meter.spent ?? 0);
+    lease?.end();
     meter.end(code);
     const who = caller.name === null ? {} : { key: caller.name };
-    const { endpoint } = surface;
     context.log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
     over();
     context.work.end(controller);
   }
 }
 
-function admitted(
-  { ambient, planner }: Context,
-  surface: Surface,
-  grant: Grant,
-  body: unknown,
-  socket: boolean,
-): Worded {
-  const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
-  return surface.admit(planner, body, { id, seed, grant, socket });
-}
-
-const measured = ({ plan, answer }: Admitted): Measured => ({
-  model: plan.prompts[0]!.lanes[0]!.model,
-  strategy: answer.strategy,
-  guides: plan.opening.guidance.uses.length,
-  promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),
-  stream: answer.stream,
-});
+/** The handler of an HTTP endpoint. A client that leaves aborts its request. */
+export const conducted =
+  (
+    context: Context,
+    endpoint: string,
+    work: (task: Task, req: Request, res: Response) => Promise<Ending>,
+  ) =>
+  (req: Request, res: Response): Promise<void> => {
+    const [request, caller] = [requestId(res), callerOf(res)];
+    return conduct(context, { endpoint, request, caller, headers: req.headers }, (task) => {
+      res.on('close', () => {
+        if (!res.writableFinished) task.abort();
+      });
+      return work(task, req, res);
+    });
+  };

@@ -5,6 +5,7 @@ import type { RawData, WebSocket } from 'ws';
 import { ServeError } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
 import type { Caller } from './allowance.ts';
+import { admit } from './admit.ts';
 import { parseJson } from './body.ts';
 import { conduct } from './conduct.ts';
 import type { Task } from './conduct.ts';
@@ -192,7 +193,7 @@ export class Connection {
   async #serve(surface: Surface, name: string, body: Record<string, unknown>): Promise<void> {
     try {
       const [caller, headers] = [this.#caller, this.#headers];
-      const received = { surface, request: name, caller, headers };
+      const received = { endpoint: surface.endpoint, request: name, caller, headers };
       await conduct(this.#context, received, (task) => this.#answer(surface, name, body, task));
     } catch (error) {
       this.#fail(name, error);
@@ -206,7 +207,8 @@ export class Connection {
     task: Task,
   ): Promise<Ending> {
     if (stream === false) throw wrong('stream', stream, 'left out: a WebSocket always streams');
-    const worded = task.admit(body, { socket: true });
+    const asked = { surface, request: name, caller: this.#caller, body, socket: true };
+    const worded = admit(this.#context, task, asked);
     const lane = this.#lanes.get(name);
     if (lane) lane.task = task;
     const { inference, ambient, settings, metrics } = this.#context;

@@ -1,14 +1,14 @@
-/** The HTTP handler of an endpoint that generates, streaming or not. A client that leaves aborts its request. */
+/** The HTTP handler of an endpoint that generates, streaming or not. */
 
 import type { Request, Response } from 'express';
 import { toFailure } from '../core/errors.ts';
-import type { ChoiceReport } from '../core/events.ts';
 import type { Meter } from '../ops/meter.ts';
+import { admit } from './admit.ts';
 import { jsonBody } from './body.ts';
+import { conducted } from './conduct.ts';
 import { CANCELLED } from './context.ts';
 import type { Context } from './context.ts';
-import { conduct } from './conduct.ts';
-import { CUT_OFF, relay } from './relay.ts';
+import { DISCARDED, relay } from './relay.ts';
 import type { Ending } from './relay.ts';
 import { callerOf, cutShort, requestId, sendFailure } from './reply.ts';
 import { SseSink } from './sse.ts';
@@ -25,22 +25,19 @@ interface Exchange {
   readonly signal: AbortSignal;
 }
 
-export const generate =
-  (surface: Surface, context: Context) =>
-  (req: Request, res: Response): Promise<void> => {
-    const caller = callerOf(res);
-    const received = { surface, request: requestId(res), caller, headers: req.headers };
-    return conduct(context, received, async (task) => {
-      res.on('close', () => {
-        if (!res.writableFinished) task.abort();
-      });
-      const body = await jsonBody(req, context.settings.body_bytes);
-      const worded = task.admit(body, { socket: false });
-      const exchange = { res, surface, context, worded, meter: task.meter, signal: task.signal };
-      res.setHeaders(new Map(Object.entries(caller.headers)));
-      return worded.answer.stream ? streamed(exchange) : whole(exchange);
-    });
-  };
+export const generate = (
+  surface: Surface,
+  context: Context,
+): ((req: Request, res: Response) => Promise<void>) =>
+  conducted(context, surface.endpoint, async (task, req, res) => {
+    const { meter, signal } = task;
+    const body = await jsonBody(req, context.settings.body_bytes);
+    const [request, caller] = [requestId(res), callerOf(res)];
+    const worded = admit(context, task, { surface, request, caller, body, socket: false });
+    const exchange = { res, surface, context, worded, meter, signal };
+    res.setHeaders(new Map(Object.entries(caller.headers)));
+    return worded.answer.stream ? streamed(exchange) : whole(exchange);
+  });
 
 async function streamed(exchange: Exchange): Promise<Ending> {
   const { res, surface, context, worded, meter, signal } = exchange;
@@ -65,33 +62,12 @@ function toldTo(res: Response, { reason }: AbortSignal, ending: Ending): Ending 
   return { kind: 'failed', failure: toFailure(cutShort()) };
 }
 
-async function whole(exchange: Exchange): Promise<Ending> {
-  const { res, context, worded, meter, signal } = exchange;
+async function whole({ res, context, worded, meter, signal }: Exchange): Promise<Ending> {
   const collector = new Collector();
-  const reports = new Map<number, ChoiceReport>();
-  for await (const event of context.inference.submit(worded.plan, signal)) {
-    if (event.kind === 'commit') {
-      meter.grew(event.choice, event.tokens);
-      collector.commit(event);
-    } else if (event.kind === 'finish') {
-      meter.finished(event.report);
-      reports.set(event.choice, event.report);
-      collector.finish(event);
-    } else if (event.kind === 'failed') {
-      sendFailure(res, event.failure);
-      return event;
-    } else if (event.kind === 'end') {
-      meter.ended(event.spent);
-      if (event.cancelled) {
-        const ending = toldTo(res, signal, { kind: 'cancelled' });
-        if (ending.kind === 'failed') sendFailure(res, ending.failure);
-        return ending;
-      }
-      const created = context.ambient.seconds();
-      res.json(worded.whole(collector.choices, created, reports));
-      return { kind: 'ok' };
-    }
-  }
-  sendFailure(res, CUT_OFF);
-  return { kind: 'failed', failure: CUT_OFF };
+  const events = context.inference.submit(worded.plan, signal);
+  const ending = toldTo(res, signal, await relay(events, collector, meter, DISCARDED));
+  if (ending.kind === 'failed') sendFailure(res, ending.failure);
+  if (ending.kind === 'ok')
+    res.json(worded.whole(collector.choices, context.ambient.seconds(), collector.reports));
+  return ending;
 }

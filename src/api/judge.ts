@@ -1,19 +1,19 @@
-/** What every endpoint that judges texts passes through: the drain gate, the body, the rewards, the meter and the log line. */
+/** The HTTP handler of an endpoint that judges texts. A client that leaves aborts its request. */
 
 import type { Request, Response } from 'express';
 import { ServeError } from '../core/errors.ts';
 import { abstains } from '../core/reward.ts';
 import type { Judged } from '../core/reward.ts';
-import { Meter } from '../ops/meter.ts';
-import type { Outcome } from '../ops/meter.ts';
 import type { Catalog } from '../plan/catalog.ts';
 import { refuseForbidden } from '../plan/grant.ts';
 import type { Scoring } from '../plan/score.ts';
 import { failedRewards } from './accounts.ts';
-import type { Lease } from './allowance.ts';
 import { jsonBody } from './body.ts';
+import { conducted } from './conduct.ts';
+import type { Task } from './conduct.ts';
 import type { Context } from './context.ts';
-import { callerOf, draining, knownFailure, requestId } from './reply.ts';
+import { callerOf, cutShort, requestId } from './reply.ts';
+import type { Ending } from './relay.ts';
 
 /** What such an endpoint says in its own words. */
 export interface JudgeSurface<S extends Scoring> {
@@ -25,47 +25,80 @@ export interface JudgeSurface<S extends Scoring> {
   answer(scores: Judged['scores'], asked: S, seconds: number): object;
 }
 
-export const judge =
-  <S extends Scoring>(surface: JudgeSurface<S>, context: Context) =>
-  async (req: Request, res: Response): Promise<void> => {
-    const { work, metrics, tracing, log, settings } = context;
-    if (work.draining) throw draining();
-    const { endpoint } = surface;
-    const request = requestId(res);
-    const meter = new Meter(metrics, endpoint, tracing.begin(endpoint, request, req.headers));
-    const running = work.begin();
-    const caller = callerOf(res);
-    let code: Outcome = 'internal_error';
-    let lease: Lease | null = null;
+/** Texts that are judged or wait to be, of all requests. */
+export class Texts {
+  readonly #most: number;
+  #held = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** @throws ServeError queue_full where there are too many; a request's own bound is for it alone to keep */
+  async hold<T>(count: number, work: () => Promise<T>): Promise<T> {
+    if (this.#held > 0 && this.#held + count > this.#most)
+      throw new ServeError(
+        'queue_full',
+        `${this.#held} texts are judged or wait, and this request has ${count}; ${this.#most} may be there at a time: try again shortly`,
+      );
+    this.#held += count;
     try {
-      lease = caller.begin();
-      const asked = surface.parse(await jsonBody(req, settings.body_bytes), context.catalog);
-      refuseForbidden(caller.grant, asked.named);
-      lease.charge(asked.tokens);
-      res.json(await answer(surface, asked, context, meter));
-      code = 'ok';
-    } catch (error) {
-      ({ code } = knownFailure(error));
-      throw error;
+      return await work();
     } finally {
-      lease?.end(code === 'ok' ? null : 0);
-      meter.end(code);
-      const who = caller.name === null ? {} : { key: caller.name };
-      log.info({ request, ...who, endpoint, code, ...meter.tally }, 'request');
-      work.end(running);
+      this.#held -= count;
     }
-  };
+  }
+}
+
+export const judge = <S extends Scoring>(
+  surface: JudgeSurface<S>,
+  context: Context,
+  texts: Texts,
+): ((req: Request, res: Response) => Promise<void>) =>
+  conducted(context, surface.endpoint, async (task, req, res) => {
+    const body = await jsonBody(req, context.settings.body_bytes);
+    const asked = surface.parse(body, context.catalog);
+    refuseForbidden(callerOf(res).grant, asked.named);
+    task.begin(asked.tokens);
+    const { candidates } = asked.judging;
+    return texts.hold(candidates.length, () => answered(surface, asked, context, { task, res }));
+  });
+
+interface Exchange {
+  readonly task: Task;
+  readonly res: Response;
+}
+
+async function answered<S extends Scoring>(
+  surface: JudgeSurface<S>,
+  asked: S,
+  context: Context,
+  { task, res }: Exchange,
+): Promise<Ending> {
+  try {
+    res.json(await answer(surface, asked, context, { task, res }));
+    return { kind: 'ok' };
+  } catch (error) {
+    if (!task.signal.aborted) throw error;
+    task.spend(asked.tokens); // what was read by then is not known
+    if (res.destroyed) return { kind: 'cancelled' };
+    throw cutShort();
+  }
+}
 
 async function answer<S extends Scoring>(
   surface: JudgeSurface<S>,
   asked: S,
   { inference, ambient }: Context,
-  meter: Meter,
+  { task, res }: Exchange,
 ): Promise<object> {
   const { judging, model, tokens } = asked;
   const id = ambient.id(surface.idPrefix);
-  const { scores, evaluations } = await inference.judge({ id, ...judging });
-  meter.judged(scores, evaluations);
+  const request = requestId(res);
+  const judged = await inference.judge({ id, request, ...judging }, task.signal);
+  const { scores, evaluations } = judged;
+  task.meter.judged(scores, evaluations);
+  task.spend(tokens);
   if (!scores.some(({ value }) => Number.isFinite(value)))
     throw new ServeError(
       'reward_failed',

@@ -1,4 +1,4 @@
-/** One streamed answer, first event to last: pulls from the inference process only as fast as the reader reads. */
+/** One answer, first event to last: pulls from the inference process only as fast as the reader reads. */
 
 import type { Failure } from '../core/errors.ts';
 import type { ChoiceReport, StreamEvent } from '../core/events.ts';
@@ -16,6 +16,17 @@ export interface Sink {
   drained(): Promise<void>;
 }
 
+/** To whom nothing is sent while it grows. */
+export const DISCARDED: Sink = {
+  write: () => undefined,
+  aside: () => undefined,
+  full: false,
+  drained: () => Promise.resolve(),
+};
+
+/** What makes chunks of events. */
+export type Listener = Pick<Writer, 'begin' | 'commit' | 'finish' | 'closing'>;
+
 export type Ending =
   | { readonly kind: 'ok' }
   | { readonly kind: 'cancelled' }
@@ -23,7 +34,7 @@ export type Ending =
 
 export async function relay(
   events: AsyncIterable<StreamEvent>,
-  writer: Writer,
+  writer: Listener,
   meter: Meter,
   sink: Sink,
 ): Promise<Ending> {
@@ -47,7 +58,8 @@ export async function relay(
         sink.write(writer.finish(event));
         break;
       case 'failed':
-        return event;
+        meter.failed(event.spent);
+        return { kind: 'failed', failure: event.failure };
       case 'end':
         meter.ended(event.spent);
         if (event.cancelled) return { kind: 'cancelled' };

@@ -14,7 +14,7 @@ import type { Context } from './context.ts';
 import { generate } from './generate.ts';
 import { refuseMalformed } from './malformed.ts';
 import { listModels, oneModel } from './models.ts';
-import { judge } from './judge.ts';
+import { judge, Texts } from './judge.ts';
 import { health, load, metricsPage, ping, ready } from './probes.ts';
 import { Keys } from './keys.ts';
 import { reranks } from './rerank.ts';
@@ -119,10 +119,11 @@ function application(context: Context, { gate, surfaces, store }: Parts): Expres
     .all(otherMethod('GET, HEAD, DELETE'));
   get('/v1/responses/:id/input_items', told(stored.input));
   post('/v1/responses/:id/cancel', told(stored.cancel));
-  post(score.endpoint, judge(score, context));
-  for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context));
-  post('/tokenize', counted(context, tokenize));
-  post('/detokenize', counted(context, detokenize));
+  const texts = new Texts(context.settings.scored_texts);
+  post(score.endpoint, judge(score, context, texts));
+  for (const rerank of reranks) post(rerank.endpoint, judge(rerank, context, texts));
+  post('/tokenize', counted(context, '/tokenize', tokenize));
+  post('/detokenize', counted(context, '/detokenize', detokenize));
   get('/v1/models', (_req, res) => void res.json(listModels(context.catalog, callerOf(res).grant)));
   get(
     '/v1/models/*name',

@@ -9,8 +9,9 @@ import { refuseForbidden } from '../plan/grant.ts';
 import type { Grant } from '../plan/grant.ts';
 import { chatSource, render, tokenIds, wellFormed } from '../plan/prompt.ts';
 import { jsonBody } from './body.ts';
+import { conducted } from './conduct.ts';
 import type { Context } from './context.ts';
-import { callerOf, draining } from './reply.ts';
+import { callerOf } from './reply.ts';
 
 export const tokenizeSchema = (messages: number) =>
   tolerant({
@@ -38,27 +39,21 @@ interface Counted {
 }
 
 /** A handler that charges what was counted. One token is asked for first: a spent allowance is refused before any work. */
-export const counted =
-  (
-    { work, settings, catalog }: Context,
-    count: (catalog: Catalog, body: unknown, grant: Grant) => Counted,
-  ) =>
-  async (req: Request, res: Response): Promise<void> => {
-    if (work.draining) throw draining();
+export const counted = (
+  context: Context,
+  endpoint: string,
+  count: (catalog: Catalog, body: unknown, grant: Grant) => Counted,
+): ((req: Request, res: Response) => Promise<void>) =>
+  conducted(context, endpoint, async (task, req, res) => {
     const caller = callerOf(res);
-    const lease = caller.begin();
-    let [used, told]: [number, object] = [0, {}];
-    try {
-      lease.charge(1);
-      const body = await jsonBody(req, settings.body_bytes);
-      const { tokens, answer } = count(catalog, body, caller.grant);
-      [used, told] = [Math.max(1, tokens), answer];
-    } finally {
-      lease.end(used); // what is not valid costs nothing
-    }
+    task.begin(1);
+    const body = await jsonBody(req, context.settings.body_bytes);
+    const { tokens, answer } = count(context.catalog, body, caller.grant);
+    task.spend(Math.max(1, tokens)); // what is not valid costs nothing
     res.setHeaders(new Map(Object.entries(caller.headers)));
-    res.json(told);
-  };
+    res.json(answer);
+    return { kind: 'ok' };
+  });
 
 export function tokenize(catalog: Catalog, body: unknown, grant: Grant): Counted {
   const wire = check(tokenizeSchema(catalog.limits.messages), body, '');

@@ -1,7 +1,8 @@
 /** Events to whole choices, for clients that do not stream. */
 
-import type { StreamEvent } from '../core/events.ts';
+import type { ChoiceReport, StreamEvent } from '../core/events.ts';
 import type { Draw, Finish } from '../core/tree.ts';
+import type { Listener } from './relay.ts';
 
 interface Choice {
   text: string;
@@ -12,21 +13,38 @@ interface Choice {
 /** By index. */
 export type Choices = ReadonlyMap<number, Readonly<Choice>>;
 
-export class Collector {
+/** Says nothing while it listens. */
+export class Collector implements Listener {
   readonly #choices = new Map<number, Choice>();
+  #reports: ReadonlyMap<number, ChoiceReport> = new Map();
 
   get choices(): Choices {
     return this.#choices;
   }
 
-  commit({ choice, text, draws }: Extract<StreamEvent, { kind: 'commit' }>): void {
+  get reports(): ReadonlyMap<number, ChoiceReport> {
+    return this.#reports;
+  }
+
+  begin(): [] {
+    return [];
+  }
+
+  commit({ choice, text, draws }: Extract<StreamEvent, { kind: 'commit' }>): [] {
     const kept = this.#choice(choice);
     kept.text += text;
     for (const draw of draws) kept.draws.push(draw);
+    return [];
   }
 
-  finish({ choice, reason }: Extract<StreamEvent, { kind: 'finish' }>): void {
+  finish({ choice, reason }: Extract<StreamEvent, { kind: 'finish' }>): [] {
     this.#choice(choice).reason = reason;
+    return [];
+  }
+
+  closing(reports: ReadonlyMap<number, ChoiceReport>): [] {
+    this.#reports = reports;
+    return [];
   }
 
   #choice(index: number): Choice {

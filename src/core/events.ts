@@ -85,8 +85,8 @@ export type StreamEvent =
       readonly reason: Finish;
       readonly report: ChoiceReport;
     }
-  /** The whole request has failed; nothing follows. */
-  | { readonly kind: 'failed'; readonly failure: Failure }
+  /** The whole request has failed; nothing follows. `spent` as below, as far as it is known. */
+  | { readonly kind: 'failed'; readonly failure: Failure; readonly spent: number }
   /** All choices have finished, or the request was cancelled; nothing follows. */
   | {
       readonly kind: 'end';

@@ -10,8 +10,8 @@ export interface Inference<Plan> {
    * The last event is `end` or `failed`; the iterable itself does not throw.
    */
   submit(plan: Plan, signal: AbortSignal): AsyncIterable<StreamEvent>;
-  /** Judges texts; rejects with a ServeError. */
-  judge(asked: Judging): Promise<Judged>;
+  /** Judges texts; rejects with a ServeError, or with the signal's reason once it aborts: what was not read by then is not. */
+  judge(asked: Judging, signal: AbortSignal): Promise<Judged>;
   /** Ready to serve, and if not, why. */
   readonly state: 'starting' | 'ready' | 'restarting' | 'stopped';
   /** Figures of the engine, for the metrics page; the last known ones if the process does not answer at once. */

@@ -8,12 +8,12 @@ import type { Judged, Judging } from './reward.ts';
 /** HTTP process to inference process. */
 export type ToWorker<Plan> =
   | { readonly kind: 'start'; readonly plan: Plan }
-  /** Answered by the request's `end` (cancelled), also while it is paused. Unknown ids are ignored: it may have just ended. */
+  /** Answered by a plan's `end` (cancelled), also while it is paused; by nothing, where texts are judged. Unknown ids are ignored: it may have just ended. */
   | { readonly kind: 'abort'; readonly id: string }
   /** Its reader is behind: decode no more rows for it until `resume`. */
   | { readonly kind: 'pause'; readonly id: string }
   | { readonly kind: 'resume'; readonly id: string }
-  /** Answered by one `judged`. */
+  /** Answered by one `judged`, unless it is aborted first. */
   | { readonly kind: 'judge'; readonly asked: Judging }
   | { readonly kind: 'snapshot'; readonly seq: number }
   /** Exit with code 0 once the iteration at hand is done. */

@@ -147,6 +147,8 @@ export interface RewardPlan {
 /** Texts to be judged without anything being generated. */
 export interface Judging {
   readonly id: string;
+  /** The request's name in the log. */
+  readonly request: string;
   readonly reward: RewardPlan;
   readonly candidates: readonly Candidate[];
 }

@@ -8,8 +8,8 @@ import { BranchText } from './text.ts';
 
 export class Hypothesis implements Branch {
   readonly id: number;
-  readonly tokens: Token[] = [];
-  readonly draws: Draw[] = [];
+  tokens: Token[] = [];
+  draws: Draw[] = [];
   /** By lane; null where the lane has not read this branch yet. */
   readonly slots: (Slot | null)[];
   logprob = 0;
@@ -76,8 +76,7 @@ export class Hypothesis implements Branch {
 
   #copy(id: number, vocabulary: Vocabulary): Hypothesis {
     const copy = new Hypothesis(id, this.slots.length, vocabulary, this.rule);
-    copy.tokens.push(...this.tokens);
-    copy.draws.push(...this.draws);
+    [copy.tokens, copy.draws] = [this.tokens.slice(), this.draws.slice()];
     [copy.logprob, copy.base, copy.logZ] = [this.logprob, this.base, this.logZ];
     copy.finish = this.finish;
     copy.#text = this.#text.copy();

@@ -57,7 +57,7 @@ const server = strict({
   keys: table(keyName, keySchema, 'an object of keys by name')
     .default({})
     .describe('API keys by name, which stands in the log; none: everybody is let in.'),
-  open_routes: list(oneOf(['/ready', '/metrics', '/version']), 8)
+  open_routes: list(oneOf(['/ready', '/ping', '/load', '/metrics', '/version']), 8)
     .default([])
     .describe('Routes beside `/health` that need no key.'),
   origins: list(origin, 1000)
@@ -80,6 +80,11 @@ const server = strict({
   socket_ping_ms: ms(10)
     .default(30_000)
     .describe('How often a WebSocket is asked whether its client is still there.'),
+  scored_texts: integer(1, 1_000_000)
+    .default(1024)
+    .describe(
+      'Texts of `/v1/score` and the reranks that are judged or wait; beyond these a request is refused, unless it is alone.',
+    ),
   socket_ms: ms(100, 86_400_000)
     .default(3_600_000)
     .describe('How long a WebSocket of `/v1/responses` may be used.'),

@@ -91,7 +91,8 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
       leave: () => this.#send({ kind: 'abort', id }),
     });
     if (signal.aborted) stream.push([{ kind: 'end', cancelled: true, spent: 0 }]);
-    else if (this.#state !== 'ready') stream.push([{ kind: 'failed', failure: this.#refusal() }]);
+    else if (this.#state !== 'ready')
+      stream.push([{ kind: 'failed', failure: this.#refusal(), spent: 0 }]);
     else {
       this.#streams.set(id, stream);
       signal.addEventListener('abort', () => this.#send({ kind: 'abort', id }), { once: true });
@@ -100,10 +101,18 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     return stream;
   }
 
-  async judge(asked: Judging): Promise<Judged> {
+  async judge(asked: Judging, signal: AbortSignal): Promise<Judged> {
+    signal.throwIfAborted();
     if (this.#state !== 'ready') throw failed(this.#refusal());
-    const judged = await new Promise<Judged | Failure>((resolve) => {
-      this.#judging.set(asked.id, resolve);
+    const { id } = asked;
+    const judged = await new Promise<Judged | Failure>((resolve, reject) => {
+      const abort = (): void => {
+        if (!this.#judging.delete(id)) return; // it was judged before
+        this.#send({ kind: 'abort', id });
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      this.#judging.set(id, resolve);
       this.#send({ kind: 'judge', asked });
     });
     if ('code' in judged) throw failed(judged);
@@ -196,7 +205,7 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
   #ended(how: string): void {
     const streams = [...this.#streams.values()];
     this.#streams = new Map();
-    for (const stream of streams) stream.push([{ kind: 'failed', failure: ENDED }]);
+    for (const stream of streams) stream.push([{ kind: 'failed', failure: ENDED, spent: 0 }]);
     for (const settle of this.#judging.values()) settle(ENDED);
     this.#judging = new Map();
     if (this.#state === 'stopped') return;

@@ -44,6 +44,8 @@ export class Meter {
   #guideTokens = 0;
   #spent: number | null = null;
   #visible = false;
+  /** Models had work with it. */
+  #modelled = false;
   #ended = false;
 
   constructor(metrics: Metrics, endpoint: string, trace: Trace) {
@@ -54,6 +56,7 @@ export class Meter {
 
   admitted(about: Measured): void {
     this.#about = about;
+    this.#modelled = true;
     this.#trace.admitted(about);
     this.#metrics.count('prompt_tokens_total', about.promptTokens);
     this.#metrics.observe('request_prompt_tokens', about.promptTokens);
@@ -122,6 +125,11 @@ export class Meter {
     this.#spent = spent;
   }
 
+  /** It was refused, or has failed. @param spent as in `ended`; 0: nothing had begun, so its prompts were not read */
+  failed(spent: number): void {
+    if (spent > 0) this.#spent = spent;
+  }
+
   #chosen({ candidates }: ChoiceReport): void {
     const ended = candidates.filter(({ prunedAt }) => prunedAt === null);
     const scores = ended.flatMap(({ score }) => score ?? []);
@@ -136,6 +144,7 @@ export class Meter {
   /** Texts that were written elsewhere have been judged. */
   judged(scores: readonly Score[], evaluations: readonly Evaluation[]): void {
     const tokens = scores.reduce((sum, score) => sum + (score.tokens ?? 0), 0);
+    this.#modelled = true;
     this.#trace.scored(evaluations);
     this.#metrics.count('reward_tokens_total', tokens);
     this.#called(evaluations, scores);
@@ -177,7 +186,8 @@ export class Meter {
       this.#metrics.count('requests_cancelled_total', 1, {
         phase: this.#visible ? 'decode' : 'waiting',
       });
-    if (code === 'ok') this.#metrics.observe('e2e_request_latency_seconds', this.tally.ms / 1000);
+    if (code === 'ok' && this.#modelled)
+      this.#metrics.observe('e2e_request_latency_seconds', this.tally.ms / 1000);
   }
 
   get tally(): Tally {

@@ -14,7 +14,7 @@ import type { TokenLimit } from './cost.ts';
 import { refuseOverGrant } from './grant.ts';
 import { refuseMismatch } from './mismatch.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
-import { logitBias, render, sourceText, stopStrings } from './prompt.ts';
+import { logitBias, renderer, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Admitted, Ambient, Answer } from './request.ts';
 import { planRule } from './rule.ts';
@@ -71,7 +71,9 @@ function planOf(
   const stream = ambient.socket || (wire.stream ?? false);
   const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
-  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy));
+  countBranches(catalog, ONE, n, asked.sources.length); // before any text is encoded
+  const read = renderer();
+  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy, read));
   const placed = prompts.map(({ lanes, readings }, i) => ({
     lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
     at: asked.sources[i]?.at ?? null,
@@ -92,6 +94,7 @@ function planOf(
   const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
   const plan: Plan = {
     id: ambient.id,
+    request: ambient.request,
     strategy: chosen.type,
     params,
     reward: alignment.rewards?.plan ?? null,
@@ -159,16 +162,26 @@ function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sa
   };
 }
 
-function promptOf(source: Source, { lanes, readers }: Alignment, policy: ModelCard): PlanPrompt {
+/** No strategy has fewer branches. */
+const ONE: Peak = { least: 1, most: 1 };
+
+type Render = ReturnType<typeof renderer>;
+
+function promptOf(
+  source: Source,
+  { lanes, readers }: Alignment,
+  policy: ModelCard,
+  read: Render,
+): PlanPrompt {
   const text = sourceText(source, policy);
   return {
     lanes: lanes.map(({ card, own, at }) => ({
       model: card.name,
-      prompt: render(card, source, own, at),
+      prompt: read(card, source, own, at),
     })),
     text,
     messages: source.kind === 'chat' ? source.messages : null,
-    readings: readingsOf(source, text, readers),
+    readings: readingsOf(source, text, readers, read),
   };
 }
 
@@ -177,10 +190,11 @@ function readingsOf(
   source: Source,
   text: string,
   readers: readonly Reader[],
+  read: Render,
 ): PlanPrompt['readings'] {
-  const read = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
+  const said = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
   return Object.fromEntries(
-    readers.map(({ key, card, own, at }) => [key, render(card, read, own, at)]),
+    readers.map(({ key, card, own, at }) => [key, read(card, said, own, at)]),
   );
 }
 

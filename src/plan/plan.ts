@@ -8,6 +8,8 @@ import type { Token } from '../core/tree.ts';
 
 export interface Plan {
   readonly id: string;
+  /** Its name in the log, in both processes. */
+  readonly request: string;
   readonly strategy: string;
   /** What the strategy's own `parse` returned. */
   readonly params: unknown;

@@ -119,6 +119,24 @@ export function render(card: ModelCard, source: Source, own: OwnPrompt, ownAt: s
   }
 }
 
+/**
+ * `render` for one request: a prompt of a guide's or a reward's own that stands for every prompt, and a prompt that
+ * several read alike, are encoded once.
+ */
+export function renderer(): (...asked: Parameters<typeof render>) => readonly Token[] {
+  const known = new Map<ModelCard, Map<object, readonly Token[]>>();
+  return (card, source, own, ownAt) => {
+    // A system message of its own goes with the others of a chat, so it is not read alike with each.
+    if (own && typeof own.text !== 'string') return render(card, source, own, ownAt);
+    const read = own ?? source;
+    const before = known.get(card) ?? new Map<object, readonly Token[]>();
+    known.set(card, before);
+    const tokens = before.get(read) ?? render(card, source, own, ownAt);
+    before.set(read, tokens);
+    return tokens;
+  };
+}
+
 /** Tokens of a text that goes on, such as an answer: no start token. */
 export function continued(card: ModelCard, text: string, at: string): Token[] {
   refuseLonger(card, Buffer.byteLength(text), at);

@@ -43,6 +43,8 @@ export interface Answer {
 /** What parsing cannot know by itself. */
 export interface Ambient {
   readonly id: string;
+  /** The request's name in the log. */
+  readonly request: string;
   /** Used where the request names no seed; a safe integer. */
   readonly seed: number;
   readonly grant: Grant;

@@ -16,7 +16,7 @@ import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Named } from './grant.ts';
 import type { Catalog, Limits } from './catalog.ts';
-import { chatSource, continued, render, sourceText, wellFormed } from './prompt.ts';
+import { chatSource, continued, renderer, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
@@ -25,7 +25,7 @@ import type { ChatWire } from './schema.ts';
 
 /** What is to be judged, and what the answer says of it. */
 export interface Scoring {
-  readonly judging: Omit<Judging, 'id'>;
+  readonly judging: Omit<Judging, 'id' | 'request'>;
   /** As the client named it; the members' names where it named several. */
   readonly model: string;
   /** Models that judge. */
@@ -84,7 +84,8 @@ export function scoringOf(
     catalog,
     alignment ? null : 'model',
   );
-  const candidates = pairs.map((pair) => candidateOf(pair, complete, rewards, catalog));
+  const read = renderer();
+  const candidates = pairs.map((pair) => candidateOf(pair, complete, { rewards, catalog, read }));
   const others = 2 * (pairs.length - 1); // a judge of pairs reads each beside each other one, in both orders
   const pairing = rewards.readers.some(({ answers }) => answers !== undefined) ? others : 1;
   return {
@@ -136,12 +137,15 @@ export function textPairs(
   const queries = texts(rawQueries, queriesAt, most);
   if (queries.length !== 1 && queries.length !== documents.length)
     throw wrong(queriesAt, rawQueries, `one string, or as many as documents: ${documents.length}`);
-  return documents.map((document, i) => {
-    const at = queries.length === 1 ? 0 : i;
-    const path = Array.isArray(rawQueries) ? `${queriesAt}[${at}]` : queriesAt;
-    const query = { kind: 'text', text: queries[at]!, at: path } as const;
-    return { query, document, at: Array.isArray(rawDocuments) ? `documents[${i}]` : 'documents' };
+  const sources = queries.map((query, i) => {
+    const at = Array.isArray(rawQueries) ? `${queriesAt}[${i}]` : queriesAt;
+    return { kind: 'text', text: query, at } as const;
   });
+  return documents.map((document, i) => ({
+    query: sources[queries.length === 1 ? 0 : i]!,
+    document,
+    at: Array.isArray(rawDocuments) ? `documents[${i}]` : 'documents',
+  }));
 }
 
 function texts(raw: unknown, at: string, most: number): string[] {
@@ -173,16 +177,21 @@ function conversations(raw: unknown, catalog: Catalog): Pair[] {
   });
 }
 
+interface Reading {
+  readonly rewards: Rewards;
+  readonly catalog: Catalog;
+  readonly read: ReturnType<typeof renderer>;
+}
+
 function candidateOf(
   { query, document, at }: Pair,
   complete: boolean,
-  { readers }: Rewards,
-  catalog: Catalog,
+  { rewards: { readers }, catalog, read }: Reading,
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
   const readings = readers.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
-    const prompt = render(card, query, own, ownAt);
+    const prompt = read(card, query, own, ownAt);
     const answer = continued(card, document, at).length;
     const length = prompt.length + answer * answers + card.codec.closing(complete).length + extra;
     if (length > card.context)

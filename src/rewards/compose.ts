@@ -25,9 +25,9 @@ export function rewardOf(
 ): Reward {
   const raw = new Map(
     plan.uses.map(({ id, source, steps }) => {
-      const reward = opened(source, loaded, signal);
+      const reward = opened(source, loaded);
       const whole = steps === null ? reward : stepped(id, reward, steps);
-      return [id, memberOf(id, whole, { now: loaded.now, told })];
+      return [id, memberOf(id, whole, { now: loaded.now, told, signal })];
     }),
   );
   const uses = plan.uses.filter(({ weight }) => weight !== 0);

@@ -136,10 +136,12 @@ export function merged(row: readonly Score[], value: number): Score {
   const stepwise = row.flatMap(({ steps }) => (steps === undefined ? [] : [steps]));
   return {
     value,
-    parts: Object.assign({}, ...row.map(({ parts }) => parts)) as Score['parts'],
+    parts: joined(row.map(({ parts }) => parts)),
     tokens: sum(row.map(({ tokens }) => tokens ?? 0)),
-    ...(stepwise.length > 0 ? { steps: Object.assign({}, ...stepwise) as Steps } : {}),
+    ...(stepwise.length > 0 ? { steps: joined(stepwise) } : {}),
   };
 }
 
-type Steps = NonNullable<Score['steps']>;
+/** Ids are the client's: one such as `__proto__` must be a member like any other, which an assignment would not make it. */
+const joined = <T>(records: readonly Readonly<Record<string, T>>[]): Readonly<Record<string, T>> =>
+  Object.fromEntries(records.flatMap((record) => Object.entries(record)));

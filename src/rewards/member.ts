@@ -3,20 +3,21 @@
 import type { Candidate, Evaluation, Reward, Score } from '../core/reward.ts';
 import { SlowReward } from './timed.ts';
 
-/** Who is told of each call of a member, and the clock that it is timed by (seconds). */
+/** Who is told of each call of a member, the clock that it is timed by (seconds), and what ends the wait for it. */
 export interface Watch {
   readonly now: () => number;
   readonly told: (evaluation: Evaluation) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The reward with its parts under the member's id. A batch that several combinators ask about is judged once. */
-export function memberOf(id: string, source: Reward, { now, told }: Watch): Reward {
+export function memberOf(id: string, source: Reward, { now, told, signal }: Watch): Reward {
   const asked = new WeakMap<readonly Candidate[], Promise<readonly Score[]>>();
   async function judged(batch: readonly Candidate[]): Promise<readonly Score[]> {
     const began = now();
     let outcome: Evaluation['outcome'] = 'failed';
     try {
-      const scores = await source.score(batch);
+      const scores = await source.score(batch, signal);
       if (scores.some(({ value }) => Number.isFinite(value))) outcome = 'ok';
       return scores.map((score) => ({
         ...score,

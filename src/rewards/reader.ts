@@ -9,6 +9,7 @@ import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import { runsOf } from './runs.ts';
 import type { Turns } from './turns.ts';
+import { isWanted } from './wanted.ts';
 
 export interface Reader {
   readonly name: string;
@@ -81,12 +82,6 @@ export function reader({ model, codec, runTokens, turns, timeoutMs }: ReaderOpti
         ),
       ),
   };
-}
-
-/** Tells those whom nobody waits for any longer. */
-function isWanted({ signal, reject }: Waiting): boolean {
-  if (signal?.aborted === true) reject(signal.reason);
-  return signal?.aborted !== true;
 }
 
 /** An answer in a reader's own tokens; a complete one ends with its end token. */

@@ -29,7 +29,7 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
   return {
     name,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const rows = batch.map(read);
       const values = rows.map(() => NaN); // what is longer than the context is not judged
       const fit = [...rows.keys()].filter(
@@ -38,6 +38,7 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
       let pieces = 0;
       while (fit.length > 0)
         await turns.run(() => {
+          signal?.throwIfAborted();
           const next = rows[fit[0]!]!;
           const most = Math.ceil(next.length / runTokens); // what was read may be given up for others
           if (model.missing(next) > runTokens && pieces++ < most && model.readOn(next, runTokens))

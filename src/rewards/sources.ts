@@ -26,7 +26,7 @@ export interface Loaded {
   readonly cache: ScoreCache;
 }
 
-type Opener<S> = (source: S, loaded: Loaded, signal?: AbortSignal) => Reward;
+type Opener<S> = (source: S, loaded: Loaded) => Reward;
 
 const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kind: K }> } = {
   model: ({ model }, { models }) => known(models, model),
@@ -35,31 +35,27 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
   length: lengthReward,
   repetition: repetitionReward,
   http: ({ name }, { remotes }) => known(remotes, name),
-  likelihood: (source, loaded, signal) =>
-    asking([source.by], { loaded, signal, source }, ([reader]) => likelihood(reader!, source)),
-  ratio: (source, loaded, signal) =>
-    asking([source.plus, source.minus], { loaded, signal, source }, ([plus, minus]) =>
+  likelihood: (source, loaded) =>
+    asking([source.by], { loaded, source }, ([reader]) => likelihood(reader!, source)),
+  ratio: (source, loaded) =>
+    asking([source.plus, source.minus], { loaded, source }, ([plus, minus]) =>
       ratio(plus!, minus!, source),
     ),
-  follow_up: (source, loaded, signal) =>
-    asking([source.by], { loaded, signal, source }, ([reader]) => followUp(reader!, source)),
-  judge: (source, loaded, signal) =>
-    asking([source.by], { loaded, signal, source }, ([reader]) => judge(reader!, source)),
+  follow_up: (source, loaded) =>
+    asking([source.by], { loaded, source }, ([reader]) => followUp(reader!, source)),
+  judge: (source, loaded) =>
+    asking([source.by], { loaded, source }, ([reader]) => judge(reader!, source)),
   // What it says of one candidate depends on the others: there is nothing to remember.
-  pairwise: (source, loaded, signal) =>
-    asking([source.by], { loaded, signal, source: null }, ([reader]) => pairwise(reader!, source)),
+  pairwise: (source, loaded) =>
+    asking([source.by], { loaded, source: null }, ([reader]) => pairwise(reader!, source)),
 };
 
-/**
- * The reward that a source names. What it says of a candidate may depend on that candidate only, unless the source compares.
- * @param signal of the request that asks
- */
-export const opened = (source: RewardSource, loaded: Loaded, signal?: AbortSignal): Reward =>
-  (kinds[source.kind] as Opener<RewardSource>)(source, loaded, signal);
+/** The reward that a source names. What it says of a candidate may depend on that candidate only, unless the source compares. */
+export const opened = (source: RewardSource, loaded: Loaded): Reward =>
+  (kinds[source.kind] as Opener<RewardSource>)(source, loaded);
 
 interface Asking {
   readonly loaded: Loaded;
-  readonly signal: AbortSignal | undefined;
   /** What its scores are remembered under; null: they are not. */
   readonly source: RewardSource | null;
 }
@@ -67,7 +63,7 @@ interface Asking {
 /** A reward that asks language models, waited for as long as the least patient of them. */
 function asking(
   by: readonly ReadBy[],
-  { loaded, signal, source }: Asking,
+  { loaded, source }: Asking,
   make: (readers: readonly Reader[]) => Reward,
 ): Reward {
   const readers = by.map(({ model }) => known(loaded.readers, model));
@@ -75,7 +71,7 @@ function asking(
   const reward = make(readers);
   const readings = by.map(({ reading }) => reading);
   const whole = source === null ? reward : cached(reward, loaded.cache, { key, readings });
-  return timed(whole, Math.min(...readers.map(({ timeoutMs }) => timeoutMs)), signal);
+  return timed(whole, Math.min(...readers.map(({ timeoutMs }) => timeoutMs)));
 }
 
 function known<T>(loaded: ReadonlyMap<string, T>, name: string): T {

@@ -12,9 +12,9 @@ export function stepped(id: string, reward: Reward, steps: Steps): Reward {
   return {
     name: reward.name,
     reads: reward.reads,
-    async score(batch) {
+    async score(batch, signal) {
       const cut = batch.map((candidate) => prefixes(candidate, steps));
-      const scores = await reward.score(cut.flat());
+      const scores = await reward.score(cut.flat(), signal);
       let at = 0;
       return cut.map((parts) => combined(id, scores.slice(at, (at += parts.length)), steps));
     },

@@ -6,13 +6,13 @@ export class SlowReward extends Error {
   override readonly name = 'SlowReward';
 }
 
-/** @param until of whoever asks: once it aborts, the reward is told that nobody waits, as when it is slow */
-export const timed = (reward: Reward, ms: number, until?: AbortSignal): Reward => ({
+/** Once the signal of whoever asks aborts, the reward is told that nobody waits, as when it is slow. */
+export const timed = (reward: Reward, ms: number): Reward => ({
   name: reward.name,
   reads: reward.reads,
-  score: (batch) =>
+  score: (batch, signal) =>
     new Promise((resolve, reject) => {
-      until?.throwIfAborted();
+      signal?.throwIfAborted();
       const over = new AbortController();
       const slow = new SlowReward(`reward ${reward.name} has not answered for ${ms} ms`);
       const end = (reason: unknown): void => {
@@ -20,14 +20,14 @@ export const timed = (reward: Reward, ms: number, until?: AbortSignal): Reward =
         reject(reason);
       };
       const timer = setTimeout(end, ms, slow);
-      const abort = (): void => end(until!.reason);
-      until?.addEventListener('abort', abort);
+      const abort = (): void => end(signal!.reason);
+      signal?.addEventListener('abort', abort);
       void reward
         .score(batch, over.signal)
         .then(resolve, reject)
         .finally(() => {
           clearTimeout(timer);
-          until?.removeEventListener('abort', abort);
+          signal?.removeEventListener('abort', abort);
         });
     }),
 });

@@ -71,5 +71,5 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   if (failures.length === 0) return running.emit({ kind: 'end', cancelled: false, spent });
   const failure = toFailure(failures[0]);
   if (failure.code === 'internal_error') running.onBug(failures[0]);
-  running.emit({ kind: 'failed', failure });
+  running.emit({ kind: 'failed', failure, spent });
 }

@@ -22,7 +22,8 @@ const ROWS = { genai: GenaiRows, growing: GrowingRows };
 export function loadExported(ort: Ort, folder: string, name: string): Decoder {
   const { graph, layout, shape, takes } = readExport(folder);
   const session = sharedSession(ort, join(folder, graph));
-  const model: ExportedModel = { ort, session, shape, takes };
+  const copies = { past: [], present: [] };
+  const model: ExportedModel = { ort, session, shape, takes, copies };
   const open = (rows: number, length: number): ExportedRows =>
     new ROWS[layout](model, rows, length);
   try {

@@ -11,6 +11,8 @@ export interface ExportedModel {
   readonly session: OrtSession;
   readonly shape: Shape;
   readonly takes: Takes;
+  /** Buffers of KV that grows, which all rows of the model run in; empty at first. */
+  readonly copies: { readonly past: Float32Array[]; readonly present: Float32Array[] };
 }
 
 /** What the graph says after the token at `position`; [vocab], valid during the call. */

@@ -18,12 +18,24 @@ import {
 } from './exported_rows.ts';
 import { KvStore, presentName } from './kv_store.ts';
 import type { Tensor } from './ort.ts';
-import { kvBytes, kvNames } from './shape.ts';
+import { kvBytes, kvNames, type Shape } from './shape.ts';
 
 /** Tokens of a prompt that one run reads. */
 const BLOCK = 32;
-/** Copies of KV that one run may take, if it has more than one row. */
-export const COPIES_BYTES = 2 ** 28;
+/** What copies of KV may take where runs have more than one row; one row may need more. */
+const COPIES_BYTES = 2 ** 28;
+/** Past and present, in buffers that grow by doubling. */
+const COPIES = 4;
+
+/** Most bytes that copies of a model's KV take. @param length of its rows */
+export const copiesBytes = (shape: Shape, length: number): number =>
+  Math.max(COPIES_BYTES, COPIES * kvBytes(shape) * (columnsOf(length) + BLOCK));
+
+/** Columns of past behind which a row that holds so many steps: at most a quarter more, or a block. */
+function columnsOf(held: number): number {
+  const grain = Math.max(BLOCK, 2 ** Math.floor(Math.log2(Math.max(1, held))) / 4);
+  return Math.ceil(held / grain) * grain;
+}
 
 /** A row's part in a run. */
 interface Part {
@@ -41,8 +53,6 @@ export class GrowingRows implements ExportedRows {
   /** What each row has read, [rows, length]: blocks are read from their beginning. */
   readonly #tokens: Int32Array;
   readonly #logits: Float32Array;
-  readonly #past: Float32Array[] = [];
-  readonly #present: Float32Array[] = [];
 
   constructor(model: ExportedModel, rows: number, length: number) {
     [this.#model, this.rows, this.length] = [model, rows, length];
@@ -130,15 +140,14 @@ export class GrowingRows implements ExportedRows {
     return this.#tokens.subarray(row * this.length, row * this.length + length);
   }
 
-  /** Columns of past for a step of a row that holds so many: at most a quarter more, and at least a block. */
   #columns(held: number): number {
-    if (!this.#model.takes.positions) return held; // the graph counts columns: none may be padding
-    const grain = Math.max(BLOCK, 2 ** Math.floor(Math.log2(Math.max(1, held))) / 4);
-    return Math.min(Math.ceil(held / grain) * grain, this.#model.shape.context - 1);
+    const { takes, shape } = this.#model;
+    if (!takes.positions) return held; // the graph counts columns: none may be padding
+    return Math.min(columnsOf(held), shape.context - 1);
   }
 
   #fitting(parts: readonly Part[], columns: number): Part[][] {
-    const each = 2 * kvBytes(this.#model.shape) * (columns + 1);
+    const each = COPIES * kvBytes(this.#model.shape) * (columns + 1);
     const most = Math.max(1, Math.floor(COPIES_BYTES / each));
     const runs = Math.ceil(parts.length / most);
     return Array.from({ length: runs }, (_, i) => parts.slice(i * most, (i + 1) * most));
@@ -146,7 +155,7 @@ export class GrowingRows implements ExportedRows {
 
   /** Reads tokens, padded to `width`, behind `columns` of past; [parts, width, vocab]. */
   #run(parts: readonly Part[], columns: number, width: number): Float32Array {
-    const { ort, session, shape } = this.#model;
+    const { ort, session, shape, copies } = this.#model;
     const { kvHeads, headDim, vocab } = shape;
     const [n, all] = [parts.length, columns + width];
     const logits = new Float32Array(n * width * vocab);
@@ -157,11 +166,11 @@ export class GrowingRows implements ExportedRows {
       });
     const inputs = {
       ...feedTensors(this.#model, feedOf(parts, columns, width), n, width, all),
-      ...Object.fromEntries(kv(this.#past, columns, (past) => past)),
+      ...Object.fromEntries(kv(copies.past, columns, (past) => past)),
     };
     const outputs = {
       logits: ort.tensor('float32', [n, width, vocab], logits),
-      ...Object.fromEntries(kv(this.#present, all, presentName)),
+      ...Object.fromEntries(kv(copies.present, all, presentName)),
     };
     parts.forEach((part, i) => this.#fetch(i, part, columns));
     try {
@@ -176,8 +185,9 @@ export class GrowingRows implements ExportedRows {
   /** Copies what a row holds to the past of a run's row `i`. What is behind it there is old, and masked. */
   #fetch(i: number, { row, held }: Part, columns: number): void {
     this.#eachHead(i, row, (kv, own, head, b) => {
-      const { headDim } = this.#model.shape;
-      this.#past[b]!.set(kv.subarray(own, own + held * headDim), head * columns * headDim);
+      const { copies, shape } = this.#model;
+      const { headDim } = shape;
+      copies.past[b]!.set(kv.subarray(own, own + held * headDim), head * columns * headDim);
     });
   }
 
@@ -189,10 +199,11 @@ export class GrowingRows implements ExportedRows {
     width: number,
     known: number,
   ): void {
-    const { headDim } = this.#model.shape;
+    const { copies, shape } = this.#model;
+    const { headDim } = shape;
     this.#eachHead(i, row, (kv, own, head, b) => {
       const from = head * (columns + width) + columns;
-      const fresh = this.#present[b]!.subarray(
+      const fresh = copies.present[b]!.subarray(
         (from + known) * headDim,
         (from + tokens.length) * headDim,
       );

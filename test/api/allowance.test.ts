@@ -18,7 +18,7 @@ test('tokens are taken up front, given back, and come again at a steady rate', (
   expect(remaining()).toBe(1000);
   clock.ms += 1000;
   expect(remaining()).toBe(1100);
-  lease.end(200);
+  lease.settle(200);
   expect(remaining()).toBe(5900);
   expect(caller.headers['x-ratelimit-reset-tokens']).toBe('1000ms');
   clock.ms += 60_000;
@@ -41,7 +41,7 @@ test('what was used beyond what was charged is owed', () => {
   const { caller, clock, remaining } = limited(600);
   const lease = caller.begin();
   lease.charge(600);
-  lease.end(900);
+  lease.settle(900);
   expect(remaining()).toBe(0);
   clock.ms += 30_000;
   expect(remaining()).toBe(0);
@@ -49,14 +49,14 @@ test('what was used beyond what was charged is owed', () => {
   expect(remaining()).toBe(100);
 });
 
-test('what was not told is not given back, and a refused request costs nothing', () => {
+test('what was not settled is not given back, and a refused request costs nothing', () => {
   const { caller, remaining } = limited(600);
   const lease = caller.begin();
   lease.charge(100);
-  lease.end(null);
+  lease.end();
   const refused = caller.begin();
   expect(() => refused.charge(601)).toThrow(expect.objectContaining({ code: 'invalid_value' }));
-  refused.end(0);
+  refused.settle(0);
   expect(remaining()).toBe(500);
 });
 
@@ -64,6 +64,6 @@ test('leases are counted until they end', () => {
   const { caller } = limited(600, 1);
   const lease = caller.begin();
   expect(() => caller.begin()).toThrow(expect.objectContaining({ code: 'rate_limit_exceeded' }));
-  lease.end(0);
+  lease.end();
   caller.begin();
 });

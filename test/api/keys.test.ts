@@ -82,8 +82,8 @@ test('a refusal has OpenAI’s shape, and says nothing of the key that was given
 });
 
 test('the config may open further routes', async () => {
-  await using server = await served({ keys: key('a'), open_routes: ['/ready', '/metrics'] });
-  for (const path of ['/ready', '/metrics'])
+  await using server = await served({ keys: key('a'), open_routes: ['/ready', '/ping', '/load'] });
+  for (const path of ['/ready', '/ping', '/load'])
     expect((await fetch(server.base + path)).status).toBe(200);
   expect((await fetch(`${server.base}/version`)).status).toBe(401);
 });
@@ -269,6 +269,35 @@ describe('tokens a minute', () => {
     await using server = await served({ keys: key('a', { tokens_per_minute: 60 }) });
     const refused = await ask(server, 'a', { ...ok, max_tokens: 60 });
     expect([refused.status, (await errorOf(refused))['param']]).toEqual([400, 'max_tokens']);
+  });
+
+  test('that were generated are charged, though the request failed', async () => {
+    await using server = await served({ keys: key('a', { tokens_per_minute: 400 }) });
+    const failing = { ...ok, prompt: '!fail', max_tokens: 300, stream: true };
+    expect(await (await ask(server, 'a', failing)).text()).toContain('internal_error');
+    // a prompt of 6, and 3 tokens before it failed; then a prompt of 2, and one token
+    const after = left(await ask(server, 'a', { ...ok, prompt: 'x', max_tokens: 1 }));
+    expect(after).toBeGreaterThanOrEqual(400 - 9 - 3);
+    expect(after).toBeLessThan(400 - 3);
+    await using other = await served({ keys: key('a', { tokens_per_minute: 400 }) });
+    expect((await ask(other, 'a', { ...failing, prompt: '!refuse' })).status).toBe(429);
+    expect(left(await ask(other, 'a', { ...ok, prompt: 'x', max_tokens: 1 }))).toBe(397);
+  });
+
+  test('are charged for texts whose judgement the client did not wait for', async () => {
+    await using server = await served({ keys: key('a', { tokens_per_minute: 400 }) });
+    const headers = { 'content-type': 'application/json', ...bearer('a') };
+    const leave = new AbortController();
+    const body = { model: 'rm-happy-a', queries: 'x'.repeat(92), documents: '!hang' };
+    const judged = server.post('/v1/score', body, { headers, signal: leave.signal });
+    await expect.poll(() => server.inference.running).toBe(1);
+    leave.abort();
+    await expect(judged).rejects.toThrow();
+    await expect.poll(() => server.inference.running).toBe(0);
+    // a start token, 92 and 5 bytes, an end token; then a prompt of 2, and one token
+    const after = left(await ask(server, 'a', { ...ok, prompt: 'x', max_tokens: 1 }));
+    expect(after).toBeGreaterThanOrEqual(400 - 99 - 3);
+    expect(after).toBeLessThan(400 - 50);
   });
 
   test('are given back for what a client that left has not had, and for what failed', async () => {

@@ -79,6 +79,7 @@ test('each request is one JSON line with its id, its end and its figures', async
     completionTokens: 9,
   });
   expect(requests.map(({ code }) => code as string)).toContain('invalid_value');
+  expect(requests.map(({ endpoint }) => endpoint as string)).toContain('/tokenize');
 });
 
 test('what goes wrong inside is not told to clients', async () => {

@@ -128,3 +128,46 @@ test('the policy whose answers they are may be named: it is who judges itself', 
   const named = { model: 'sums', queries: 'q', documents: 'ab', alignment: { rewards } };
   expect(await jsonOf(await server.post('/v1/score', named))).toMatchObject({ model: 'sums' });
 });
+
+const hang = { ...ok, documents: ['!hang', 'a'] };
+
+test('a client that leaves ends its judging', async () => {
+  await using server = await served();
+  const leave = new AbortController();
+  const asked = server.post('/v1/rerank', { ...hang, query: 'q' }, { signal: leave.signal });
+  await expect.poll(() => server.inference.running).toBe(1);
+  leave.abort();
+  await expect(asked).rejects.toThrow();
+  await expect.poll(() => server.inference.running).toBe(0);
+  const page = async () => (await fetch(`${server.base}/metrics`)).text();
+  await expect.poll(page).toMatch(/requests_total\{[^}]*rerank[^}]*code="cancelled"[^}]*\} 1/);
+});
+
+test('a server that stops cuts judging short, and says so', async () => {
+  const server = await served();
+  const asked = server.post('/v1/score', hang);
+  await expect.poll(() => server.inference.running).toBe(1);
+  await server.api.drain(0);
+  const response = await asked;
+  expect([response.status, (await jsonOf(response))['error'].code]).toEqual([503, 'draining']);
+  expect(server.inference.running).toBe(0);
+});
+
+test('so many texts are judged or wait; a request with more is let in alone', async () => {
+  await using server = await served({ scored_texts: 3 });
+  expect((await server.post('/v1/score', { ...ok, documents: ['a', 'b', 'c', 'd'] })).status).toBe(
+    200,
+  );
+  const leave = new AbortController();
+  const asked = server.post('/v1/score', hang, { signal: leave.signal });
+  await expect.poll(() => server.inference.running).toBe(1);
+  expect((await server.post('/v1/score', { ...ok, documents: 'a' })).status).toBe(200);
+  const refused = await server.post('/v2/rerank', { ...ok, query: 'q', documents: ['a', 'b'] });
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
+  expect((await jsonOf(refused))['error'].code).toBe('queue_full');
+  leave.abort();
+  await expect(asked).rejects.toThrow();
+  const again = async () =>
+    (await server.post('/v1/score', { ...ok, documents: ['a', 'b'] })).status;
+  await expect.poll(again).toBe(200);
+});

@@ -42,7 +42,7 @@ export function loadLocal(configFile: string) {
 
   /** As the HTTP process would send it. */
   function planOf(body: Record<string, unknown>, seed: number): Plan {
-    const ambient = { id: `${id++}`, seed, grant: ANYTHING, socket: false };
+    const ambient = { id: `${id++}`, seed, grant: ANYTHING, socket: false, request: 'req_1' };
     return plans.completion({ ...body, stream: true }, ambient).plan;
   }
 

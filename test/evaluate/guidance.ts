@@ -64,7 +64,13 @@ const seeds = Array.from({ length: Number(options.seeds) }, (_, seed) => seed);
 
 async function answer(prompt: string, seed: number, guides: Guides): Promise<Answer> {
   const body = { prompt, max_tokens: MAX_TOKENS, seed, alignment: { guides, explain: true } };
-  const ambient = { id: `${prompt} ${seed}`, seed, grant: ANYTHING, socket: false };
+  const ambient = {
+    id: `${prompt} ${seed}`,
+    seed,
+    grant: ANYTHING,
+    socket: false,
+    request: 'req_1',
+  };
   const { plan } = plans.completion(body, ambient);
   let [text, ended] = ['', false];
   const draws: Draw[] = [];

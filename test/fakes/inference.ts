@@ -41,15 +41,23 @@ export class FakeInference implements Inference<Plan> {
     return Promise.resolve({ ...SNAPSHOT, requestsRunning: this.running });
   }
 
-  /** A text is worth its length; `!nan` is worth nothing, and `!fail` fails. */
-  judge({ reward, candidates }: Judging): Promise<Judged> {
+  /** A text is worth its length; `!nan` is worth nothing, `!fail` fails, and `!hang` is never judged. */
+  async judge({ reward, candidates }: Judging, signal: AbortSignal): Promise<Judged> {
     if (candidates.some(({ text }) => text.includes('!fail')))
-      return Promise.reject(new ServeError('reward_failed', 'a reward model failed'));
+      throw new ServeError('reward_failed', 'a reward model failed');
+    if (candidates.some(({ text }) => text.includes('!hang'))) await this.#aborted(signal);
     const scores = candidates.map(({ text }) => {
       const value = text.includes('!nan') ? NaN : text.length;
       return { value, parts: Object.fromEntries(reward.uses.map(({ id }) => [id, value])) };
     });
-    return Promise.resolve({ scores, evaluations: [] });
+    return { scores, evaluations: [] };
+  }
+
+  async #aborted(signal: AbortSignal): Promise<never> {
+    this.running++;
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    this.running--;
+    throw signal.reason as Error;
   }
 
   async *submit(plan: Plan, signal: AbortSignal): AsyncGenerator<StreamEvent> {
@@ -74,7 +82,7 @@ export class FakeInference implements Inference<Plan> {
       }
       yield { kind: 'end', cancelled: false, spent };
     } catch (error) {
-      yield { kind: 'failed', failure: toFailure(error) };
+      yield { kind: 'failed', failure: toFailure(error), spent };
     } finally {
       this.running--;
     }

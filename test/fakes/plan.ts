@@ -42,6 +42,7 @@ export function planOf({
   const { lanes, choice: _choice, peak: _peak, ...rest } = opening(ask);
   return {
     id: `plan-${nextId++}`,
+    request: 'req_1',
     strategy,
     params,
     reward,

@@ -34,6 +34,7 @@ const SETTINGS: ServerSettings = {
   socket_streams: 16,
   socket_buffer_bytes: 256 * 1024,
   socket_ping_ms: 30_000,
+  scored_texts: 256,
   socket_ms: 60_000,
   responses: { entries: 100, bytes: 2 ** 20, socket_entries: 2, socket_bytes: 2 ** 20 },
 };

@@ -1,6 +1,6 @@
 /**
  * An inference process without inference, for the tests of its parent. Plans are {id, say, events}: `events` commits,
- * then the end; `say: 'die'` kills it, `say: 'wait'` waits for its abort. argv: 'fatal', 'silent' or nothing.
+ * then the end; `say: 'die'` kills it, `say: 'wait'` waits for its abort, as judging a text `wait` does. argv: 'fatal', 'silent' or nothing.
  */
 
 const requests = new Map();
@@ -26,7 +26,8 @@ const handlers = {
     if (plan.say !== 'wait') pump(plan.id);
   },
   abort({ id }) {
-    if (requests.delete(id)) events(id, [{ kind: 'end', cancelled: true, spent: 2 }]);
+    const { judged } = requests.get(id) ?? {};
+    if (requests.delete(id) && !judged) events(id, [{ kind: 'end', cancelled: true, spent: 2 }]);
   },
   pause({ id }) {
     const request = requests.get(id);
@@ -40,6 +41,7 @@ const handlers = {
   },
   judge({ asked: { id, candidates } }) {
     if (candidates.length === 0) process.exit(3);
+    if (candidates.some(({ text }) => text === 'wait')) return requests.set(id, { judged: true });
     const failure = { code: 'reward_failed', message: 'no', param: null };
     const bad = candidates.some(({ text }) => text === 'bad');
     const scores = candidates.map(({ text }) => ({ value: text.length, parts: {} }));

@@ -124,6 +124,32 @@ test.each(BAD)(
   },
 );
 
+test('why a reward failed is a JSON line of the log, with the id of the request', async () => {
+  taste.answer = (res) => json(res, {}, 500);
+  const judged = { alignment: { rewards: [{ http: 'taste' }] } };
+  const strategy = { type: 'best_of_n', n: 2 };
+  const responses = [
+    await post({ max_tokens: 3, alignment: { ...judged.alignment, strategy } }),
+    await fetch(`${server.base}/v1/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ queries: 'a', documents: 'b', ...judged }),
+    }),
+  ];
+  const lines = () =>
+    server
+      .output()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+  for (const response of responses) {
+    expect(response.status).toBe(502);
+    const request = response.headers.get('x-request-id');
+    const line = { level: 'error', request, err: expect.anything() as object };
+    await expect.poll(lines).toContainEqual(expect.objectContaining(line));
+  }
+});
+
 test('told to stop under load, it answers all that it has taken, and takes nothing new', async () => {
   const work = Array.from({ length: 24 }, (_, seed) =>
     post({ ...ENDLESS, max_tokens: 100, seed, n: 1 + (seed % 3), stream: seed % 2 === 0 }),

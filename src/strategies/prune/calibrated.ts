@@ -89,32 +89,53 @@ export const lowerEnd = (correlation: number, samples: number): number =>
 
 const STEP = 0.05;
 const MOST = 0.9;
+/** What is kept of more answers than these is much the same share. */
+const MOST_ANSWERS = 64;
 
 /** The largest share that may be given up of n. 0 where even the smallest costs more than `loss`. */
 export function largestAlpha(rho: number, n: number, loss: number): number {
-  const size = Math.min(n, 64);
-  const full = gain(rho, size, size);
+  const size = Math.min(n, MOST_ANSWERS);
+  const gain = gains(rho, size);
   for (let alpha = MOST; alpha > STEP / 2; alpha -= STEP) {
     const kept = Math.max(1, Math.round((1 - alpha) * size));
-    if (kept < size && gain(rho, size, kept) >= (1 - loss) * full) return Number(alpha.toFixed(2));
+    if (kept < size && gain[kept]! >= (1 - loss) * gain[size]!) return Number(alpha.toFixed(2));
   }
   return 0;
 }
 
+/** gain(alpha) by the number of answers that are kept of n, over pools that are always the same. */
+function gains(rho: number, n: number): Float64Array {
+  const rest = Math.sqrt(1 - rho * rho);
+  const sums = new Float64Array(n + 1);
+  for (const { z, e, ranked } of drawnPools()) {
+    let [kept, best] = [0, -Infinity];
+    for (const i of ranked) {
+      if (i >= n) continue; // of a smaller pool there are only the first
+      best = Math.max(best, rho * z[i]! + rest * e[i]!);
+      sums[++kept]! += best;
+    }
+  }
+  return sums.map((sum) => sum / POOLS);
+}
+
+/** Answers by number: their partial scores, what is left to the final ones, and the numbers by partial score, best first. */
+interface Pool {
+  readonly z: Float64Array;
+  readonly e: Float64Array;
+  readonly ranked: Uint8Array;
+}
+
 const POOLS = 400;
 
-/** gain(alpha), over pools that are always the same. */
-function gain(rho: number, n: number, kept: number): number {
-  let sum = 0;
-  for (let pool = 0; pool < POOLS; pool++) {
-    const pairs = Array.from({ length: n }, (_, i) => {
-      const [z, e] = normals(pool, i);
-      return { z, y: rho * z + Math.sqrt(1 - rho * rho) * e };
-    });
-    const best = pairs.toSorted((a, b) => b.z - a.z).slice(0, kept);
-    sum += Math.max(...best.map(({ y }) => y));
-  }
-  return sum / POOLS;
+/** Drawn and ranked once: requests are parsed where all sockets are served. */
+let pools: readonly Pool[] | null = null;
+const drawnPools = (): readonly Pool[] =>
+  (pools ??= Array.from({ length: POOLS }, (_, pool) => poolOf(pool)));
+
+function poolOf(pool: number): Pool {
+  const [z, e] = [new Float64Array(MOST_ANSWERS), new Float64Array(MOST_ANSWERS)];
+  for (let i = 0; i < MOST_ANSWERS; i++) [z[i], e[i]] = normals(pool, i);
+  return { z, e, ranked: Uint8Array.from(z.keys()).toSorted((a, b) => z[b]! - z[a]!) };
 }
 
 /** Two independent standard normals (Box and Muller). */

@@ -40,6 +40,15 @@ test('text and log-probs grow with the tokens', () => {
   expect(branch).toMatchObject({ logprob: -5, base: -10, logZ: -2.5 });
 });
 
+test('a twin of the longest answer is a copy of its own', () => {
+  const branch = branchOf([1]);
+  branch.force(Array.from({ length: 300_000 }, () => 6));
+  const twin = branch.twin(1, vocabulary);
+  twin.append(drawOf(2), 0, limit);
+  expect([twin.tokens.length, branch.tokens.length]).toEqual([300_002, 300_001]);
+  expect([twin.draws.length, branch.draws.length]).toEqual([300_002, 300_001]);
+});
+
 test('an end token finishes, counts as a token and spells nothing', () => {
   expect(branchOf([1, END])).toMatchObject({ text: 'he', finish: 'stop', tokens: [1, END] });
 });

@@ -106,25 +106,36 @@ test('a process that cannot start says why', async () => {
   await expect.poll(() => process.gaveUp, { timeout: 5000 }).toEqual(['model.onnx is damaged']);
 });
 
-test('texts go in to be judged, and their scores or the failure come out', async () => {
+test('texts go in to be judged, and their scores or the failure come out, unless nobody waits', async () => {
   await using process = started();
   const reward = { uses: [], ensemble: null, lagrange: null, constraints: [], length: null };
   const asked = (id: string, ...texts: string[]) => ({
     id,
+    request: 'req_1',
     reward,
     candidates: texts.map((text) => candidate(text)),
   });
-  await expect(process.inference.judge(asked('early', 'x'))).rejects.toMatchObject({
+  await expect(process.inference.judge(asked('early', 'x'), never())).rejects.toMatchObject({
     code: 'overloaded',
   });
   await process.inference.ready;
   const [good, bad] = await Promise.allSettled([
-    process.inference.judge(asked('a', 'x', 'yy')),
-    process.inference.judge(asked('b', 'bad')),
+    process.inference.judge(asked('a', 'x', 'yy'), never()),
+    process.inference.judge(asked('b', 'bad'), never()),
   ]);
   expect(good).toMatchObject({ value: { scores: [{ value: 1 }, { value: 2 }], evaluations: [] } });
   expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'reward_failed' } });
-  await expect(process.inference.judge(asked('c'))).rejects.toMatchObject({
+  const [leave, running] = [
+    new AbortController(),
+    process.inference.snapshot.bind(process.inference),
+  ];
+  const left = process.inference.judge(asked('l', 'wait'), leave.signal);
+  await expect.poll(async () => (await running()).requestsRunning).toBe(1);
+  leave.abort(new Error('nobody waits'));
+  await expect(left).rejects.toThrow('nobody waits');
+  await expect.poll(async () => (await running()).requestsRunning).toBe(0);
+  await expect(process.inference.judge(asked('l', 'x'), leave.signal)).rejects.toThrow('nobody');
+  await expect(process.inference.judge(asked('c'), never())).rejects.toMatchObject({
     code: 'internal_error',
   });
 });

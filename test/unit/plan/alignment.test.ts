@@ -6,7 +6,7 @@ import { catalog } from '../../fakes/catalog.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 const messages = [
   { role: 'system', content: 'S' },
   { role: 'user', content: 'U' },
@@ -275,5 +275,35 @@ describe('strategies', () => {
     expect(refusal({ strategy: { type: 'vote', n: 2, by: 'weighted' } }).code).toBe(
       'reward_mismatch',
     );
+  });
+});
+
+describe('what is encoded', () => {
+  /** The catalog, with every text that a model's codec is given. */
+  function counted(name: string) {
+    const encoded: string[] = [];
+    const prompt = (text: string) => (encoded.push(text), byteCodec.prompt(text));
+    const card = { ...catalog.models.get(name)!, codec: { ...byteCodec, prompt } };
+    const models = new Map([...catalog.models, [name, card] as const]);
+    return { encoded, planner: planner({ ...catalog, models }) };
+  }
+  const prompt = Array.from({ length: 64 }, (_, i) => `prompt ${i}`);
+
+  test('a guide’s own prompt is encoded once, however many prompts it stands for', () => {
+    const { encoded, planner } = counted('arm-happy');
+    const guides = [{ model: 'arm-happy', weight: 1, prompt: { text: 'my own' } }];
+    const { plan } = planner.completion({ prompt, max_tokens: 5, alignment: { guides } }, ambient);
+    expect(encoded).toEqual(['my own']);
+    const own = plan.prompts.map(({ lanes }) => lanes[1]!.prompt);
+    expect(new Set(own.map((tokens) => tokens.join()))).toEqual(
+      new Set([byteCodec.prompt('my own').join()]),
+    );
+  });
+
+  test('nothing is, where there are too many answers for any strategy', () => {
+    const { encoded, planner } = counted('tales');
+    const asked = () => planner.completion({ prompt, n: 2, max_tokens: 5 }, ambient);
+    expect(asked).toThrow('n 2 x prompts 64');
+    expect(encoded).toEqual([]);
   });
 });

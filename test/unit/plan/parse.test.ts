@@ -5,7 +5,7 @@ import { planner } from '../../../src/plan/parse.ts';
 import { catalog, limits } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'cmpl-1', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'cmpl-1', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 const ok = { model: 'tales', prompt: 'One day', max_tokens: 5 };
 const chatOk = { model: 'tales', messages: [{ role: 'user', content: 'Hi' }] };
 
@@ -28,6 +28,7 @@ describe('a completion', () => {
     const { plan, answer } = complete({ model: 'tales', prompt: 'ab' });
     expect(plan).toEqual({
       id: 'cmpl-1',
+      request: 'req_1',
       strategy: 'sample',
       reward: null,
       values: [],

@@ -15,7 +15,7 @@ const preset = {
 };
 const catalog = { ...plain, presets: new Map([[preset.name, preset]]) };
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 const best = { type: 'best_of_n', n: 4 };
 const happy = { model: 'rm-happy-a' };
 

@@ -9,7 +9,7 @@ import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 
 const planOf = (reward: object, fields: object = {}) => {
   const alignment = { strategy: { type: 'best_of_n', n: 4 }, rewards: [reward] };
@@ -207,10 +207,12 @@ describe('self-evaluation', () => {
     const record = { question: 'Again?', scale: 2, shift: 1 };
     const self = { asks: turn('Again?'), labels: [6, 5], calibration: { scale: 2, shift: 1 } };
     const plan = planned(pruning(), record);
-    expect(plan.params).toMatchObject({ prune: { params: { self } } });
+    expect(plan.params).toMatchObject({ prune: { rule: { params: { self } } } });
     expect(plan.opening.extra).toBe(8);
     const bare = planned(pruning({ uncalibrated: true }));
-    expect(bare.params).toMatchObject({ prune: { params: { self: { calibration: null } } } });
+    expect(bare.params).toMatchObject({
+      prune: { rule: { params: { self: { calibration: null } } } },
+    });
     expect(planned(pruning(), record, 384 - 3 - 8).opening.maxTokens).toBe(373);
     expect(() => planned(pruning(), record, 374)).toThrow(/ask for at most 373/);
     expect(planned({ type: 'best_of_n', n: 4 }, record, 381).opening.extra).toBe(0);

@@ -23,7 +23,7 @@ const find = {
 const stop = { type: 'function', function: { name: 'stop' } };
 const both = { messages: [user], tools: [find, stop], max_tokens: 200 };
 const chat = (body: object) =>
-  plans.chat(body, { id: 'chatcmpl-1', seed: 1, grant: ANYTHING, socket: false });
+  plans.chat(body, { id: 'chatcmpl-1', seed: 1, grant: ANYTHING, socket: false, request: 'req_1' });
 
 const FIND = '<tool_call>\n{"name": "find", "arguments": {"of":"kite"}}\n</tool_call>';
 const STOP = '<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>';

@@ -8,7 +8,7 @@ import { byteCodec } from '../../fakes/codec.ts';
 import { catalog } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 const admitted = (guides: readonly object[], more: object = {}) =>
   parser.completion({ prompt: 'ab', max_tokens: 5, alignment: { guides, ...more } }, ambient);
 const refusal = (guides: readonly object[], more?: object): ServeError => {

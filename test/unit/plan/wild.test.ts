@@ -8,7 +8,7 @@ import { planner } from '../../../src/plan/parse.ts';
 import { catalog, limits } from '../../fakes/catalog.ts';
 
 const parser = planner(catalog);
-const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false };
+const ambient = { id: 'x', seed: 7, grant: ANYTHING, socket: false, request: 'req_1' };
 
 const numbers = fc.oneof(
   fc.double(),

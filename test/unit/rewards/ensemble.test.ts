@@ -161,3 +161,11 @@ test('an ensemble reads beginnings only if every member does', () => {
   expect(weightedSum([early, { reward: late, weight: 1 }]).reads).toBe('complete');
   expect(aggregate([3, 1, 2, 10], [1, 1, 1, 1], how({ aggregate: 'median' }))).toBe(2.5);
 });
+
+test('a member may have any id', async () => {
+  const members = [{ reward: fakeMember('__proto__', () => 2), weight: 1 }];
+  for (const reward of [weightedSum(members), ensemble(members, how())]) {
+    const [score] = await reward.score([candidate('x')]);
+    expect(Object.entries(score!.parts)).toContainEqual(['__proto__', 2]);
+  }
+});

@@ -102,7 +102,7 @@ test.each([
   const ask = () =>
     planner(catalog).completion(
       { prompt: 'ab', max_tokens: 5, alignment },
-      { id: '', seed: 1, grant: ANYTHING, socket: false },
+      { id: '', seed: 1, grant: ANYTHING, socket: false, request: 'req_1' },
     );
   expect(ask).toThrow(`alignment.ensemble.${at} `);
 });

@@ -136,7 +136,7 @@ describe.each(SOURCES.map((source, i) => [`${source.kind} (${i})`, source] as co
       const reader = fakeReader(model, 1); // a run for each text
       const readers = withReaders(1 << 16, reader, fakeReader(fakeTextModel('other')));
       const abort = new AbortController();
-      const gone = opened(source, readers, abort.signal).score(RATED);
+      const gone = opened(source, readers).score(RATED, abort.signal);
       const stays = opened({ kind: 'likelihood', by: by(), aggregate: 'sum' }, readers);
       const others = stays.score(RATED.slice(0, 2));
       await turns(2);
@@ -178,7 +178,7 @@ test('a judge of pairs that is slow, broken or unwanted ends alike', async () =>
   const model = fakeTextModel('other');
   const abort = new AbortController();
   const readers = withReaders(0, fakeReader(model));
-  const gone = opened(source, readers, abort.signal).score(RATED);
+  const gone = opened(source, readers).score(RATED, abort.signal);
   await turns(2);
   abort.abort(new Error('gone'));
   await expect(gone).rejects.toThrow('gone');

@@ -4,6 +4,7 @@ import type { Candidate } from '../../../src/core/reward.ts';
 import { batched } from '../../../src/rewards/batched.ts';
 import { cached, scoreCache } from '../../../src/rewards/cached.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
+import { timed } from '../../../src/rewards/timed.ts';
 import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { candidate, fakeReward } from '../../fakes/reward.ts';
@@ -110,4 +111,36 @@ test('the cache is bounded in bytes, and keeps no score that is none', async () 
   await reward.score([rated('x')]);
   await reward.score([rated('x')]);
   expect(inner.batches.filter(([one]) => one!.text === 'x')).toHaveLength(2);
+});
+
+/** A model, and a signal that aborts in its first run. */
+function leftInRun() {
+  const [model, leave] = [summing(), new AbortController()];
+  const score: ScoreModel['score'] = (rows) => {
+    leave.abort(new Error('left'));
+    return model.score(rows);
+  };
+  return { model, head: head({ ...model, score }, 8), signal: leave.signal };
+}
+
+test('what nobody waits for is not read: neither what was not begun, nor the rest of it', async () => {
+  const { model, head: inner, signal } = leftInRun();
+  const reward = timed(batched(inner), 60_000);
+  await expect(reward.score([rated('a'), rated('b')], signal)).rejects.toThrow('left');
+  await expect(reward.score([rated('d')], signal)).rejects.toThrow('left');
+  const before = new AbortController();
+  const never = reward.score([rated('e')], before.signal);
+  before.abort(new Error('left'));
+  await expect(never).rejects.toThrow('left');
+  const [one] = await reward.score([rated('ffff')]);
+  expect(one!.value).toBeGreaterThan(0);
+  expect(model.runs).toEqual([[5], [8]]);
+});
+
+test('a batch is read on for whoever still waits', async () => {
+  const { model, head: inner, signal } = leftInRun();
+  const reward = batched(inner);
+  const both = [reward.score([rated('a')], signal), reward.score([rated('b')])];
+  expect((await both[1]!)[0]!.value).toBeGreaterThan(0);
+  expect(model.runs).toEqual([[5], [5]]);
 });

@@ -59,7 +59,9 @@ test('a failure in one choice fails the request: one `failed` event, nothing aft
   const error = new ServeError('queue_full', 'come back later');
   const { events, bugs } = await ran(refusing([1, 2], error), planOf({ n: 4 }));
   const failure = { code: 'queue_full', message: 'come back later', param: null };
-  expect(events.filter(({ kind }) => kind === 'failed')).toEqual([{ kind: 'failed', failure }]);
+  expect(events.filter(({ kind }) => kind === 'failed')).toEqual([
+    { kind: 'failed', failure, spent: 0 },
+  ]);
   expect(events.at(-1)!.kind).toBe('failed');
   expect(bugs).toEqual([]);
   expect(engine.load.running).toBe(0);
@@ -70,7 +72,11 @@ test('a bug is reported where it can be read, and clients see only an internal e
   const { events, bugs } = await ran(refusing([0], bug), planOf());
   expect(bugs).toEqual([bug]);
   expect(events).toEqual([
-    { kind: 'failed', failure: { code: 'internal_error', message: 'internal error', param: null } },
+    {
+      kind: 'failed',
+      failure: { code: 'internal_error', message: 'internal error', param: null },
+      spent: 0,
+    },
   ]);
 });
 

@@ -54,6 +54,21 @@ describe.each(Object.keys(KINDS))('%s', (kind) => {
     right!.forEach((logProbs, i) => expect(farthest(logProbs, said![i]!)).toBeLessThan(1e-4));
   });
 
+  test('a prompt of several blocks read in pieces leaves the same bits', () => {
+    const kv = closing(load(KINDS[kind]!()).open(2, 128));
+    const prompt = tokensOf(120);
+    const whole = kv.prefill(0, prompt, 0).slice();
+    const [next] = step(kv, [9], [120]);
+    for (const size of [5, 26, 37, 61]) {
+      let logits = whole;
+      for (let from = 0; from < 120; from += size)
+        logits = kv.prefill(1, prompt.slice(from, from + size), from).slice();
+      expect(logits, `pieces of ${size}`).toEqual(whole);
+      kv.swap(0, 1, 120, 120);
+      expect(step(kv, [9], [120]), `after pieces of ${size}`).toEqual([next]);
+    }
+  });
+
   test('the same seed, the same answer: alone, in a crowd, with and without a cache', async () => {
     const make = engineOver(KINDS[kind]!());
     const openings = Array.from({ length: 6 }, (_, i) =>

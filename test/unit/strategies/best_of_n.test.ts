@@ -200,7 +200,9 @@ describe('a best-of-N', () => {
     expect(none.events.at(-1)).toMatchObject({
       kind: 'failed',
       failure: { code: 'reward_failed' },
+      spent: expect.any(Number) as number,
     });
+    expect(none.events.at(-1)).not.toMatchObject({ spent: 0 }); // what was drawn was drawn
     const broken = await ran(
       engine,
       bestOf(),

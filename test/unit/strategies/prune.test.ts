@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { quantile } from '../../../src/core/math.ts';
 import type { Candidate } from '../../../src/core/reward.ts';
 import type { StrategyContext } from '../../../src/core/strategy.ts';
@@ -274,6 +274,19 @@ describe('calibrated', () => {
       pruned += Math.max(...best.map(({ y }) => y));
     }
     expect(pruned / all).toBeGreaterThan(1 - loss - 0.02);
+  });
+
+  test('pools are drawn once, whatever is asked of them: requests are parsed where sockets are served', () => {
+    largestAlpha(0.8, 64, 0.02);
+    const drawn = vi.spyOn(Math, 'cos');
+    for (const n of [3, 17, 64]) largestAlpha(0.61, n, 0);
+    expect(drawn).not.toHaveBeenCalled();
+    drawn.mockRestore();
+  });
+
+  test('gives up what ranking each pool anew would', () => {
+    const alphas = [2, 5, 16, 40, 64].map((n) => largestAlpha(0.7, n, 0.05));
+    expect(alphas).toEqual([0, 0.5, 0.75, 0.85, 0.85]); // as found when each was
   });
 
   test('an interval is wide where little was measured', () => {

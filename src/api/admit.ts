@@ -1,0 +1,41 @@
+/** A body becomes a request that generates: valid, charged, and known by its id. */
+
+import type { Measured } from '../ops/meter.ts';
+import type { Admitted } from '../plan/request.ts';
+import type { Caller } from './allowance.ts';
+import type { Task } from './conduct.ts';
+import type { Context } from './context.ts';
+import type { Surface, Worded } from './surface.ts';
+
+/** A body as it came. */
+export interface Asked {
+  readonly surface: Surface;
+  /** The request's name in the log. */
+  readonly request: string;
+  readonly caller: Caller;
+  readonly body: unknown;
+  readonly socket: boolean;
+}
+
+/** @throws ServeError if the request is not valid, or its caller may not begin it now */
+export function admit(
+  { settings, log, ambient, planner }: Context,
+  task: Task,
+  { surface, request, caller: { grant }, body, socket }: Asked,
+): Worded {
+  if (settings.log_prompts) log.info({ request, body }, 'prompt');
+  const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
+  const worded = surface.admit(planner, body, { id, request, seed, grant, socket });
+  task.begin(worded.cost);
+  task.meter.admitted(measured(worded));
+  if (worded.answer.stream) task.name(worded.answer.id);
+  return worded;
+}
+
+const measured = ({ plan, answer }: Admitted): Measured => ({
+  model: plan.prompts[0]!.lanes[0]!.model,
+  strategy: answer.strategy,
+  guides: plan.opening.guidance.uses.length,
+  promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),
+  stream: answer.stream,
+});
