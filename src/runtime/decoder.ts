@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import type { KvBlock, KvRows, LanguageModel, TextModel } from '../core/model.ts';
+import type { KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 import { KvStore, present } from './kv_store.ts';
@@ -82,13 +82,10 @@ export interface OrtModel {
   readonly output: Output;
 }
 
-export class OrtRows implements KvRows {
-  readonly rows: number;
-  readonly length: number;
+export class OrtRows extends KvStore implements KvRows {
   readonly #ort: Ort;
   readonly #session: OrtSession;
   readonly #output: Output;
-  readonly #kv: KvStore;
 
   readonly #ids: BigInt64Array;
   readonly #past: Int32Array;
@@ -105,9 +102,8 @@ export class OrtRows implements KvRows {
     { ort, session, shape, output }: OrtModel,
     { rows, length }: { readonly rows: number; readonly length: number },
   ) {
+    super(shape, rows, length);
     [this.#ort, this.#session, this.#output] = [ort, session, output];
-    [this.rows, this.length] = [rows, length];
-    this.#kv = new KvStore(shape, rows, length);
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
@@ -134,28 +130,12 @@ export class OrtRows implements KvRows {
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
-    const kv = this.#kv.tensors(this.#ort, first, prompts.length);
+    const kv = this.tensors(this.#ort, first, prompts.length);
     try {
       return this.#read(kv, prompts, 0);
     } finally {
       for (const tensor of Object.values(kv)) tensor[Symbol.dispose]();
     }
-  }
-
-  copy(from: number, to: number, length: number): void {
-    this.#kv.copy(from, to, length);
-  }
-
-  swap(rowA: number, rowB: number, a: number, b: number): void {
-    this.#kv.swap(rowA, rowB, a, b);
-  }
-
-  save(row: number, length: number): KvBlock {
-    return this.#kv.save(row, length);
-  }
-
-  load(row: number, block: KvBlock, length: number): void {
-    this.#kv.load(row, block, length);
   }
 
   [Symbol.dispose](): void {
@@ -201,7 +181,7 @@ export class OrtRows implements KvRows {
 
   /** Tensors that live as long as the rows do. */
   #ownKv(first: number, n: number): Record<string, Tensor> {
-    const kv = this.#kv.tensors(this.#ort, first, n);
+    const kv = this.tensors(this.#ort, first, n);
     this.#owned.push(...Object.values(kv));
     return kv;
   }

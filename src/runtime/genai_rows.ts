@@ -4,7 +4,6 @@
  * logits take little memory: GroupQueryAttention leaves the same bits for any pieces of two tokens or more.
  */
 
-import type { KvBlock } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import {
   eachAlone,
@@ -28,11 +27,8 @@ interface Step {
   readonly logits: Float32Array;
 }
 
-export class GenaiRows implements ExportedRows {
-  readonly rows: number;
-  readonly length: number;
+export class GenaiRows extends KvStore implements ExportedRows {
   readonly #model: ExportedModel;
-  readonly #kv: KvStore;
   /** Of steps: the mask is as wide as a row. */
   readonly #feed: Feed;
   /** How much of each row the mask shows. */
@@ -43,8 +39,8 @@ export class GenaiRows implements ExportedRows {
   readonly #owned: Tensor[] = [];
 
   constructor(model: ExportedModel, rows: number, length: number) {
-    [this.#model, this.rows, this.length] = [model, rows, length];
-    this.#kv = new KvStore(model.shape, rows, length);
+    super(model.shape, rows, length);
+    this.#model = model;
     this.#feed = emptyFeed(rows, 1, length);
     this.#shown = new Int32Array(rows);
     this.#logits = new Float32Array(Math.max(rows, PIECE) * model.shape.vocab);
@@ -76,22 +72,6 @@ export class GenaiRows implements ExportedRows {
       this.#readPiece(row, tokens.slice(at, at + size), from + at, visit);
       at += size;
     }
-  }
-
-  copy(from: number, to: number, length: number): void {
-    this.#kv.copy(from, to, length);
-  }
-
-  swap(rowA: number, rowB: number, a: number, b: number): void {
-    this.#kv.swap(rowA, rowB, a, b);
-  }
-
-  save(row: number, length: number): KvBlock {
-    return this.#kv.save(row, length);
-  }
-
-  load(row: number, block: KvBlock, length: number): void {
-    this.#kv.load(row, block, length);
   }
 
   [Symbol.dispose](): void {
@@ -138,7 +118,7 @@ export class GenaiRows implements ExportedRows {
 
   /** Tensors that live as long as the rows do. */
   #ownKv(first: number, n: number): Record<string, Tensor> {
-    const kv = this.#kv.tensors(this.#model.ort, first, n);
+    const kv = this.tensors(this.#model.ort, first, n);
     this.#owned.push(...Object.values(kv));
     return kv;
   }

@@ -17,8 +17,10 @@ class Block implements KvBlock {
   }
 }
 
+/** What `KvRows` asks for, but for running a model over the rows. */
 export class KvStore {
   readonly shape: Shape;
+  readonly rows: number;
   readonly length: number;
   /** key and value of each layer in turn, [rows, kvHeads, length, headDim] each. */
   readonly buffers: readonly Float32Array[];
@@ -27,7 +29,7 @@ export class KvStore {
   #spare: Float32Array | null = null;
 
   constructor(shape: Shape, rows: number, length: number) {
-    [this.shape, this.length] = [shape, length];
+    [this.shape, this.rows, this.length] = [shape, rows, length];
     this.headSize = length * shape.headDim;
     this.rowSize = shape.kvHeads * this.headSize;
     // Pages that no row has touched cost no memory.
