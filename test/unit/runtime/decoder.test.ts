@@ -46,6 +46,8 @@ test('a graph of other inputs is refused when it is loaded, not when it is asked
   expect(() => loadDecoder(testOrt(), scalar, 'rm')).toThrow(/rm-happy-a is no decoder.*logits/);
 });
 
+const NONE = Float32Array.of();
+
 test('rows and tails opened, used and closed again leave memory where it was', () => {
   const model = decoder(tinyFolder());
   const once = (): void => {
