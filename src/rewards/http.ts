@@ -53,10 +53,13 @@ export function httpReward(options: HttpReward): Reward {
       backoff: new ExponentialBackoff({ initialDelay: 50, generator: noJitterGenerator }),
     }),
     bulkhead(inFlight, queue),
-    circuitBreaker(handleWhen((error) => !(error instanceof Unwanted)), {
-      breaker: new ConsecutiveBreaker(failures),
-      halfOpenAfter: pauses(options),
-    }),
+    circuitBreaker(
+      handleWhen((error) => !(error instanceof Unwanted)),
+      {
+        breaker: new ConsecutiveBreaker(failures),
+        halfOpenAfter: pauses(options),
+      },
+    ),
   );
   // The signal is not the policy's: its bulkhead would let what waits behind an aborted call wait on.
   const ask = (items: readonly string[], signal?: AbortSignal): Promise<readonly Score[]> =>

@@ -234,7 +234,12 @@ test('the metrics page is what Prometheus expects', async () => {
   ])
     expect(page.split('\n')).toContain(line);
   const seconds = (name: string): number =>
-    Number(page.split('\n').find((line) => line.startsWith(`coxswain_${name} `))?.split(' ')[1]);
+    Number(
+      page
+        .split('\n')
+        .find((line) => line.startsWith(`coxswain_${name} `))
+        ?.split(' ')[1],
+    );
   for (const phase of ['plan', 'write'])
     expect(seconds(`request_gateway_time_seconds_sum{phase="${phase}"}`)).toBeGreaterThan(0);
   const again = await (await fetch(`${server.base}/metrics`)).text();

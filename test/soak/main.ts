@@ -83,8 +83,8 @@ const counts: Record<string, Record<string, number>> = {};
 
 /** `fetch` itself says only that it failed. */
 const whyOf = (error: unknown): string =>
-  error instanceof Error && error.cause !== undefined
-    ? `${error.message}, ${String(error.cause)}`
+  error instanceof Error && error.cause instanceof Error
+    ? `${error.message}, ${error.cause.message}`
     : String(error);
 
 /** One client after another, until the time is over. */

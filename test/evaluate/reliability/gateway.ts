@@ -17,7 +17,9 @@ export async function gatewayShare({ port, base }: { port: number; base: string 
   const streams = () =>
     measureServed(port, STREAMS, WINDOW, [{ ...ENDLESS, prompt: 'One day, Tom', max_tokens: 150 }]);
   await streams(); // the first round warms both processes
-  const [plan, write, whole] = await Promise.all(Object.values(SUMS).map((sum) => figure(base, sum)));
+  const [plan, write, whole] = await Promise.all(
+    Object.values(SUMS).map((sum) => figure(base, sum)),
+  );
   const requests = await figure(base, 'e2e_request_latency_seconds_count');
   await streams();
   const share = async (sum: string, before: number): Promise<number> =>
