@@ -81,10 +81,7 @@ function tailGraph(
     // 0 where a token may be drawn, -inf where not: applied last, so that it cannot meet a weight of 0.
     const support = cutting
       ? plausible(g, base, max(base), precision)
-      : g.node('Min', [
-          g.node('Sub', [base, g.scalar(FLOOR, precision)]),
-          g.scalar(0, precision),
-        ]);
+      : g.node('Min', [g.node('Sub', [base, g.scalar(FLOOR, precision)]), g.scalar(0, precision)]);
     combined = g.node('Add', [finite, support]);
     const [logPi, logZ] = normalised(combined);
     const gain = g.node('Sub', [g.node('Sub', [finite, emit('log_z', logZ, 1)]), floored]);

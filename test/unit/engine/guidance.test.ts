@@ -175,7 +175,9 @@ describe('plausibility', () => {
   test('leaves out what the policy finds less likely than that share of its likeliest, whatever guides want', async () => {
     const ask = { guides: [['bold', 5]] as const, top: 27 };
     const shown = async (plausibility: number) =>
-      within(engine, opening({ ...ask, plausibility }), (session) => session.peek(session.root, 27));
+      within(engine, opening({ ...ask, plausibility }), (session) =>
+        session.peek(session.root, 27),
+      );
     const [all, kept] = [await shown(0), await shown(0.3)];
     const likeliest = Math.max(...all.map(({ draw }) => draw.base));
     const plausible = all.filter(({ draw }) => draw.base >= likeliest + Math.log(0.3));

@@ -43,7 +43,12 @@ function mixed(
     weight,
     entropyAbove: null,
   }));
-  const weights = laneWeights({ uses, combine: mode, maxKl: null, plausibility: 0 }, lanes.length, 1, null);
+  const weights = laneWeights(
+    { uses, combine: mode, maxKl: null, plausibility: 0 },
+    lanes.length,
+    1,
+    null,
+  );
   return run(precision, lanes, weights, vocab, T);
 }
 
@@ -193,7 +198,7 @@ describe('against the arithmetic written out', () => {
     .chain((rows) =>
       fc.tuple(
         fc.constant(rows),
-        fc.array(fc.constantFrom(-Infinity, -6, -1, 0), { minLength: rows, maxLength: rows }),
+        fc.array(fc.constantFrom(-50, -6, -1, 0), { minLength: rows, maxLength: rows }),
         ...widths.map((width) => row(rows * width)),
         fc.array(weight, { minLength: rows * widths.length, maxLength: rows * widths.length }),
         fc.array(fc.constantFrom(0.5, 1, 1.6, 10), { minLength: rows, maxLength: rows }),
@@ -280,27 +285,30 @@ describe('a row is mixed alike bit for bit, alone or among up to 63 others', () 
     [3, true, 64, false],
     [1, true, 32, true],
     [2, true, 32, true],
-  ] as const)('with %d lanes, tempered %s, the %d likeliest, cutting %s', (lanes, tempered, top, cutting) => {
-    const widths = Array.from({ length: lanes }, () => vocab);
-    const tail: Tail = tails()({ widths, tempered, cutting, top });
-    const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
-    const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
-    const [inverse, cuts] = [Float32Array.of(1.25), Float32Array.of(-2)];
-    const alone = bits(tail.mix(1, mine, { weights, inverse, cuts }), 0);
-    for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64])
-      for (const at of [0, rows >> 1, rows - 1]) {
-        const all = mine.map((lane, k) => {
-          const batch = noise(rows + at + k, rows * vocab, 9);
-          batch.set(lane, at * vocab);
-          return batch;
-        });
-        const w = noise(rows, rows * lanes, 2);
-        w.set(weights, at * lanes);
-        const inverse = noise(at, rows, 0.5).map((x) => x + 1);
-        inverse[at] = 1.25;
-        const cuts = noise(rows + 1, rows, 1).map((x) => x - 1);
-        cuts[at] = -2;
-        expect(bits(tail.mix(rows, all, { weights: w, inverse, cuts }), at)).toEqual(alone);
-      }
-  });
+  ] as const)(
+    'with %d lanes, tempered %s, the %d likeliest, cutting %s',
+    (lanes, tempered, top, cutting) => {
+      const widths = Array.from({ length: lanes }, () => vocab);
+      const tail: Tail = tails()({ widths, tempered, cutting, top });
+      const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
+      const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
+      const [inverse, cuts] = [Float32Array.of(1.25), Float32Array.of(-2)];
+      const alone = bits(tail.mix(1, mine, { weights, inverse, cuts }), 0);
+      for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64])
+        for (const at of [0, rows >> 1, rows - 1]) {
+          const all = mine.map((lane, k) => {
+            const batch = noise(rows + at + k, rows * vocab, 9);
+            batch.set(lane, at * vocab);
+            return batch;
+          });
+          const w = noise(rows, rows * lanes, 2);
+          w.set(weights, at * lanes);
+          const inverse = noise(at, rows, 0.5).map((x) => x + 1);
+          inverse[at] = 1.25;
+          const cuts = noise(rows + 1, rows, 1).map((x) => x - 1);
+          cuts[at] = -2;
+          expect(bits(tail.mix(rows, all, { weights: w, inverse, cuts }), at)).toEqual(alone);
+        }
+    },
+  );
 });
