@@ -1,8 +1,8 @@
 /**
- * npm run evaluate:partial [-- --prompts 100 --answers 16 --only REGEX --write]: how far a reward's score of the first tokens of an
+ * npm run evaluate:partial [-- --prompts 100 --answers 32 --only REGEX --write]: how far a reward's score of the first tokens of an
  * answer goes with its score of the whole one, over base samples of prompts that no training and no table of evidence
- * saw. Within prompts, for pruning compares answers of one prompt. `--write` stores the figures in the manifests as
- * `facts.partial`, by which `prune: calibrated` decides.
+ * saw; within prompts, for pruning compares answers of one prompt. And what would be lost and saved if answers were given
+ * up by it (schedules.ts): `--write` stores that in the manifests as `facts.pruning`, by which `prune: calibrated` decides.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -18,11 +18,12 @@ import { pooled } from '../support/pooled.ts';
 import { linesOf, markdown, mean } from './asked.ts';
 import { correlationWithin, ranksOf, type Pair } from './correlation.ts';
 import { writeFacts } from './facts.ts';
+import { schedulesOf, type Fitted, type Watched } from './schedules.ts';
 
 const { values: options } = parseArgs({
   options: {
     prompts: { type: 'string', default: '100' },
-    answers: { type: 'string', default: '16' },
+    answers: { type: 'string', default: '32' },
     only: { type: 'string', default: '.' },
     write: { type: 'boolean', default: false },
   },
@@ -30,6 +31,14 @@ const { values: options } = parseArgs({
 const ANSWERS = Number(options.answers);
 /** Lengths that are looked at, in tokens of the policy. */
 const POINTS = [16, 32, 48, 64, 80, 96];
+const SCHEDULE_HEAD = [
+  'reward',
+  'n',
+  'given up of what grows',
+  'gain lost',
+  'at most (95 %)',
+  'saved',
+];
 /** Below this, a figure would say nothing. */
 const LEAST_PAIRS = 100;
 
@@ -52,16 +61,12 @@ const SETS = [
 const DEFAULT = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 const { config, engine, rewards: judges, planOf } = loadLocal(DEFAULT);
 
-/** What a reward said of an answer: at each point that it was longer than, and in the end. */
-interface Seen {
-  readonly prompt: number;
-  readonly tokens: number;
-  readonly partial: Map<number, number>;
-  final: number;
-}
-
 /** The answers of one prompt, watched by each reward as they grow. */
-async function watched(plan: Plan, prompt: number, rewards: readonly Reward[]): Promise<Seen[][]> {
+async function watched(
+  plan: Plan,
+  prompt: number,
+  rewards: readonly Reward[],
+): Promise<Watched[][]> {
   const [asked] = plan.prompts;
   const { signal } = new AbortController();
   const peak = { least: ANSWERS, most: ANSWERS };
@@ -96,7 +101,7 @@ async function watched(plan: Plan, prompt: number, rewards: readonly Reward[]): 
 }
 
 /** By length; lengths that too few answers outgrow are left out. */
-function figuresOf(seen: readonly Seen[]) {
+function figuresOf(seen: readonly Watched[]) {
   const measured = POINTS.map((point) => {
     const pairs = seen
       .filter(({ partial }) => partial.has(point))
@@ -116,7 +121,21 @@ function figuresOf(seen: readonly Seen[]) {
     });
 }
 
-const digits = (x: number): number => Number(x.toFixed(3));
+const digits = (x: number): number => Number(x.toFixed(4));
+
+const factOf = ({ n, alphas, loss, most, saved }: Fitted) => ({
+  n,
+  alphas: Object.fromEntries(alphas),
+  loss: digits(loss),
+  most: digits(most),
+  saved: digits(saved),
+});
+
+function cellsOf({ n, alphas, loss, most, saved }: Fitted): string[] {
+  const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+  const shares = [...alphas].map(([at, alpha]) => `${percent(alpha)} at ${at}`);
+  return [`${n}`, shares.join(', '), percent(loss), percent(most), percent(saved)];
+}
 
 for (const { policy, rewards, prompts, maxTokens } of SETS) {
   const chosen = rewards.filter((name) => new RegExp(options.only).test(name));
@@ -131,15 +150,16 @@ for (const { policy, rewards, prompts, maxTokens } of SETS) {
       chosen.map((name) => judges.models.get(name)!),
     );
   });
+  const scheduled: string[][] = [];
   const rows = chosen.flatMap((name, r) => {
     const seen = answers.flatMap((of) => of[r]!);
     const figures = figuresOf(seen);
-    const partial = figures.map(({ point, correlation, spearman, samples }) => [
-      point,
-      { correlation: digits(correlation), spearman: digits(spearman), samples },
-    ]);
-    if (options.write)
-      writeFacts(config.models[name]!.path, { partial: Object.fromEntries(partial) });
+    const schedules = schedulesOf(
+      seen,
+      figures.map(({ point }) => point),
+    );
+    scheduled.push(...schedules.map((one) => [name, ...cellsOf(one)]));
+    if (options.write) writeFacts(config.models[name]!.path, { pruning: schedules.map(factOf) });
     const length = mean(seen.map(({ tokens }) => tokens));
     return figures.map(({ point, correlation, spearman, samples }) => [
       name,
@@ -152,6 +172,7 @@ for (const { policy, rewards, prompts, maxTokens } of SETS) {
   const note = `${prompts.length} prompts, ${ANSWERS} base samples each at temperature 1; pairs: samples longer than that, less one a prompt for its mean.`;
   const head = ['reward', 'tokens (of a mean answer)', 'Pearson', 'Spearman', 'pairs'];
   console.log(`${markdown({ head, rows, notes: [note] })}\n`);
+  console.log(`${markdown({ head: SCHEDULE_HEAD, rows: scheduled, notes: [] })}\n`);
 }
 engine.audit();
 process.exit(0);
