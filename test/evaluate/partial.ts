@@ -31,14 +31,6 @@ const { values: options } = parseArgs({
 const ANSWERS = Number(options.answers);
 /** Lengths that are looked at, in tokens of the policy. */
 const POINTS = [16, 32, 48, 64, 80, 96];
-const SCHEDULE_HEAD = [
-  'reward',
-  'n',
-  'given up of what grows',
-  'gain lost',
-  'at most (95 %)',
-  'saved',
-];
 /** Below this, a figure would say nothing. */
 const LEAST_PAIRS = 100;
 
@@ -121,8 +113,37 @@ function figuresOf(seen: readonly Watched[]) {
     });
 }
 
+const CORRELATION_HEAD = ['reward', 'tokens (of a mean answer)', 'Pearson', 'Spearman', 'pairs'];
+
+function correlationRows(name: string, seen: readonly Watched[]): string[][] {
+  const length = mean(seen.map(({ tokens }) => tokens));
+  return figuresOf(seen).map(({ point, correlation, spearman, samples }) => [
+    name,
+    `${point} (${Math.round((100 * point) / length)} %)`,
+    correlation.toFixed(2),
+    spearman.toFixed(2),
+    `${samples}`,
+  ]);
+}
+
+const SCHEDULE_HEAD = [
+  'reward',
+  'answers',
+  'given up of what grows',
+  'gain lost',
+  'at most (95 %)',
+  'tokens saved',
+];
+
+function scheduleRow(name: string, { n, alphas, loss, most, saved }: Fitted): string[] {
+  const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+  const shares = [...alphas].map(([at, alpha]) => `${percent(alpha)} at ${at}`);
+  return [name, `${n}`, shares.join(', '), percent(loss), percent(most), percent(saved)];
+}
+
 const digits = (x: number): number => Number(x.toFixed(4));
 
+/** As manifests store it. */
 const factOf = ({ n, alphas, loss, most, saved }: Fitted) => ({
   n,
   alphas: Object.fromEntries(alphas),
@@ -131,48 +152,31 @@ const factOf = ({ n, alphas, loss, most, saved }: Fitted) => ({
   saved: digits(saved),
 });
 
-function cellsOf({ n, alphas, loss, most, saved }: Fitted): string[] {
-  const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
-  const shares = [...alphas].map(([at, alpha]) => `${percent(alpha)} at ${at}`);
-  return [`${n}`, shares.join(', '), percent(loss), percent(most), percent(saved)];
-}
-
 for (const { policy, rewards, prompts, maxTokens } of SETS) {
   const chosen = rewards.filter((name) => new RegExp(options.only).test(name));
   if (chosen.length === 0) continue;
   const strategy = { type: 'best_of_n', n: ANSWERS };
   const alignment = { strategy, rewards: chosen.map((model) => ({ model })) };
+  const models = chosen.map((name) => judges.models.get(name)!);
   const answers = await pooled(prompts, 4, ({ prompt }, seed) => {
     const plan = planOf({ model: policy, prompt, seed, max_tokens: maxTokens, alignment }, seed);
-    return watched(
-      plan,
-      seed,
-      chosen.map((name) => judges.models.get(name)!),
-    );
+    return watched(plan, seed, models);
   });
-  const scheduled: string[][] = [];
-  const rows = chosen.flatMap((name, r) => {
+  const found = chosen.map((name, r) => {
     const seen = answers.flatMap((of) => of[r]!);
-    const figures = figuresOf(seen);
-    const schedules = schedulesOf(
-      seen,
-      figures.map(({ point }) => point),
-    );
-    scheduled.push(...schedules.map((one) => [name, ...cellsOf(one)]));
-    if (options.write) writeFacts(config.models[name]!.path, { pruning: schedules.map(factOf) });
-    const length = mean(seen.map(({ tokens }) => tokens));
-    return figures.map(({ point, correlation, spearman, samples }) => [
-      name,
-      `${point} (${Math.round((100 * point) / length)} %)`,
-      correlation.toFixed(2),
-      spearman.toFixed(2),
-      `${samples}`,
-    ]);
+    const points = figuresOf(seen).map(({ point }) => point);
+    return { name, seen, schedules: schedulesOf(seen, points) };
   });
   const note = `${prompts.length} prompts, ${ANSWERS} base samples each at temperature 1; pairs: samples longer than that, less one a prompt for its mean.`;
-  const head = ['reward', 'tokens (of a mean answer)', 'Pearson', 'Spearman', 'pairs'];
-  console.log(`${markdown({ head, rows, notes: [note] })}\n`);
-  console.log(`${markdown({ head: SCHEDULE_HEAD, rows: scheduled, notes: [] })}\n`);
+  const correlations = found.flatMap(({ name, seen }) => correlationRows(name, seen));
+  console.log(`${markdown({ head: CORRELATION_HEAD, rows: correlations, notes: [note] })}\n`);
+  const rows = found.flatMap(({ name, schedules }) =>
+    schedules.map((one) => scheduleRow(name, one)),
+  );
+  console.log(`${markdown({ head: SCHEDULE_HEAD, rows, notes: [] })}\n`);
+  if (options.write)
+    for (const { name, schedules } of found)
+      writeFacts(config.models[name]!.path, { pruning: schedules.map(factOf) });
 }
 engine.audit();
 process.exit(0);

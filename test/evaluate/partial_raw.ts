@@ -48,7 +48,10 @@ const SETS = [
     maxTokens: 110,
     prompts: arithProblems().slice(-40),
   },
-].map((set) => ({ ...set, prompts: set.prompts.slice(0, Number(options.prompts)) }));
+].map((set) => ({
+  ...set,
+  prompts: set.prompts.slice(Number(process.env['OFF'] ?? 0), Number(options.prompts)),
+}));
 
 const DEFAULT = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 const { config, engine, rewards: judges, planOf } = loadLocal(DEFAULT);
@@ -124,7 +127,8 @@ for (const { policy, rewards, prompts, maxTokens } of SETS) {
   if (chosen.length === 0) continue;
   const strategy = { type: 'best_of_n', n: ANSWERS };
   const alignment = { strategy, rewards: chosen.map((model) => ({ model })) };
-  const answers = await pooled(prompts, 4, async ({ prompt }, seed) => {
+  const answers = await pooled(prompts, 4, async ({ prompt }, place) => {
+    const seed = place + Number(process.env['OFF'] ?? 0);
     const plan = planOf({ model: policy, prompt, seed, max_tokens: maxTokens, alignment }, seed);
     const got = await watched(
       plan,

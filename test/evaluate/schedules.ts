@@ -40,22 +40,21 @@ export interface Fitted {
 /** Numbers of answers to a prompt. */
 const SIZES = [4, 8, 16, 32];
 /** What fits may lose, of the prompts that they see. */
-const LOSSES = [0.002, 0.005, 0.01, 0.02, 0.04, 0.08];
+const LOSSES = [0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08];
 const FOLDS = 5;
 const STEP = 0.125;
 const RESAMPLED = 1000;
 
-/** Those that save something, none of which another one of as many answers beats in both figures. By n, then by what they save. */
+/** By n, then by what is risked: those that save more than any of as many answers that risks less. */
 export function schedulesOf(answers: readonly Watched[], points: readonly number[]): Fitted[] {
   const random = mulberry(1);
   return SIZES.flatMap((n) => {
     const groups = groupsOf(answers, n);
     const all = groups.length > 0 ? LOSSES.map((loss) => fitted(groups, points, loss, random)) : [];
-    const beaten = (one: Fitted): boolean =>
-      all.some(({ most, saved }) => most <= one.most && saved > one.saved);
-    return all
-      .filter((one) => one.alphas.size > 0 && one.saved > 0 && !beaten(one))
-      .toSorted((a, b) => a.saved - b.saved);
+    const careful = all.toSorted((a, b) => a.most - b.most || b.saved - a.saved);
+    return careful.filter(
+      ({ saved }, i) => saved > Math.max(0, ...careful.slice(0, i).map((one) => one.saved)),
+    );
   });
 }
 
