@@ -148,7 +148,7 @@ const factOf = ({ n, alphas, loss, most, saved }: Fitted) => ({
   n,
   alphas: Object.fromEntries(alphas),
   loss: digits(loss),
-  most: digits(most),
+  most: Math.ceil(1e4 * most) / 1e4, // a bound is no less than it is
   saved: digits(saved),
 });
 
