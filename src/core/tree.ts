@@ -104,11 +104,11 @@ export interface Tree {
   /** n twins of `branch`, and not itself: what is tried beside it. */
   twins(branch: Branch, n: number): Branch[];
   /**
-   * The branches at these indices: each stands in its first place itself, and a twin of it in every further one. Those that
-   * have no place, if they were not dropped, are parked first: so a beam, or a swarm that is resampled, moves by forks.
+   * The branches at these indices: each stands in its first place itself, a twin of it in every further one. Those without
+   * a place are parked before any is forked, if they were not dropped: a beam and a resampled swarm move in their own rows.
    */
   reorder(branches: readonly Branch[], places: readonly number[]): Branch[];
-  /** A twin of `branch` with one more token, to be looked at: it is parked from the start, and takes no KV. */
+  /** A twin of `branch` with one more token, to be judged or to end there: it is parked, and no KV is copied for it. */
   take(branch: Branch, next: Peeked): Branch;
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;

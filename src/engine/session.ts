@@ -57,11 +57,15 @@ export class TreeSession implements Session {
   }
 
   reorder(branches: readonly Branch[], places: readonly number[]): Branch[] {
-    const times = branches.map(() => 0);
+    const all = branches as readonly Hypothesis[];
+    const times = all.map(() => 0);
     for (const place of places) times[place]!++;
-    const given = branches.filter((branch, i) => times[i] === 0 && !(branch as Hypothesis).dropped);
-    this.park(given);
-    const heirs = branches.map((branch, i) => (times[i] === 0 ? [] : this.fork(branch, times[i]!)));
+    all.forEach((branch, i) => {
+      if (times[i] === 0 && !branch.dropped) this.#own(branch).release(); // rows for the twins
+    });
+    const heirs = all.map((branch, i) =>
+      times[i] === 0 ? [] : [branch, ...this.#twins(branch, times[i]! - 1)],
+    );
     return places.map((place) => heirs[place]!.shift()!);
   }
 
