@@ -104,6 +104,9 @@ const engine = strict({
     .describe(
       'What weights, KV, workspace and caches may take together, or the server does not start; 0: whatever they take. `coxswain serve --dry-run` says what that is.',
     ),
+  device_memory_bytes: size
+    .default(0)
+    .describe('The same of each device that is not the CPU; 0: whatever they take.'),
   iteration_tokens: integer(8, 1_000_000)
     .default(512)
     .describe('Tokens that one iteration works on: long prompts are read in pieces.'),
@@ -167,7 +170,7 @@ const model = strict({
   device: oneOf(['auto', 'cpu', 'cuda', 'webgpu'])
     .default('auto')
     .describe(
-      'Where it runs. This version runs models on the CPU: `cuda` and `webgpu` are refused at start with what is missing.',
+      'Where it runs: `auto` is `cpu`. Policy and guides may be on different ones. `cuda` is refused at start with what is missing.',
     ),
   reads: oneOf(['prefix', 'complete'])
     .optional()
