@@ -17,7 +17,7 @@ import { ConfigError, readConfig } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
 import { keepHeapSmall } from './ops/heap.ts';
 import { InferenceProcess } from './ops/inference.ts';
-import { createLog } from './ops/log.ts';
+import { createLog, endUncaught, standardError } from './ops/log.ts';
 import { Metrics } from './ops/metrics.ts';
 import { loadTracing, untraced } from './ops/tracing.ts';
 import type { Tracing } from './ops/tracing.ts';
@@ -74,7 +74,8 @@ async function serveConfig(
   tracing: Tracing,
   options: ServeOptions,
 ): Promise<number> {
-  const log = createLog(config.server.log);
+  const log = createLog(config.server.log, standardError(config.server.log_bytes));
+  endUncaught(log);
   const announcer = new Announcer(log, process.stdout.isTTY);
   let giveUp: (message: string) => void = () => undefined;
   const hopeless = new Promise<string>((resolve) => (giveUp = resolve));

@@ -10,7 +10,7 @@ import type { Evaluation, Judging } from './core/reward.ts';
 import type { Engines } from './engine/engines.ts';
 import { loadEngines, loadRewards } from './load.ts';
 import { readConfig } from './ops/config.ts';
-import { createLog } from './ops/log.ts';
+import { createLog, endUncaught, standardError } from './ops/log.ts';
 import type { Logger } from './ops/log.ts';
 import type { Plan } from './plan/plan.ts';
 import { rewardOf } from './rewards/compose.ts';
@@ -132,6 +132,7 @@ async function judged(
 function snapshotOf(engine: Engines): EngineSnapshot {
   const { running, waiting, kvUsage } = engine.load;
   const { queries, hits, bytes } = engine.cache;
+  const { rss, heapUsed, arrayBuffers } = process.memoryUsage();
   return {
     ...engine.stats,
     requestsRunning: running,
@@ -140,7 +141,9 @@ function snapshotOf(engine: Engines): EngineSnapshot {
     prefixQueries: queries,
     prefixHits: hits,
     prefixBytes: bytes,
-    residentBytes: process.memoryUsage.rss(),
+    residentBytes: rss,
+    heapBytes: heapUsed,
+    arrayBytes: arrayBuffers,
   };
 }
 
@@ -151,9 +154,11 @@ try {
   const started = performance.now();
   const outbox = new Outbox();
   const config = readConfig(process.argv[2] ?? null);
+  const log = createLog(config.server.log, standardError(config.server.log_bytes));
+  endUncaught(log);
   const decoding = loadEngines(config, () => outbox.flush());
   const loaded = loadRewards(config, decoding);
-  serve({ engine: decoding.engine, loaded, outbox, log: createLog(config.server.log) });
+  serve({ engine: decoding.engine, loaded, outbox, log });
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

@@ -6,9 +6,6 @@ import { show } from '../core/fields.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** How long the rest of a body that is too large is thrown away, so that its sender gets to read the answer. */
-const DISCARD_MS = 500;
-
 /** @throws ServeError unless the body is JSON, says so, and holds at most `limit` bytes */
 export async function jsonBody(req: IncomingMessage, limit: number): Promise<unknown> {
   const type = req.headers['content-type'];
@@ -30,23 +27,35 @@ function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let pieces: Buffer[] = [];
     let length = 0;
-    let giveUp: NodeJS.Timeout | undefined;
-    const tooLarge = (): void => {
-      const message = `the request body is larger than ${limit} bytes, which is all this server reads`;
-      reject(new ServeError('body_too_large', message));
-    };
     req.on('data', (piece: Buffer) => {
       length += piece.length;
       if (length <= limit) return void pieces.push(piece);
+      if (length - piece.length > limit) return; // it was said
       pieces = [];
-      giveUp ??= setTimeout(tooLarge, DISCARD_MS);
+      const message = `the request body is larger than ${limit} bytes, which is all this server reads`;
+      reject(new ServeError('body_too_large', message));
     });
-    req.on('end', () => (length <= limit ? resolve(Buffer.concat(pieces)) : tooLarge()));
+    req.on('end', () => resolve(Buffer.concat(pieces))); // does nothing once it was too large
     req.on('error', () => reject(brokenOff));
-    req.on('close', () => {
-      clearTimeout(giveUp);
-      reject(brokenOff); // does nothing after `end`
-    });
+    req.on('close', () => reject(brokenOff)); // does nothing after `end`
+  });
+}
+
+/** How much of the rest of a body that is too large is thrown away, and for how long. */
+const REST = { bytes: 16 * 2 ** 20, ms: 5000 };
+
+/** Throws away what still comes of a body; resolves at its end, or once enough of it has come. */
+export function rest(req: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let left = REST.bytes;
+    const timer = setTimeout(resolve, REST.ms);
+    const over = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    req.on('data', (piece: Buffer) => (left -= piece.length) < 0 && over());
+    req.on('end', over).on('close', over);
+    if (req.destroyed || req.readableEnded) over();
   });
 }
 

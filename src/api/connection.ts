@@ -216,12 +216,9 @@ export class Connection {
     const framer = this.#dialect.framer(name, surface.chunkFrame);
     const sink = new FrameSink(this.#ws, { framer, signal: task.signal }, settings, slow);
     const writer = worded.writer(ambient.seconds());
-    const ending = await relay(
-      inference.submit(worded.plan, task.signal),
-      writer,
-      task.meter,
-      sink,
-    );
+    const events = inference.submit(worded.plan, task.signal);
+    task.meter.handed();
+    const ending = await relay(events, writer, task.meter, sink);
     for (const frame of this.#dialect.closing(name, ending, writer)) this.#send(frame);
     return ending;
   }

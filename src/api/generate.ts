@@ -46,6 +46,7 @@ async function streamed(exchange: Exchange): Promise<Ending> {
   const sink = new SseSink(res, surface.sse, settings.slow_reader_ms, slow);
   const writer = worded.writer(ambient.seconds());
   const events = inference.submit(worded.plan, signal);
+  meter.handed();
   const ending = toldTo(res, signal, await relay(events, writer, meter, sink));
   if (ending.kind === 'failed' && !sink.begun) sendFailure(res, ending.failure);
   else {
@@ -65,9 +66,12 @@ function toldTo(res: Response, { reason }: AbortSignal, ending: Ending): Ending 
 async function whole({ res, context, worded, meter, signal }: Exchange): Promise<Ending> {
   const collector = new Collector();
   const events = context.inference.submit(worded.plan, signal);
+  meter.handed();
   const ending = toldTo(res, signal, await relay(events, collector, meter, DISCARDED));
   if (ending.kind === 'failed') sendFailure(res, ending.failure);
   if (ending.kind === 'ok')
-    res.json(worded.whole(collector.choices, context.ambient.seconds(), collector.reports));
+    meter.writing(() =>
+      res.json(worded.whole(collector.choices, context.ambient.seconds(), collector.reports)),
+    );
   return ending;
 }

@@ -76,7 +76,8 @@ async function answered<S extends Scoring>(
   { task, res }: Exchange,
 ): Promise<Ending> {
   try {
-    res.json(await answer(surface, asked, context, { task, res }));
+    const body = await answer(surface, asked, context, { task, res });
+    task.meter.writing(() => res.json(body));
     return { kind: 'ok' };
   } catch (error) {
     if (!task.signal.aborted) throw error;
@@ -95,8 +96,9 @@ async function answer<S extends Scoring>(
   const { judging, model, tokens } = asked;
   const id = ambient.id(surface.idPrefix);
   const request = requestId(res);
-  const judged = await inference.judge({ id, request, ...judging }, task.signal);
-  const { scores, evaluations } = judged;
+  const judged = inference.judge({ id, request, ...judging }, task.signal);
+  task.meter.handed();
+  const { scores, evaluations } = await judged;
   task.meter.judged(scores, evaluations);
   task.spend(tokens);
   if (!scores.some(({ value }) => Number.isFinite(value)))

@@ -39,38 +39,52 @@ export async function relay(
   sink: Sink,
 ): Promise<Ending> {
   const reports = new Map<number, ChoiceReport>();
+  const telling = { writer, meter, sink, reports };
   for await (const event of events) {
-    switch (event.kind) {
-      case 'accepted':
-        sink.write(writer.begin());
-        break;
-      case 'commit':
-        meter.grew(event.choice, event.tokens);
-        sink.write(writer.commit(event));
-        break;
-      case 'draft':
-      case 'candidate':
-        sink.aside(event);
-        break;
-      case 'finish':
-        meter.finished(event.report);
-        reports.set(event.choice, event.report);
-        sink.write(writer.finish(event));
-        break;
-      case 'failed':
-        meter.failed(event.spent);
-        return { kind: 'failed', failure: event.failure };
-      case 'end':
-        meter.ended(event.spent);
-        if (event.cancelled) return { kind: 'cancelled' };
-        sink.write(writer.closing(reports));
-        return { kind: 'ok' };
-      default:
-        event satisfies never;
-    }
+    const ending = meter.writing(() => tell(event, telling));
+    if (ending !== null) return ending;
     if (sink.full) await sink.drained();
   }
   return { kind: 'failed', failure: CUT_OFF };
+}
+
+interface Telling {
+  readonly writer: Listener;
+  readonly meter: Meter;
+  readonly sink: Sink;
+  readonly reports: Map<number, ChoiceReport>;
+}
+
+/** Null: more comes. */
+function tell(event: StreamEvent, { writer, meter, sink, reports }: Telling): Ending | null {
+  switch (event.kind) {
+    case 'accepted':
+      sink.write(writer.begin());
+      return null;
+    case 'commit':
+      meter.grew(event.choice, event.tokens);
+      sink.write(writer.commit(event));
+      return null;
+    case 'draft':
+    case 'candidate':
+      sink.aside(event);
+      return null;
+    case 'finish':
+      meter.finished(event.report);
+      reports.set(event.choice, event.report);
+      sink.write(writer.finish(event));
+      return null;
+    case 'failed':
+      meter.failed(event.spent);
+      return { kind: 'failed', failure: event.failure };
+    case 'end':
+      meter.ended(event.spent);
+      if (event.cancelled) return { kind: 'cancelled' };
+      sink.write(writer.closing(reports));
+      return { kind: 'ok' };
+    default:
+      return event satisfies never;
+  }
 }
 
 /** An iterable that ends without saying so is a bug on the other side. */

@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { STATUS, ServeError, toFailure } from '../core/errors.ts';
 import type { ErrorCode, Failure } from '../core/errors.ts';
 import type { Caller } from './allowance.ts';
+import { rest } from './body.ts';
 
 export interface ErrorBody {
   readonly error: {
@@ -38,7 +39,18 @@ export function sendFailure(res: Response, failure: Failure): void {
   const caller = found(res);
   if (caller) res.setHeaders(new Map(Object.entries(caller.headers)));
   res.setHeaders(new Map(Object.entries(failureHeaders(failure))));
-  res.status(STATUS[failure.code]).json(errorBody(failure, requestId(res)));
+  const body = errorBody(failure, requestId(res));
+  res.status(STATUS[failure.code]);
+  if (failure.code === 'body_too_large') void beforeTheRest(res, JSON.stringify(body));
+  else res.json(body);
+}
+
+/** Closed at once, the connection would be reset under a client that still sends, and it might never see the answer. */
+async function beforeTheRest(res: Response, json: string): Promise<void> {
+  res.type('json').setHeader('content-length', Buffer.byteLength(json));
+  res.write(json);
+  await rest(res.req);
+  res.end();
 }
 
 /** What a client should do about a failure. */

@@ -35,6 +35,9 @@ export interface EngineSnapshot {
   readonly prefixHits: number;
   readonly prefixBytes: number;
   readonly residentBytes: number;
+  /** Of that: JavaScript's objects, and the arrays that they own. */
+  readonly heapBytes: number;
+  readonly arrayBytes: number;
   /** Forward passes per model name. */
   readonly forwards: Readonly<Record<string, number>>;
 }

@@ -43,6 +43,11 @@ const server = strict({
   log: oneOf(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe('The least that is logged, as JSON lines on standard error.'),
+  log_bytes: size
+    .default(4 * 2 ** 20)
+    .describe(
+      'Lines that may wait where the log is not read or cannot be written; more are dropped.',
+    ),
   log_prompts: onOff
     .default(false)
     .describe('Whether the log holds the bodies of requests; answers never are.'),

@@ -46,6 +46,8 @@ const NONE: EngineSnapshot = {
   prefixHits: 0,
   prefixBytes: 0,
   residentBytes: 0,
+  heapBytes: 0,
+  arrayBytes: 0,
   forwards: {},
 };
 

@@ -7,22 +7,20 @@ export type { Logger };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** What a log that is not read, or cannot be written, may hold; further lines are dropped. */
-const MOST_BYTES = 4 * 2 ** 20;
-
 /**
  * Written in the background: neither a reader that stops nor a full disk may stop the server. What could not be written
  * is tried again with the next line, but not at the end of the process: there sonic-boom would try for ever.
+ * @param maxLength bytes that may wait; further lines are dropped
  */
-function backgroundStderr(): DestinationStream {
-  const stderr = destination({ dest: 2, sync: false, maxLength: MOST_BYTES });
+export function standardError(maxLength: number): DestinationStream {
+  const stderr = destination({ dest: 2, sync: false, maxLength });
   const flush = stderr.flushSync.bind(stderr);
   stderr.on('error', () => (stderr.flushSync = () => undefined));
   stderr.on('write', () => (stderr.flushSync = flush));
   return stderr;
 }
 
-export function createLog(level: LogLevel, to = backgroundStderr()): Logger {
+export function createLog(level: LogLevel, to: DestinationStream = process.stderr): Logger {
   return pino(
     {
       level,
@@ -32,4 +30,15 @@ export function createLog(level: LogLevel, to = backgroundStderr()): Logger {
     },
     to,
   );
+}
+
+/** Time in which a last line is written, or is known not to be. */
+const LAST_MS = 100;
+
+/** What nobody caught becomes a line as well, and then ends the process: what still holds cannot be known. */
+export function endUncaught(log: Logger): void {
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'uncaught');
+    setTimeout(() => process.exit(1), LAST_MS);
+  });
 }

@@ -43,6 +43,9 @@ export class Meter {
   #completionTokens = 0;
   #guideTokens = 0;
   #spent: number | null = null;
+  /** Milliseconds until inference had its plan, and of writing since. */
+  #planning = 0;
+  #writing = 0;
   #visible = false;
   /** Models had work with it. */
   #modelled = false;
@@ -62,6 +65,19 @@ export class Meter {
     this.#metrics.observe('request_prompt_tokens', about.promptTokens);
     if (about.guides > 0)
       this.#metrics.count('guided_requests_total', 1, { guides: String(about.guides) });
+  }
+
+  /** Inference has been asked: what comes until then is this process's own work. */
+  handed(): void {
+    this.#planning = performance.now() - this.#began;
+  }
+
+  /** Makes and sends what the client is told. */
+  writing<T>(work: () => T): T {
+    const began = performance.now();
+    const result = work();
+    this.#writing += performance.now() - began;
+    return result;
   }
 
   /** Tokens of a choice became certain. */
@@ -186,8 +202,16 @@ export class Meter {
       this.#metrics.count('requests_cancelled_total', 1, {
         phase: this.#visible ? 'decode' : 'waiting',
       });
-    if (code === 'ok' && this.#modelled)
-      this.#metrics.observe('e2e_request_latency_seconds', this.tally.ms / 1000);
+    if (code === 'ok' && this.#modelled) this.#took();
+  }
+
+  #took(): void {
+    this.#metrics.observe('e2e_request_latency_seconds', this.tally.ms / 1000);
+    for (const [phase, ms] of [
+      ['plan', this.#planning],
+      ['write', this.#writing],
+    ] as const)
+      this.#metrics.observe('request_gateway_time_seconds', ms / 1000, { phase });
   }
 
   get tally(): Tally {

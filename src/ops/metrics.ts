@@ -59,6 +59,11 @@ const DURATIONS = {
     help: 'How long did requests take, first byte in to last byte out?',
     buckets: SECONDS,
   },
+  request_gateway_time_seconds: {
+    help: 'How long did the HTTP process work on a request? phase is plan (until inference had it, its body read) or write.',
+    buckets: GAPS,
+    labels: ['phase'],
+  },
   request_queue_time_seconds: {
     help: 'How long did requests wait for admission to the engine?',
     buckets: SECONDS,
@@ -116,6 +121,11 @@ const GAUGES: Readonly<Record<string, Figure>> = {
   kv_cache_usage_ratio: ['What share of the fullest pool of KV rows is in use?', (s) => s.kvUsage],
   prefix_cache_bytes: ['How much memory do cached prompts hold?', (s) => s.prefixBytes],
   inference_resident_bytes: ['How much memory does inference hold?', (s) => s.residentBytes],
+  inference_heap_bytes: ['How much of that are JavaScript objects?', (s) => s.heapBytes],
+  inference_array_bytes: [
+    'How much of that are arrays: KV, logits, cached prompts? Rows not used yet count.',
+    (s) => s.arrayBytes,
+  ],
 };
 
 const COUNTERS: Readonly<Record<string, Figure>> = {

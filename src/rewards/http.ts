@@ -8,7 +8,6 @@ import {
   ExponentialBackoff,
   bulkhead,
   circuitBreaker,
-  handleAll,
   handleWhen,
   noJitterGenerator,
   retry,
@@ -17,12 +16,13 @@ import {
 import type { IBackoff, IBackoffFactory } from 'cockatiel';
 import { z } from 'zod';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
+import { SlowReward } from './timed.ts';
 
 export interface HttpReward {
   readonly name: string;
   readonly reads: Reward['reads'];
-  /** Sends a body to the address of the config; resolves with the answer's text. */
-  readonly post: (body: string) => Promise<string>;
+  /** Sends a body to the address of the config; resolves with the answer's text, rejects once the signal aborts. */
+  readonly post: (body: string, signal?: AbortSignal) => Promise<string>;
   /** Whether a failure may pass by itself. */
   readonly passing: (error: unknown) => boolean;
   readonly retries: number;
@@ -39,6 +39,11 @@ export interface HttpReward {
   readonly now: () => number;
 }
 
+/** Nobody waits for the call any more, which says nothing of the server that was asked. */
+class Unwanted extends Error {
+  override readonly name = 'Unwanted';
+}
+
 /** A call that fails leaves its candidates without a score; if all fail, the reward does. */
 export function httpReward(options: HttpReward): Reward {
   const { name, reads, post, passing, retries, failures, inFlight, queue } = options;
@@ -48,22 +53,31 @@ export function httpReward(options: HttpReward): Reward {
       backoff: new ExponentialBackoff({ initialDelay: 50, generator: noJitterGenerator }),
     }),
     bulkhead(inFlight, queue),
-    circuitBreaker(handleAll, {
-      breaker: new ConsecutiveBreaker(failures),
-      halfOpenAfter: pauses(options),
-    }),
+    circuitBreaker(
+      handleWhen((error) => !(error instanceof Unwanted)),
+      {
+        breaker: new ConsecutiveBreaker(failures),
+        halfOpenAfter: pauses(options),
+      },
+    ),
   );
-  const ask = (items: readonly string[]): Promise<readonly Score[]> =>
-    policy.execute(async () =>
-      scoresIn(await post(`{"items":[${items.join(',')}]}`), items.length),
-    );
+  // The signal is not the policy's: its bulkhead would let what waits behind an aborted call wait on.
+  const ask = (items: readonly string[], signal?: AbortSignal): Promise<readonly Score[]> =>
+    policy.execute(async () => {
+      if (signal?.aborted) throw new Unwanted();
+      try {
+        return scoresIn(await post(`{"items":[${items.join(',')}]}`, signal), items.length);
+      } catch (error) {
+        throw isLeft(signal) ? new Unwanted() : error;
+      }
+    });
   return {
     name,
     reads,
-    async score(batch) {
+    async score(batch, signal) {
       const scores = batch.map((): Score => ({ value: NaN, parts: {} }));
       const calls = callsOf(batch.map(itemOf), options);
-      const settled = await Promise.allSettled(calls.map(({ items }) => ask(items)));
+      const settled = await Promise.allSettled(calls.map(({ items }) => ask(items, signal)));
       settled.forEach((result, c) => {
         if (result.status === 'fulfilled')
           result.value.forEach((score, i) => (scores[calls[c]!.from[i]!] = score));
@@ -75,6 +89,10 @@ export function httpReward(options: HttpReward): Reward {
     },
   };
 }
+
+/** Whoever waited has gone for a reason of its own: the server was not too slow. */
+const isLeft = (signal?: AbortSignal): boolean =>
+  signal?.aborted === true && !(signal.reason instanceof SlowReward);
 
 /** The breaker reads the wall clock, which may jump: by it, a pause has no end until it is over, and then no length. */
 function pauses({ halfOpenMs, now }: HttpReward): IBackoffFactory<unknown> {

@@ -7,6 +7,7 @@
 import type { Vocabulary } from '../core/model.ts';
 import { FAR, JUMP, type NextTokens, type RuleNetwork, type RuleState } from '../core/rule.ts';
 import type { Token } from '../core/tree.ts';
+import { networkBytes } from './network.ts';
 import { NONE, trieOf, type Trie } from './trie.ts';
 
 /** Places at once. The ones nearest to an end stay: fewer texts, never wrong ones, and never a dead end. */
@@ -32,7 +33,7 @@ class Stack {
     if (stack === undefined) {
       const distance = this.distance + automaton.network.distances[back]!;
       stack = new Stack(automaton.stacks++, back, this, distance);
-      automaton.bytes += BYTES.stack;
+      automaton.walked += BYTES.stack;
       this.#above.set(back, stack);
     }
     return stack;
@@ -50,19 +51,20 @@ export class Automaton {
   readonly trie: Trie;
   /** Made so far. */
   stacks = 1;
-  /** Held by what is remembered, by estimate. */
-  bytes = 0;
+  /** Held by what is remembered of the walk, by estimate. */
+  walked = 0;
   /** Bytes fall into classes that no edge tells apart. */
   readonly classes = new Uint8Array(256);
   readonly #states = new Map<string, Standing>();
   readonly #bottom = new Stack(0, NONE, null, 0);
   readonly #most: number;
+  readonly #networkBytes: number;
   readonly start: RuleState;
 
   /** @param most bytes of states that are remembered; past it they are made anew */
   constructor(network: RuleNetwork, vocabulary: Vocabulary, most: number) {
     [this.network, this.vocabulary, this.trie] = [network, vocabulary, trieOf(vocabulary)];
-    this.#most = most;
+    [this.#most, this.#networkBytes] = [most, networkBytes(network)];
     const cuts = new Uint8Array(257);
     network.edges.low.forEach((low) => (cuts[low] = 1));
     network.edges.high.forEach((high) => (cuts[high + 1] = 1));
@@ -72,6 +74,11 @@ export class Automaton {
     this.start = this.standing([{ state: network.start, stack: this.#bottom }])!;
   }
 
+  /** Held by the network and the walk, by estimate. */
+  get bytes(): number {
+    return this.#networkBytes + this.walked;
+  }
+
   /** The state that stands in all that is reached from `kernel` without reading; null if it is nowhere. */
   standing(kernel: readonly Place[]): Standing | null {
     const places = this.#nearest(this.#closure(kernel));
@@ -79,9 +86,9 @@ export class Automaton {
     const key = places.map(({ state, stack }) => `${state} ${stack.id}`).join();
     let known = this.#states.get(key);
     if (known === undefined) {
-      if (this.bytes > this.#most) this.#forget();
+      if (this.walked > this.#most) this.#forget();
       this.#states.set(key, (known = new Standing(this, places)));
-      this.bytes += BYTES.state + places.length * BYTES.place;
+      this.walked += BYTES.state + places.length * BYTES.place;
     }
     return known;
   }
@@ -89,7 +96,7 @@ export class Automaton {
   /** Stacks stay: two of one content would count as two places. */
   #forget(): void {
     this.#states.clear();
-    this.bytes = this.stacks * BYTES.stack;
+    this.walked = this.stacks * BYTES.stack;
   }
 
   /** In the order they are found: equal wherever it is asked from. Only places that lead to an end. */
@@ -202,7 +209,7 @@ class Standing implements RuleState {
     };
     visit(0, this);
     found.sort(([a], [b]) => a - b);
-    this.#automaton.bytes += found.length * BYTES.token;
+    this.#automaton.walked += found.length * BYTES.token;
     return {
       tokens: Int32Array.from(found, ([each]) => each),
       distances: Uint16Array.from(found, ([, distance]) => distance),

@@ -12,7 +12,7 @@ import { FAR, type RuleNetwork } from '../core/rule.ts';
 import { regexDfa } from './dfa.ts';
 import { measure } from './distance.ts';
 import { Json } from './json.ts';
-import { Network, type State } from './network.ts';
+import { Network, networkBytes, type State } from './network.ts';
 import { BadRegex } from './regex.ts';
 import { SchemaCompiler, type SchemaLimits, type Writing } from './schema.ts';
 import { writeTools, type ToolsAsk } from './tools.ts';
@@ -55,7 +55,7 @@ export class RuleCompiler {
     [this.#space, this.#vocabulary, this.#limits] = [space, vocabulary, limits];
     trieOf(vocabulary); // made now rather than with the first request that asks for a rule
     const maxSize = Math.max(1, limits.cacheBytes);
-    this.#cache = new LRUCache({ maxSize, sizeCalculation: bytesOf });
+    this.#cache = new LRUCache({ maxSize, sizeCalculation: networkBytes });
   }
 
   /**
@@ -138,9 +138,3 @@ function depthOf(value: unknown, depth: number): number {
   for (const each of Object.values(value)) deepest = Math.max(deepest, depthOf(each, depth + 1));
   return deepest;
 }
-
-const bytesOf = ({ finals, edges, calls, distances }: RuleNetwork): number =>
-  [finals, distances, ...Object.values(edges), ...Object.values(calls)].reduce(
-    (sum, array) => sum + array.byteLength,
-    1024,
-  );

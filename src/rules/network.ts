@@ -133,4 +133,11 @@ export class Network {
   }
 }
 
+/** What a network takes of memory. */
+export const networkBytes = ({ finals, edges, calls, distances }: RuleNetwork): number =>
+  [finals, distances, ...Object.values(edges), ...Object.values(calls)].reduce(
+    (sum, array) => sum + array.byteLength,
+    1024,
+  );
+
 const utf8 = new TextEncoder();

@@ -19,17 +19,22 @@ export class PostFailure extends Error {
   }
 }
 
-/** Resolves with the answer's text. @throws PostFailure */
-export type Post = (body: string) => Promise<string>;
+/**
+ * Resolves with the answer's text.
+ * @param signal ends the call
+ * @throws PostFailure
+ */
+export type Post = (body: string, signal?: AbortSignal) => Promise<string>;
 
 export function postTo({ url, headers, timeoutMs, responseBytes }: Address): Post {
-  return async (body) => {
+  return async (body, signal) => {
+    const inTime = AbortSignal.timeout(timeoutMs);
     const response = await fetch(url, {
       method: 'POST',
       headers: { accept: 'application/json', ...headers, 'content-type': 'application/json' },
       body,
       redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: signal === undefined ? inTime : AbortSignal.any([inTime, signal]),
     }).catch(brokenOff);
     if (response.status !== 200) {
       await response.body?.cancel().catch(() => undefined); // it is not wanted, however it ends

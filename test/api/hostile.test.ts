@@ -1,5 +1,7 @@
 /** Clients that do not behave, on real sockets. */
 
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -47,6 +49,57 @@ test('bytes that are no request, and headers above the bound, are refused', asyn
   const large = raw(server.port);
   large.socket.write(`GET /health HTTP/1.1\r\nhost: x\r\na: ${'b'.repeat(3000)}\r\n\r\n`);
   expect(await large.closed).toMatch(/^HTTP\/1\.1 431/);
+  expect((await fetch(`${server.base}/health`)).status).toBe(200);
+});
+
+test('a body that is too large is answered while it is sent, and the connection outlasts its sender', async () => {
+  await using server = await served({ body_bytes: 1024 });
+  const { socket, closed } = raw(server.port);
+  const errors: Error[] = [];
+  socket.on('error', (error) => errors.push(error));
+  const [size, piece] = [4 * 2 ** 20, Buffer.alloc(2 ** 16, 32)];
+  socket.write('POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n');
+  socket.write(`content-length: ${size}\r\n\r\n`);
+  socket.write(piece);
+  await once(socket, 'data'); // the answer
+  for (let sent = piece.length; sent < size; sent += piece.length)
+    await new Promise((resolve) => socket.write(piece, resolve));
+  const answer = await closed;
+  expect(answer).toMatch(/^HTTP\/1\.1 413/);
+  expect(answer).toContain('body_too_large');
+  expect(errors).toEqual([]);
+});
+
+test('clients that send 8 MB where 1 KB is read get to see why not', async () => {
+  await using server = await served({ body_bytes: 1024 });
+  const body = ' '.repeat(8 * 2 ** 20);
+  for (let i = 0; i < 5; i++) {
+    const response = await server.post('/v1/completions', body);
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({ error: { code: 'body_too_large' } });
+    const status = await new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json' };
+      const url = `${server.base}/v1/completions`;
+      const req = request(url, { method: 'POST', headers }, (res) => {
+        res.resume().on('end', () => resolve(res.statusCode));
+      });
+      req.on('error', reject).end(body);
+    });
+    expect(status).toBe(413);
+  }
+});
+
+test('a body that has no end is not read for ever', async () => {
+  await using server = await served({ body_bytes: 1024 });
+  const { socket, closed } = raw(server.port);
+  socket.write('POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n');
+  socket.write('content-length: 1000000000\r\n\r\n');
+  const piece = Buffer.alloc(2 ** 20, 32);
+  const pour = (): void => {
+    if (!socket.destroyed) socket.write(piece, () => setImmediate(pour));
+  };
+  pour();
+  await closed;
   expect((await fetch(`${server.base}/health`)).status).toBe(200);
 });
 

@@ -229,8 +229,19 @@ test('the metrics page is what Prometheus expects', async () => {
     'coxswain_model_forwards_total{model="arm-happy"} 5',
     'coxswain_prefix_cache_hits_total 1',
     'coxswain_ws_connections 0',
+    'coxswain_request_gateway_time_seconds_count{phase="plan"} 2',
+    'coxswain_request_gateway_time_seconds_count{phase="write"} 2',
   ])
     expect(page.split('\n')).toContain(line);
+  const seconds = (name: string): number =>
+    Number(
+      page
+        .split('\n')
+        .find((line) => line.startsWith(`coxswain_${name} `))
+        ?.split(' ')[1],
+    );
+  for (const phase of ['plan', 'write'])
+    expect(seconds(`request_gateway_time_seconds_sum{phase="${phase}"}`)).toBeGreaterThan(0);
   const again = await (await fetch(`${server.base}/metrics`)).text();
   expect(again).toContain('\ncoxswain_iterations_total 10\n');
   if (hasPromtool) {

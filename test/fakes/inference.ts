@@ -27,6 +27,8 @@ const SNAPSHOT: EngineSnapshot = {
   prefixHits: 1,
   prefixBytes: 4096,
   residentBytes: 1e8,
+  heapBytes: 2e7,
+  arrayBytes: 4e7,
   forwards: { tales: 10, 'arm-happy': 5 },
 };
 

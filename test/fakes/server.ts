@@ -19,6 +19,7 @@ const SETTINGS: ServerSettings = {
   host: '127.0.0.1',
   port: 0,
   log: 'silent',
+  log_bytes: 2 ** 20,
   log_prompts: false,
   tracing: false,
   drain_ms: 1000,

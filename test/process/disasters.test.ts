@@ -2,7 +2,7 @@
 
 import { cpSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { serve, type Served } from '../support/server.ts';
 import { eventually, inferenceOf } from '../support/watch.ts';
@@ -55,6 +55,27 @@ test('a model file that is overwritten changes no answer; once inference has to 
   expect(server.output()).toMatch(
     /model\.onnx has 8 bytes; its manifest says \d+, 5 times in a minute/,
   );
+});
+
+test('what nobody caught is a JSON line: inference starts again after it, the HTTP process ends', async () => {
+  const { config, model } = own();
+  const trap = join(dirname(dirname(model)), 'trap.mjs');
+  writeFileSync(trap, "process.on('SIGUSR2', () => { throw new Error('boom'); });");
+  process.env['NODE_OPTIONS'] = `--import=${trap}`;
+  const server = (served = await serve(['--config', config]).finally(
+    () => delete process.env['NODE_OPTIONS'],
+  ));
+  const isReady = async () => (await statusOf(`${server.base}/ready`)) === 200;
+  process.kill(inferenceOf(server.pid)!, 'SIGUSR2');
+  expect(await eventually(async () => !(await isReady()))).toBe(true);
+  expect(await eventually(isReady)).toBe(true);
+  process.kill(server.pid, 'SIGUSR2');
+  expect(await server.gone).toBe(1);
+  const lines = server.output().trim().split('\n');
+  const uncaught = lines
+    .map((line) => JSON.parse(line) as { msg?: string; err?: { message: string } })
+    .filter(({ msg }) => msg === 'uncaught');
+  expect(uncaught.map(({ err }) => err?.message)).toEqual(['boom', 'boom']);
 });
 
 test.skipIf(!existsSync('/dev/full'))('a log that cannot be written stops nothing', async () => {

@@ -32,6 +32,11 @@ interface Sample {
   readonly minute: number;
   readonly httpMb: number;
   readonly inferenceMb: number;
+  /** What part of it is what, so that growth can be told from caches that fill. */
+  readonly httpHeapMb: number;
+  readonly inferenceHeapMb: number;
+  readonly inferenceArraysMb: number;
+  readonly prefixMb: number;
   readonly httpDescriptors: number;
   readonly inferenceDescriptors: number;
   readonly running: number;
@@ -43,16 +48,29 @@ await using server = await serve(['--config', 'test/fuzz/config.yaml']);
 const { base, pid } = server;
 const inference = inferenceOf(pid)!;
 const began = performance.now();
+const HELD = [
+  'nodejs_heap_size_used_bytes',
+  'inference_heap_bytes',
+  'inference_array_bytes',
+  'prefix_cache_bytes',
+];
 const minute = (): number => (performance.now() - began) / 60_000;
 
 async function sample(): Promise<Sample> {
   const [running, waiting, sockets] = await Promise.all(
     ['requests_running', 'requests_waiting', 'ws_connections'].map((name) => figure(base, name)),
   );
+  const [httpHeapMb, inferenceHeapMb, inferenceArraysMb, prefixMb] = await Promise.all(
+    HELD.map(async (name) => (await figure(base, name)) / 2 ** 20),
+  );
   return {
     minute: minute(),
     httpMb: residentMb(pid),
     inferenceMb: residentMb(inference),
+    httpHeapMb: httpHeapMb!,
+    inferenceHeapMb: inferenceHeapMb!,
+    inferenceArraysMb: inferenceArraysMb!,
+    prefixMb: prefixMb!,
     httpDescriptors: descriptors(pid),
     inferenceDescriptors: descriptors(inference),
     running: running!,
@@ -63,13 +81,19 @@ async function sample(): Promise<Sample> {
 
 const counts: Record<string, Record<string, number>> = {};
 
+/** `fetch` itself says only that it failed. */
+const whyOf = (error: unknown): string =>
+  error instanceof Error && error.cause instanceof Error
+    ? `${error.message}, ${error.cause.message}`
+    : String(error);
+
 /** One client after another, until the time is over. */
 async function client(seed: number): Promise<void> {
   const chance = new Chance(seed);
   while (minute() < minutes) {
     const way = chance.pick(Object.keys(WAYS));
     const outcome = await WAYS[way]!(base, chance).catch(
-      (error: unknown) => `lost: ${String(error)}`,
+      (error: unknown) => `lost: ${whyOf(error)}`,
     );
     const of = (counts[way] ??= {});
     of[outcome] = (of[outcome] ?? 0) + 1;
@@ -101,14 +125,23 @@ await eventually(async () => (await figure(base, 'ws_connections')) === 0);
 const last = await sample();
 
 const row = (cells: readonly (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`);
-row(['minute', 'HTTP MB', 'inference MB', 'descriptors', 'running', 'waiting', 'sockets']);
-row(Array.from({ length: 7 }, () => '---'));
+const HEAD = [
+  'minute',
+  'HTTP MB (heap)',
+  'inference MB (heap, arrays, prompts)',
+  'descriptors',
+  'running',
+  'waiting',
+  'sockets',
+];
+row(HEAD);
+row(HEAD.map(() => '---'));
 const shown = samples.filter((_, i) => i % Math.ceil(samples.length / 10) === 0);
 for (const each of [...shown, last])
   row([
     each === last ? 'afterwards' : each.minute.toFixed(1),
-    each.httpMb.toFixed(1),
-    each.inferenceMb.toFixed(1),
+    `${each.httpMb.toFixed(1)} (${each.httpHeapMb.toFixed(0)})`,
+    `${each.inferenceMb.toFixed(1)} (${[each.inferenceHeapMb, each.inferenceArraysMb, each.prefixMb].map((mb) => mb.toFixed(0)).join(', ')})`,
     `${each.httpDescriptors} + ${each.inferenceDescriptors}`,
     each.running,
     each.waiting,

@@ -2,10 +2,12 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** The value of a metric without labels, which must be there. */
+/** The value of a metric, its labels spelled with its name; it must be there. Ours go without their prefix. */
 export async function figure(base: string, name: string): Promise<number> {
   const page = await (await fetch(`${base}/metrics`)).text();
-  const line = page.split('\n').find((each) => each.startsWith(`coxswain_${name} `));
+  const line = page
+    .split('\n')
+    .find((each) => each.startsWith(`coxswain_${name} `) || each.startsWith(`${name} `));
   if (line === undefined) throw new Error(`the page has no coxswain_${name}`);
   return Number(line.split(' ')[1]);
 }

@@ -1,4 +1,4 @@
-/** npm run evaluate:reliability [-- cancel sockets slow metrics drain]: the figures of docs/reliability.md, each beside its goal. Asserts nothing (Linux). */
+/** npm run evaluate:reliability [-- cancel sockets gateway slow metrics drain]: the figures of docs/reliability.md, each beside its goal. Asserts nothing (Linux). */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { serve } from '../../support/server.ts';
 import type { Row } from './ask.ts';
 import { cancelled } from './cancel.ts';
 import { drained, metricsPage } from './ends.ts';
+import { gatewayShare } from './gateway.ts';
 import { slowReaders } from './slow.ts';
 import { idleSockets } from './sockets.ts';
 
@@ -30,6 +31,7 @@ const { base } = server;
 const MEASURES: Readonly<Record<string, () => Promise<Row[]>>> = {
   cancel: () => cancelled(base, taste),
   sockets: () => idleSockets(server),
+  gateway: () => gatewayShare(server),
   slow: () => slowReaders(server),
   metrics: () => metricsPage(base),
   drain: () => drained(server),

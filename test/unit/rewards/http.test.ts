@@ -114,6 +114,33 @@ test('nobody waits longer for a member than its own time', async () => {
   await expect(values(reward, 'a')).rejects.toBeInstanceOf(SlowReward);
 });
 
+test('a call that nobody waits for any more is ended: its place is free, and the server is not blamed', async () => {
+  let closed = (): void => undefined;
+  const gone = new Promise<void>((resolve) => (closed = resolve));
+  await using server = await remote((res) => void res.on('close', closed));
+  const reward = asking(server.url, { inFlight: 1, failures: 1, retries: 2 });
+  const client = new AbortController();
+  const left = reward.score(texts('a'), client.signal);
+  const behind = reward.score(texts('b'), client.signal);
+  await expect.poll(() => server.asked.length).toBe(1);
+  server.answer = honest;
+  const next = values(reward, 'cc');
+  client.abort();
+  await expect(left).rejects.toThrow();
+  await expect(behind).rejects.toThrow();
+  expect(await next).toEqual([2]);
+  expect(server.asked).toHaveLength(2);
+  await gone;
+});
+
+test('a call that was too slow for its reward is ended, and counts as a failure', async () => {
+  await using server = await remote(() => undefined);
+  const reward = timed(asking(server.url, { failures: 1 }), 50);
+  await expect(values(reward, 'a')).rejects.toBeInstanceOf(SlowReward);
+  await expect.poll(() => values(reward, 'a').catch(String)).toMatch(/circuit/i);
+  expect(server.asked).toHaveLength(1);
+});
+
 test('a failure that may pass is tried again, one that stays is not', async () => {
   await using server = await remote((res, asked, call) =>
     call === 0 ? json(res, {}, 503) : call === 1 ? res.destroy() : honest(res, asked),

@@ -9,7 +9,10 @@ import { calibrated } from '../../../src/core/self_evaluation.ts';
 import { judge } from '../../../src/rewards/judge.ts';
 import { likelihood } from '../../../src/rewards/likelihood.ts';
 import { ratio, stepEnds } from '../../../src/rewards/ratio.ts';
+import { reader } from '../../../src/rewards/reader.ts';
 import { opened } from '../../../src/rewards/sources.ts';
+import { SlowReward } from '../../../src/rewards/timed.ts';
+import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { candidate } from '../../fakes/reward.ts';
 import { fakeReader, fakeTextModel, type Opinion } from '../../fakes/text_model.ts';
@@ -107,6 +110,39 @@ test.each([
 ])('the steps of %j end at %j', (text, delimiters, ends) => {
   expect(stepEnds([...byteCodec.encode(text), 0], byteCodec, delimiters)).toEqual(ends);
 });
+
+const JUDGES: readonly RewardSource[] = [
+  { kind: 'likelihood', by, aggregate: 'sum' },
+  {
+    kind: 'judge',
+    by,
+    questions: [{ asks: [50], labels: [1, 2], values: [1, 0] }],
+    calibration: null,
+    reads: 'prefix',
+  },
+];
+
+test.each(JUDGES)(
+  'a $kind whose model hangs is waited for only so long, and is not asked later',
+  async (source) => {
+    const turns = new Turns();
+    let end = (): void => undefined;
+    void turns.run(() => new Promise<void>((resolve) => (end = resolve))); // what comes before it hangs
+    const model = fakeTextModel('lm', () => -1);
+    const lm = reader({ model, codec: byteCodec, runTokens: 64, turns, timeoutMs: 20 });
+    const loaded = {
+      models: new Map(),
+      remotes: new Map(),
+      now: () => 0,
+      readers: new Map([['lm', lm]]),
+      cache: scoreCache(1 << 20),
+    };
+    await expect(opened(source, loaded).score([answered('ab')])).rejects.toThrow(SlowReward);
+    end();
+    await turns.run(() => undefined); // after all that waited
+    expect(model.runs).toEqual([]);
+  },
+);
 
 test('a follow-up is likely by the mean of its tokens, the positive lines against the negative', async () => {
   const { input, expected } = vectorCase<
