@@ -47,7 +47,8 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
         name,
         shape,
         vocab,
-        read: (texts, places, logits) => readWhole(device.ort, session, shape, texts, places, { logits }),
+        read: (texts, places, logits) =>
+          readWhole(device.ort, session, shape, texts, places, { logits }),
       }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };

@@ -64,12 +64,7 @@ function putGraph(buffers: number): Uint8Array {
   const g = graph('put');
   const cells = g.input('cells', 'int64', ['heads', 'held', 3]);
   const held = g.input('held', 'int64', [1]);
-  const block = g.node('Slice', [
-    g.input('block', 'float32', BLOCK),
-    g.ints(0),
-    held,
-    g.ints(2),
-  ]);
+  const block = g.node('Slice', [g.input('block', 'float32', BLOCK), g.ints(0), held, g.ints(2)]);
   inPlace(g, buffers, (to, i) =>
     g.node('ScatterND', [to, cells, g.node('Gather', [block, g.scalar(i, 'int64')], { axis: 0 })]),
   );

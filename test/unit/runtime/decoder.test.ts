@@ -34,7 +34,9 @@ test.each(['tales', 'arith'])(
 test('a damaged, a missing and a lying model folder are refused by path', () => {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-bad-'));
   afterAll(() => rmSync(folder, { recursive: true }));
-  expect(() => loadDecoder(cpu(testOrt()), join(folder, 'none'), 'none')).toThrow(/none.config\.json/);
+  expect(() => loadDecoder(cpu(testOrt()), join(folder, 'none'), 'none')).toThrow(
+    /none.config\.json/,
+  );
   writeFileSync(join(folder, 'config.json'), '{"vocab_size":');
   expect(() => loadDecoder(cpu(testOrt()), folder, 'bad')).toThrow(/config\.json/);
   writeFileSync(join(folder, 'config.json'), '{"num_hidden_layers": 2}');
@@ -44,7 +46,9 @@ test('a damaged, a missing and a lying model folder are refused by path', () => 
 
 test('a graph of other inputs is refused when it is loaded, not when it is asked', () => {
   const scalar = TALES.replace(/tales$/, 'rm-happy-a');
-  expect(() => loadDecoder(cpu(testOrt()), scalar, 'rm')).toThrow(/rm-happy-a is no decoder.*logits/);
+  expect(() => loadDecoder(cpu(testOrt()), scalar, 'rm')).toThrow(
+    /rm-happy-a is no decoder.*logits/,
+  );
 });
 
 test('rows and tails opened, used and closed again leave memory where it was', () => {

@@ -105,5 +105,7 @@ test('what an encoder cannot be is refused with the reason', () => {
 test('a graph of another kind is refused with its folder', () => {
   const folder = tinyFolder(); // a decoder
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece().tokenizer));
-  expect(() => loadEncoder(cpu(testOrt()), folder, 'x')).toThrow(`${folder} is no encoder with a score`);
+  expect(() => loadEncoder(cpu(testOrt()), folder, 'x')).toThrow(
+    `${folder} is no encoder with a score`,
+  );
 });
