@@ -1,6 +1,5 @@
 /** What an operator sees of a server that starts and stops: sentences on a terminal, JSON lines in the log otherwise. */
 
-import { availableParallelism } from 'node:os';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { Config } from './ops/config.ts';
 import type { Logger } from './ops/log.ts';
@@ -100,7 +99,7 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
     },
     presets: [...catalog.presets.keys()],
     device: devicesSaid(models),
-    threads: engine.threads === 0 ? availableParallelism() : engine.threads,
+    threads: engine.threads,
     model_bytes: bytes.reduce((sum, each) => sum + each, 0),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,

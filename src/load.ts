@@ -1,6 +1,5 @@
 /** From a config to an engine that decodes: the models that run in the inference process, and their memory. */
 
-import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
@@ -50,10 +49,9 @@ export interface Decoding {
  * @throws Error that names the file, the model or the setting at fault
  */
 export function loadEngines(config: Config, onTurn: () => void): Decoding {
-  const { threads, spin } = config.engine;
   const ort = new Ort({
-    threads: threads === 0 ? availableParallelism() : threads,
-    spin,
+    threads: config.engine.threads,
+    spin: config.engine.spin,
     library: library(),
   });
   const deviceOf = devicesOf(ort, config);

@@ -127,7 +127,9 @@ const engine = strict({
     .default(64 * 2 ** 20)
     .describe('KV that scalar heads keep of what they read lately, shared equally.'),
   reward_bytes: size.default(16 * 2 ** 20).describe('Scores that are remembered.'),
-  threads: integer(0, 1024).default(0).describe('0: as many as there are cores.'),
+  threads: integer(0, 1024)
+    .default(0)
+    .describe('0: one fewer than there are cores, which is left to the HTTP process, but one.'),
   spin: onOff
     .default(true)
     .describe(

@@ -1,5 +1,6 @@
 /** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
 
+import { availableParallelism } from 'node:os';
 import { buildCatalog } from '../../src/catalog.ts';
 import { loadEngines, loadRewards } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
@@ -30,7 +31,9 @@ const PLANS = 400;
 
 /** A server's inside, loaded from a config file. */
 export function loadLocal(configFile: string) {
-  const config = readConfig(configFile);
+  const given = readConfig(configFile);
+  // No HTTP process wants a core here.
+  const config = { ...given, engine: { ...given.engine, threads: availableParallelism() } };
   const catalog = buildCatalog(config, loadCodec);
   const decoding = loadEngines(config, () => undefined);
   const { engine, ort } = decoding;

@@ -21,7 +21,11 @@ const running = async (base: string): Promise<boolean> =>
   (await figure(base, 'requests_running')) > 0;
 const waiting = async (base: string): Promise<boolean> =>
   (await figure(base, 'requests_waiting')) > 0;
-const isAsked = (_: string, { asked }: Remote) => Promise.resolve(asked.length > 0);
+/** Looks once a turn: the request that it waits for comes over this very event loop. */
+const isAsked = async (_: string, { asked }: Remote): Promise<boolean> => {
+  await new Promise((resolve) => setImmediate(resolve));
+  return asked.length > 0;
+};
 
 const best = (n: number, more: Body): Body => ({
   max_tokens: 24,
