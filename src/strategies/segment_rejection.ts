@@ -58,7 +58,7 @@ export const segmentRejection: Strategy<SegmentRejection> = {
     for (let trial = 0; alive(answer);) {
       let [bestSeen, most]: [Branch | null, number] = [null, NaN];
       for (let m = 0; m < M; m++) {
-        const draft = tree.fork(answer, 2)[1]!;
+        const draft = tree.twins(answer, 1)[0]!;
         await tree.extend([draft], segment);
         const R = (await tree.score([draft]))[0]!.value; // NaN is never accepted
         if (bestSeen === null || Number.isNaN(most) || R > most) [bestSeen, most] = [draft, R];
@@ -89,7 +89,7 @@ export const acceptance = (R: number, bar: number, beta: number): number =>
 /** A quantile of the reward over answers drawn for the purpose: where the manifest stores none. */
 async function sampled(tree: Tree, q: number): Promise<number> {
   tree.park([tree.root]);
-  const samples = tree.fork(tree.root, SAMPLES + 1).slice(1);
+  const samples = tree.twins(tree.root, SAMPLES);
   const rewards: number[] = [];
   for (let i = 0; i < SAMPLES; i += tree.width) {
     const wave = samples.slice(i, i + tree.width);
