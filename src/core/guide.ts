@@ -23,6 +23,8 @@ export interface Guidance {
   readonly combine: 'sum' | 'mean';
   /** Upper bound of KL(pi || p) per token in nats, kept by scaling all weights down; null: none. */
   readonly maxKl: number | null;
+  /** The policy's own tokens below this share of its likeliest's probability are not drawn; 0: all may be (contrastive decoding). */
+  readonly plausibility: number;
 }
 
 /**

@@ -116,10 +116,18 @@ export interface Tail {
   /**
    * Combines `rows` rows, as many as the tail was made for at most.
    * @param lanes logits of the policy, then of each guide lane; [rows, width of the lane] each
-   * @param weights [rows, lanes], the policy's first
-   * @param inverseTemperature [rows]; read by tempered tails only
    */
-  mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed;
+  mix(rows: number, lanes: readonly Reals[], by: RowTerms): Mixed;
+}
+
+/** What each row is mixed by. */
+export interface RowTerms {
+  /** [rows, lanes], the policy's first. */
+  readonly weights: Reals;
+  /** 1 / temperature; [rows]. Read by tempered tails only. */
+  readonly inverse: Reals;
+  /** Nats below the policy's likeliest token at which its tokens are left out, as negative numbers; [rows]. Read by cutting tails only. */
+  readonly cuts: Reals;
 }
 
 /** What a tail is made for. */
@@ -128,6 +136,8 @@ export interface TailShape {
   readonly widths: readonly number[];
   /** Rows have temperatures other than 0 and 1. */
   readonly tempered: boolean;
+  /** Rows leave out what the policy finds implausible. */
+  readonly cutting: boolean;
   /** How many of the likeliest tokens it lists; fewer where the vocabulary has fewer. */
   readonly top: number;
 }

@@ -126,7 +126,7 @@ export class DecodeEngine implements Engine, Disposable {
       branches: new Set(),
       signal,
       waits: new Set(),
-      law: lawOf(opening.guidance, pools, laneWeights),
+      law: lawOf(opening.guidance, pools, laneWeights, opening.rule !== null),
       spent: {
         generatedTokens: 0,
         guideTokens: 0,

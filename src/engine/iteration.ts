@@ -4,7 +4,7 @@
  */
 
 import type { Bend, LaneWeights } from '../core/guide.ts';
-import type { Mixed, Reals, Tail, Tails, Vocabulary } from '../core/model.ts';
+import type { Mixed, Reals, RowTerms, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
 import { tell } from './asking.ts';
@@ -43,8 +43,8 @@ export class Iteration {
   readonly #stats: IterationStats;
   readonly #sampler: Sampler;
   readonly #ruled: RuledLaw;
-  readonly #weights: Float32Array;
-  readonly #inverse: Float32Array;
+  /** Of the rows at hand. */
+  readonly #terms: Record<keyof RowTerms, Float32Array>;
   /** By lane and width: rows gathered for a tail when they do not lie together; views by row count, [0] is all. */
   readonly #scratch: Map<number, Float32Array[]>[] = [];
   readonly #tokens: Int32Array;
@@ -55,8 +55,11 @@ export class Iteration {
     [this.#options, this.#stats] = [options, stats];
     this.#sampler = new Sampler(options.vocabulary.size);
     this.#ruled = new RuledLaw(options.vocabulary.size);
-    this.#weights = new Float32Array(options.rows * 16);
-    this.#inverse = new Float32Array(options.rows);
+    this.#terms = {
+      weights: new Float32Array(options.rows * 16),
+      inverse: new Float32Array(options.rows),
+      cuts: new Float32Array(options.rows),
+    };
     this.#tokens = new Int32Array(options.rows);
     this.#lengths = new Int32Array(options.rows);
   }
@@ -99,14 +102,14 @@ export class Iteration {
   }
 
   #draw({ jobs, tempered, top }: Group): void {
-    const { lanes, widths } = jobs[0]!.law;
-    const tail = this.#options.tails({ widths, tempered, top });
+    const { lanes, widths, cut } = jobs[0]!.law;
+    const tail = this.#options.tails({ widths, tempered, cutting: cut !== null, top });
     const sources = lanes.map((_, k) => this.#sources(jobs, k, widths[k]!));
     jobs.forEach((job, i) => {
-      this.#weights.set(job.law.weights, i * lanes.length);
-      this.#inverse[i] = inverseOf(job);
+      this.#terms.weights.set(job.law.weights, i * lanes.length);
+      this.#placeTerms(job, i);
     });
-    const mixed = tail.mix(jobs.length, sources, this.#weights, this.#inverse);
+    const mixed = tail.mix(jobs.length, sources, this.#terms);
     const bent: Bent[] = [];
     jobs.forEach((job, at) => {
       const [kl, entropy] = [mixed.kl[at]!, mixed.entropy[at]!];
@@ -123,14 +126,15 @@ export class Iteration {
   /** Mixes rows again with the weights that their entropy masks and KL bounds leave: a scale per row, bisected together. */
   #bend(bent: readonly Bent[], tail: Tail, views: readonly Reals[]): Mixed {
     const { laneWeights } = this.#options;
+    const { weights } = this.#terms;
     const mix = (scales: Float64Array): Mixed => {
       bent.forEach(({ job: { law, tree }, entropy }, i) => {
         const all = laneWeights(law.guidance, tree.opening.lanes.length, scales[i]!, entropy);
-        law.lanes.forEach((lane, k) => (this.#weights[i * views.length + k] = all[lane]!));
+        law.lanes.forEach((lane, k) => (weights[i * views.length + k] = all[lane]!));
       });
-      return tail.mix(bent.length, views, this.#weights, this.#inverse);
+      return tail.mix(bent.length, views, this.#terms);
     };
-    bent.forEach(({ job }, i) => (this.#inverse[i] = inverseOf(job)));
+    bent.forEach(({ job }, i) => this.#placeTerms(job, i));
     const bounds = bent.map(({ job }) => job.law.guidance.maxKl ?? Infinity);
     const full = mix(new Float64Array(bent.length).fill(1));
     if (bounds.every((bound, i) => full.kl[i]! <= bound)) return full;
@@ -142,6 +146,11 @@ export class Iteration {
       middle.forEach((x, i) => ((kl[i]! <= bounds[i]! ? low : high)[i] = x));
     }
     return mix(low);
+  }
+
+  #placeTerms({ sampling: { temperature }, law: { cut } }: Job, i: number): void {
+    this.#terms.inverse[i] = temperature === 0 ? 1 : 1 / temperature;
+    this.#terms.cuts[i] = cut ?? -Infinity;
   }
 
   /** Rows of `source` that are to be mixed again, in their order; `source` may be the very view they go to. */
@@ -246,7 +255,7 @@ export class Iteration {
     return {
       token,
       logprob: combined - mixed.logZ[i]!,
-      base: lanes.length > 1 ? logProb(0) : combined, // the same number, not just nearly
+      base: lanes.length > 1 || job.law.cut !== null ? logProb(0) : combined, // the same number, not just nearly
       kl: mixed.kl[i]!,
       entropy: mixed.entropy[i]!,
       guides: record.guides ? contributions(job, logProb) : NO_NUMBERS,
@@ -266,13 +275,10 @@ export class Iteration {
 
 /** What the law was divided by: nothing where nothing bends it. */
 const logZOf = ({ law, branch }: Job, mixed: Mixed, i: number): number =>
-  law.lanes.length > 1 || branch.rule !== null ? mixed.logZ[i]! : 0;
+  law.lanes.length > 1 || law.cut !== null || branch.rule !== null ? mixed.logZ[i]! : 0;
 
 const NO_NUMBERS: readonly number[] = [];
 const NO_TOKENS: readonly never[] = [];
-
-const inverseOf = ({ sampling: { temperature } }: Job): number =>
-  temperature === 0 ? 1 : 1 / temperature;
 
 /** log q(token) of each guide in the request's order, or log plus - log minus. */
 function contributions(job: Job, logProb: (k: number) => number): number[] {

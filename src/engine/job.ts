@@ -49,6 +49,8 @@ export interface Law {
   /** One per entry of `lanes`, as are the widths of their logits. */
   readonly weights: Float64Array;
   readonly widths: readonly number[];
+  /** Nats below the policy's likeliest token at which the tail leaves its tokens out, a negative number; null: it leaves none out. */
+  readonly cut: number | null;
   /** Equal for laws that one run of a tail can serve. */
   readonly shape: string;
   /** Weights depend on the row itself: a KL bound, or an entropy mask. */
@@ -86,21 +88,27 @@ export interface Job {
   waiter: Waiter;
 }
 
-/** Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run. */
+/**
+ * Which lanes a guidance needs, and their weights. A lane without weight is skipped: its model does not run.
+ * @param ruled a rule holds: what is implausible is then decided among what it allows (ruled.ts)
+ */
 export function lawOf(
   guidance: Guidance,
   pools: readonly SlotPool[],
   laneWeights: LaneWeights,
+  ruled: boolean,
 ): Law {
   const all = laneWeights(guidance, pools.length, 1, null);
   const used = [...all.keys()].filter((lane) => lane === 0 || all[lane] !== 0);
   const widths = used.map((lane) => pools[lane]!.model.width);
+  const cut = ruled || guidance.plausibility === 0 ? null : Math.log(guidance.plausibility);
   return {
     guidance,
     lanes: used,
     weights: Float64Array.from(used, (lane) => all[lane]!),
     widths,
-    shape: widths.join(),
+    cut,
+    shape: `${widths.join()}${cut === null ? '' : ' cut'}`,
     conditional:
       used.length > 1 &&
       (guidance.maxKl !== null || guidance.uses.some((use) => use.entropyAbove !== null)),

@@ -2,6 +2,7 @@
  * The law of a row under a rule: what the rule refuses has no probability, what is left is normalised. Tokens are
  * also refused where the answer could not be ended within its limit any more: pi(v) = 0 unless the tokens that
  * suffice after v, and an end token, still fit. So an answer whose limit has room for its shortest text ends well.
+ * Where a request leaves out what is implausible, that is said among the tokens that are left.
  */
 
 import type { Mixed, Reals } from '../core/model.ts';
@@ -36,14 +37,15 @@ export class RuledLaw {
   row(job: Job, rule: RuleState, mixed: Mixed, i: number, lanes: readonly Reals[]): RuledRow {
     const { limit } = job.tree;
     this.#allow(rule, limit.maxTokens - job.branch.tokens.length, limit.ends);
-    const row = mixed.combined.subarray(i * this.#vocab, (i + 1) * this.#vocab);
-    const most = this.#keep(row);
-    const { temperature } = job.sampling;
-    const logZ = this.#logSumExp(most, 1);
     const rows = lanes.map((lane, k) => {
       const width = job.law.widths[k]!;
       return lane.subarray(i * width, (i + 1) * width);
     });
+    this.#leaveOut(rows[0]!, job.law.guidance.plausibility);
+    const row = mixed.combined.subarray(i * this.#vocab, (i + 1) * this.#vocab);
+    const most = this.#keep(row);
+    const { temperature } = job.sampling;
+    const logZ = this.#logSumExp(most, 1);
     return {
       mixed: {
         combined: this.#combined,
@@ -72,6 +74,20 @@ export class RuledLaw {
     for (let j = 0; j < tokens.length; j++)
       if (distances[j]! <= most) this.#allowed[this.#count++] = tokens[j]!;
     if (rule.distance === 0) this.#allowed.subarray(0, this.#count).sort(); // end ids may lie anywhere
+  }
+
+  /** Of the allowed tokens, those that the policy finds less likely than this share of their likeliest. */
+  #leaveOut(logits: Reals, share: number): void {
+    if (share === 0) return;
+    let most = -Infinity;
+    for (let j = 0; j < this.#count; j++) most = Math.max(most, logits[this.#allowed[j]!]!);
+    const least = most + Math.log(share);
+    let left = 0;
+    for (let j = 0; j < this.#count; j++) {
+      const token = this.#allowed[j]!;
+      if (!(logits[token]! < least)) this.#allowed[left++] = token;
+    }
+    this.#count = left;
   }
 
   /** Copies what is allowed; returns the largest value. */

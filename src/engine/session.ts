@@ -243,7 +243,8 @@ export class TreeSession implements Session {
 
   #lawOf(opening: Opening, uses: readonly GuideUse[]): Law {
     const guidance = { ...opening.guidance, uses };
-    return lawOf(guidance, this.#tree.pools, this.#decoding.laneWeights);
+    const { laneWeights } = this.#decoding;
+    return lawOf(guidance, this.#tree.pools, laneWeights, opening.rule !== null);
   }
 }
 

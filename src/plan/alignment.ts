@@ -81,7 +81,12 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
   const values = parsed.filter((guide) => guide !== null && 'readers' in guide);
   const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
   const recorded = [...uses, ...values];
-  const guidance = { uses, combine: wire.combine ?? 'sum', maxKl: wire.max_kl ?? null } as const;
+  const guidance = {
+    uses,
+    combine: wire.combine ?? 'sum',
+    maxKl: wire.max_kl ?? null,
+    plausibility: wire.plausibility ?? 0,
+  } as const;
   refuseZeroTotal(guidance);
   if (values.length > 0 && guidance.maxKl !== null)
     throw wrong('alignment.max_kl', guidance.maxKl, 'left out beside a value guide');

@@ -239,6 +239,7 @@ export const alignmentSchema = (limits: Limits) =>
     guides: list(z.unknown(), limits.guides).nullish(),
     combine: oneOf(['sum', 'mean']).nullish(),
     max_kl: number(0, 1000).nullish(),
+    plausibility: number(0, 1).nullish(),
     strategy: anything,
     explain: flag.nullish(),
     ...rewardParts(limits),

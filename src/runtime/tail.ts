@@ -2,10 +2,11 @@
  * The tail: every lane's logits in, one law per row out (GenARM, METHODS.md 0 and 1), as a small ONNX graph.
  *   log p_k = log-softmax of lane k over the vocabulary, without the banned tokens for the policy
  *   combined = sum_k w_k * max(log p_k, FLOOR), and -inf wherever the policy has it
+ * or, where a tail cuts, wherever log p_0 < max log p_0 + cut (contrastive decoding's plausible tokens, METHODS.md 2),
  * with its log-sum-exp, its likeliest tokens, KL(pi || p) and the entropy of p. Same arithmetic in JS is six times slower.
  */
 
-import type { Mixed, Reals, Tail, Tails, TailShape } from '../core/model.ts';
+import type { Mixed, Reals, RowTerms, Tail, Tails, TailShape } from '../core/model.ts';
 import { graph, type GraphBuilder, type Value } from './onnx.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
 
@@ -28,7 +29,7 @@ export interface TailOptions {
 export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
   const built = new Map<string, OrtTail>();
   const tails: Tails = (shape) => {
-    const key = `${shape.widths.join()} ${shape.tempered} ${shape.top}`;
+    const key = `${shape.widths.join()} ${shape.tempered} ${shape.cutting} ${shape.top}`;
     let tail = built.get(key);
     if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, shape)));
     return tail;
@@ -40,11 +41,15 @@ export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
   return Object.assign(tails, { [Symbol.dispose]: close });
 }
 
-/** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1]. */
+/** Whether the law may be another than the policy's: then it is normalised, and its divergence told. */
+const bends = ({ widths, cutting }: TailShape): boolean => widths.length > 1 || cutting;
+
+/** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1], cut [rows, 1]. */
 function tailGraph(
   { vocab, banned, precision = 'float32' }: TailOptions,
-  { widths, tempered, top }: TailShape,
+  shape: TailShape,
 ): Uint8Array {
+  const { widths, tempered, cutting, top } = shape;
   const g = graph('tail');
   const k = Math.min(top, vocab);
   const emit = (name: string, value: Value, columns: number): Value =>
@@ -70,21 +75,13 @@ function tailGraph(
   emit('entropy', g.node('Neg', [dot(g, p, floored)]), 1);
 
   let combined = base;
-  if (widths.length > 1) {
-    const weights = g.nodes(
-      'Split',
-      [g.input('weights', precision, ['rows', widths.length])],
-      widths.map((_, lane) => `weight${lane}`),
-      { axis: 1, num_outputs: widths.length },
-    );
-    const finite = logps
-      .map((logp, lane) => g.node('Mul', [weights[lane]!, lane === 0 ? floored : floor(logp)]))
-      .reduce((sum, term) => g.node('Add', [sum, term]));
-    // 0 where the policy gives mass, -inf where it gives none: applied last, so it cannot meet a weight of 0.
-    const support = g.node('Min', [
-      g.node('Sub', [base, g.scalar(FLOOR, precision)]),
-      g.scalar(0, precision),
-    ]);
+  if (bends(shape)) {
+    const terms = logps.map((logp, lane) => (lane === 0 ? floored : floor(logp)));
+    const finite = widths.length > 1 ? weighted(g, terms, precision) : floored;
+    // 0 where a token may be drawn, -inf where not: applied last, so that it cannot meet a weight of 0.
+    const support = cutting
+      ? plausible(g, base, max(base), precision)
+      : g.node('Min', [g.node('Sub', [base, g.scalar(FLOOR, precision)]), g.scalar(0, precision)]);
     combined = g.node('Add', [finite, support]);
     const [logPi, logZ] = normalised(combined);
     const gain = g.node('Sub', [g.node('Sub', [finite, emit('log_z', logZ, 1)]), floored]);
@@ -99,6 +96,26 @@ function tailGraph(
   g.output('top_tokens', ids, 'int64', ['rows', k]);
   emit('combined', combined, vocab);
   return g.bytes();
+}
+
+/** sum_k weight_k * term_k, row by row. */
+function weighted(g: GraphBuilder, terms: readonly Value[], precision: Precision): Value {
+  const weights = g.nodes(
+    'Split',
+    [g.input('weights', precision, ['rows', terms.length])],
+    terms.map((_, lane) => `weight${lane}`),
+    { axis: 1, num_outputs: terms.length },
+  );
+  return terms
+    .map((term, lane) => g.node('Mul', [weights[lane]!, term]))
+    .reduce((sum, term) => g.node('Add', [sum, term]));
+}
+
+/** 0 where log p is at most so far below the largest, -inf elsewhere, and so where it is -inf itself. */
+function plausible(g: GraphBuilder, logp: Value, largest: Value, precision: Precision): Value {
+  const least = g.node('Add', [largest, g.input('cut', precision, ['rows', 1])]);
+  const out = g.node('Less', [logp, least]);
+  return g.node('Where', [out, g.scalar(-Infinity, precision), g.scalar(0, precision)]);
 }
 
 const dot = (g: GraphBuilder, a: Value, b: Value): Value =>
@@ -123,11 +140,11 @@ class OrtTail implements Tail, Disposable {
   readonly #ort: Ort;
   readonly #session: OrtSession;
   readonly #precision: Precision;
-  readonly #tempered: boolean;
+  readonly #shape: TailShape;
   readonly #out: Mixed & { readonly tokens64: BigInt64Array };
   readonly #weights: Reals;
   readonly #inverse: Reals;
-  readonly #widths: readonly number[];
+  readonly #cuts: Reals;
   /** Per row count: inputs as last given, and the run bound to them. */
   readonly #bound = new Map<number, { lanes: readonly Reals[]; run: Bound }[]>();
   readonly #inputs = new Map<Reals, Tensor>();
@@ -138,14 +155,14 @@ class OrtTail implements Tail, Disposable {
     this.#session = ort.session(tailGraph(options, shape));
     const { widths, tempered, top } = shape;
     const { rows, vocab, precision = 'float32' } = options;
-    [this.#precision, this.#tempered, this.#widths] = [precision, tempered, widths];
+    [this.#precision, this.#shape] = [precision, shape];
     const reals = (n: number): Reals =>
       precision === 'float32' ? new Float32Array(n) : new Float64Array(n);
     const k = Math.min(top, vocab);
     const tokens64 = new BigInt64Array(rows * k);
     const logZ = reals(rows); // stays 0 when nothing guides
     this.#weights = reals(rows * widths.length);
-    this.#inverse = reals(rows);
+    [this.#inverse, this.#cuts] = [reals(rows), reals(rows)];
     this.#out = {
       combined: reals(rows * vocab),
       topValues: reals(rows * k),
@@ -160,9 +177,11 @@ class OrtTail implements Tail, Disposable {
     };
   }
 
-  mix(rows: number, lanes: readonly Reals[], weights: Reals, inverseTemperature: Reals): Mixed {
-    this.#weights.set(weights.subarray(0, rows * this.#widths.length));
-    if (this.#tempered) this.#inverse.set(inverseTemperature.subarray(0, rows));
+  mix(rows: number, lanes: readonly Reals[], { weights, inverse, cuts }: RowTerms): Mixed {
+    const { widths, tempered, cutting } = this.#shape;
+    this.#weights.set(weights.subarray(0, rows * widths.length));
+    if (tempered) this.#inverse.set(inverse.subarray(0, rows));
+    if (cutting) this.#cuts.set(cuts.subarray(0, rows));
     this.#bind(rows, lanes).run();
     return this.#out;
   }
@@ -177,10 +196,12 @@ class OrtTail implements Tail, Disposable {
     if (bounds === undefined) this.#bound.set(rows, (bounds = []));
     const known = bounds.find((b) => b.lanes.every((lane, i) => lane === lanes[i]));
     if (known !== undefined) return known.run;
+    const { widths, tempered, cutting } = this.#shape;
     const inputs: Record<string, Tensor> = {};
-    lanes.forEach((lane, i) => (inputs[`lane${i}`] = this.#input(lane, rows, this.#widths[i]!)));
+    lanes.forEach((lane, i) => (inputs[`lane${i}`] = this.#input(lane, rows, widths[i]!)));
     if (lanes.length > 1) inputs['weights'] = this.#tensor(this.#weights, rows, lanes.length);
-    if (this.#tempered) inputs['inverse_temperature'] = this.#tensor(this.#inverse, rows, 1);
+    if (tempered) inputs['inverse_temperature'] = this.#tensor(this.#inverse, rows, 1);
+    if (cutting) inputs['cut'] = this.#tensor(this.#cuts, rows, 1);
     const run = this.#session.bind(inputs, this.#outputs(rows));
     bounds.push({ lanes: [...lanes], run });
     return run;
@@ -191,11 +212,11 @@ class OrtTail implements Tail, Disposable {
     const outputs: Record<string, Tensor> = {};
     norms.forEach((norm, i) => (outputs[`norm${i}`] = this.#tensor(norm, rows, 1)));
     outputs['entropy'] = this.#tensor(entropy, rows, 1);
-    if (norms.length > 1) {
+    if (bends(this.#shape)) {
       outputs['log_z'] = this.#tensor(logZ, rows, 1);
       outputs['kl'] = this.#tensor(kl, rows, 1);
     }
-    if (this.#tempered) outputs['log_z_tempered'] = this.#tensor(logZTempered, rows, 1);
+    if (this.#shape.tempered) outputs['log_z_tempered'] = this.#tensor(logZTempered, rows, 1);
     outputs['top_values'] = this.#tensor(topValues, rows, k);
     const ids = this.#ort.tensor('int64', [rows, k], tokens64.subarray(0, rows * k));
     this.#owned.push((outputs['top_tokens'] = ids));

@@ -9,6 +9,7 @@ import { served } from './served.ts';
 import { arithmetic } from './tables/arithmetic.ts';
 import { guidanceAndSearch } from './tables/guidance_and_search.ts';
 import { overOptimisation } from './tables/over_optimisation.ts';
+import { preferences } from './tables/preferences.ts';
 import { pruning } from './tables/pruning.ts';
 import { sequenceTarget } from './tables/sequence_target.ts';
 import { twoGoals } from './tables/two_goals.ts';
@@ -21,7 +22,15 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
   },
 });
-const ALL = [overOptimisation, twoGoals, pruning, guidanceAndSearch, arithmetic, sequenceTarget];
+const ALL = [
+  overOptimisation,
+  twoGoals,
+  preferences,
+  pruning,
+  guidanceAndSearch,
+  arithmetic,
+  sequenceTarget,
+];
 
 await tabulate(
   ALL.filter(({ title }) => new RegExp(options.only, 'i').test(title)),

@@ -58,6 +58,7 @@ export interface Ask {
   readonly guides?: readonly (readonly [model: string, weight: number])[];
   readonly uses?: readonly GuideUse[];
   readonly maxKl?: number;
+  readonly plausibility?: number;
   readonly rule?: RuleNetwork | null;
   readonly sampling?: Partial<Sampling>;
   readonly maxTokens?: number;
@@ -75,6 +76,7 @@ export function opening({
   guides = [],
   uses,
   maxKl,
+  plausibility = 0,
   rule = null,
   sampling = {},
   maxTokens = 20,
@@ -94,6 +96,7 @@ export function opening({
         guides.map(([, weight], i) => ({ plus: i + 1, minus: null, weight, entropyAbove: null })),
       combine: 'sum',
       maxKl: maxKl ?? null,
+      plausibility,
     },
     rule,
     sampling: { ...PLAIN, ...sampling },

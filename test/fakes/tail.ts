@@ -16,21 +16,21 @@ export const fakeTails =
 
 export function fakeTail(
   { vocab, banned = [] }: FakeTailOptions,
-  { widths, tempered, top }: TailShape,
+  { widths, tempered, cutting, top }: TailShape,
 ): Tail {
   return {
-    mix(rows, lanes, weights, inverseTemperature): Mixed {
+    mix(rows, lanes, { weights, inverse, cuts }): Mixed {
       const all = Array.from({ length: rows }, (_, row) => {
         const logits = lanes.map((lane, k) => [
           ...lane.subarray(row * widths[k]!, row * widths[k]! + vocab),
         ]);
         for (const token of banned) logits[0]![token] = -Infinity;
         const w = lanes.map((_lane, k) => weights[row * lanes.length + k]!);
-        return mixRow(
-          logits,
-          lanes.length === 1 ? [1] : w,
-          tempered ? inverseTemperature[row]! : 1,
-        );
+        return mixRow(logits, {
+          weights: lanes.length === 1 ? [1] : w,
+          inverse: tempered ? inverse[row]! : 1,
+          cut: cutting ? cuts[row]! : null,
+        });
       });
       const k = Math.min(top, vocab);
       const flat = (pick: (row: Row) => Iterable<number>): Float64Array =>
@@ -64,21 +64,28 @@ interface Row {
   readonly entropy: number;
 }
 
-function mixRow(logits: readonly number[][], weights: readonly number[], inverse: number): Row {
+interface Terms {
+  readonly weights: readonly number[];
+  readonly inverse: number;
+  readonly cut: number | null;
+}
+
+function mixRow(logits: readonly number[][], { weights, inverse, cut }: Terms): Row {
   const norms = logits.map(logSumExp);
   const logps = logits.map((row, k) => row.map((x) => x - norms[k]!));
   const base = logps[0]!;
+  const least = cut === null ? -Infinity : Math.max(...base) + cut;
+  const bends = logits.length > 1 || cut !== null;
   const combined = base.map((b, v) =>
-    b === -Infinity
+    b === -Infinity || b < least
       ? -Infinity
       : logps.reduce((sum, logp, k) => sum + weights[k]! * Math.max(FLOOR, logp[v]!), 0),
   );
-  const logZ = logits.length === 1 ? 0 : logSumExp(combined);
+  const logZ = bends ? logSumExp(combined) : 0;
   let [kl, entropy] = [0, 0];
   combined.forEach((c, v) => {
-    if (c === -Infinity) return;
-    if (logits.length > 1) kl += Math.exp(c - logZ) * (c - logZ - base[v]!);
-    entropy -= Math.exp(base[v]!) * base[v]!;
+    if (base[v]! > -Infinity) entropy -= Math.exp(base[v]!) * base[v]!;
+    if (c > -Infinity && bends) kl += Math.exp(c - logZ) * (c - logZ - base[v]!);
   });
   return {
     combined,

@@ -171,6 +171,40 @@ describe('max_kl', () => {
   });
 });
 
+describe('plausibility', () => {
+  test('leaves out what the policy finds less likely than that share of its likeliest, whatever guides want', async () => {
+    const ask = { guides: [['bold', 5]] as const, top: 27 };
+    const shown = async (plausibility: number) =>
+      within(engine, opening({ ...ask, plausibility }), (session) =>
+        session.peek(session.root, 27),
+      );
+    const [all, kept] = [await shown(0), await shown(0.3)];
+    const likeliest = Math.max(...all.map(({ draw }) => draw.base));
+    const plausible = all.filter(({ draw }) => draw.base >= likeliest + Math.log(0.3));
+    expect(kept.map(({ token }) => token)).toEqual(plausible.map(({ token }) => token));
+    expect(kept.length).toBeLessThan(all.length);
+    expect(kept.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeCloseTo(1, 5);
+    kept.forEach((one, i) => {
+      expect(one.draw.base).toBeCloseTo(plausible[i]!.draw.base, 5);
+      expect(one.logprob + one.logZ).toBeCloseTo(plausible[i]!.logprob + plausible[i]!.logZ, 4);
+    });
+  });
+
+  test('of 1 is the policy’s greedy answer, guided or not', async () => {
+    const greedy = await answer(engine, opening({ sampling: { temperature: 0 } }));
+    for (const guides of [[], [['kind', 3]]] as const)
+      expect((await answer(engine, opening({ guides, plausibility: 1 }))).tokens).toEqual(
+        greedy.tokens,
+      );
+  });
+
+  test('of 0 changes no bit', async () => {
+    expect(await answer(engine, opening({ ...GUIDED, plausibility: 0 }))).toEqual(
+      await answer(engine, opening(GUIDED)),
+    );
+  });
+});
+
 test('an entropy mask guides only where the policy is unsure', async () => {
   const plain = await answer(engine, opening({ maxTokens: 40 }));
   const entropies = plain.draws.map(({ entropy }) => entropy).toSorted((a, b) => a - b);

@@ -40,6 +40,7 @@ function mixture(): Opening[] {
       guides: guides[i % 5]!,
       sampling: samplings[i % 6]!,
       ...(i % 5 === 4 ? { maxKl: 0.3 } : {}),
+      plausibility: i % 3 === 2 ? 0.2 : 0,
       maxTokens: 5 + ((i * 7) % 40),
       stops: i % 4 === 0 ? ['ab', 'q'] : [],
       seed: i % 9,

@@ -14,11 +14,15 @@ interface Candidate {
 export function mixedOf(combined: readonly number[], temperature: number): Mixed {
   const vocab = combined.length;
   const tempered = temperature !== 0 && temperature !== 1;
-  const tail = fakeTail({ vocab }, { widths: [vocab, vocab], tempered, top: 64 });
+  const tail = fakeTail({ vocab }, { widths: [vocab, vocab], tempered, cutting: false, top: 64 });
   const lane = Float64Array.from(combined);
   // Twice the policy, minus half of itself: an unnormalised mixture whose law is p^1.5.
   const weights = Float64Array.of(2, -0.5);
-  return tail.mix(1, [lane, lane], weights, Float64Array.of(tempered ? 1 / temperature : 1));
+  return tail.mix(1, [lane, lane], {
+    weights,
+    inverse: Float64Array.of(tempered ? 1 / temperature : 1),
+    cuts: Float64Array.of(-Infinity),
+  });
 }
 
 /** Probabilities from the likeliest down; ties with the k-th stay; nothing is kept that may not be. */

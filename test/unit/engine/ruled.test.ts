@@ -46,6 +46,17 @@ test.each([
   },
 );
 
+test('what is implausible is said among the tokens that the rule leaves', async () => {
+  const ruled = await peeked({ rule: RULE });
+  const bases = ruled.map(({ draw }) => draw.base).toSorted((a, b) => b - a);
+  const share = Math.exp((bases[1]! + bases[2]!) / 2 - bases[0]!); // between the second and the third
+  const kept = await peeked({ rule: RULE, plausibility: share });
+  expect(kept).toHaveLength(2);
+  expect(kept.every(({ draw }) => draw.base >= bases[1]!)).toBe(true);
+  expect(kept.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeCloseTo(1, 6);
+  expect(await peeked({ rule: RULE, plausibility: 1 })).toHaveLength(1);
+});
+
 test('a token is refused where the answer could not be ended any more', async () => {
   const tokens = async (maxTokens: number): Promise<number[]> =>
     byToken(await peeked({ maxTokens, rule: RULE })).map(({ token }) => token);

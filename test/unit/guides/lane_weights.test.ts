@@ -20,7 +20,9 @@ interface Given {
 const weights = (
   uses: readonly GuideUse[],
   { combine = 'sum', lanes = 3, scale = 1, entropy = null }: Given = {},
-): number[] => [...laneWeights({ uses, combine, maxKl: null }, lanes, scale, entropy)];
+): number[] => [
+  ...laneWeights({ uses, combine, maxKl: null, plausibility: 0 }, lanes, scale, entropy),
+];
 
 test('without guides the policy stands alone', () => {
   expect(weights([], { lanes: 1 })).toEqual([1]);

@@ -141,6 +141,7 @@ const refusals: [alignment: unknown, code: string, param: string][] = [
   [{ combine: 'product' }, 'invalid_value', 'alignment.combine'],
   [{ combine: 'mean', guides: [{ ...happy, weight: -1 }] }, 'invalid_value', 'alignment.combine'],
   [{ max_kl: -1 }, 'invalid_value', 'alignment.max_kl'],
+  [{ plausibility: 1.1 }, 'invalid_value', 'alignment.plausibility'],
   [{ explain: 'yes' }, 'invalid_value', 'alignment.explain'],
   [{ strategy: 'sample' }, 'invalid_value', 'alignment.strategy'],
   [{ strategy: {} }, 'invalid_value', 'alignment.strategy.type'],

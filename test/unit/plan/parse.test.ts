@@ -44,7 +44,7 @@ describe('a completion', () => {
       n: 1,
       answers: 1,
       opening: {
-        guidance: { uses: [], combine: 'sum', maxKl: null },
+        guidance: { uses: [], combine: 'sum', maxKl: null, plausibility: 0 },
         sampling: {
           temperature: 1,
           topK: 0,
@@ -168,8 +168,12 @@ describe('a preset', () => {
   test('stands in for the parts that are left out', () => {
     const plan = planOf({ model: 'tales:happy' });
     expect(plan.opening.guidance).toMatchObject({ uses: [{ weight: 0.5 }], maxKl: 2 });
-    const replaced = planOf({ model: 'tales:happy', alignment: { guides: [] } });
-    expect(replaced.opening.guidance).toEqual({ uses: [], combine: 'sum', maxKl: 2 });
+    const replaced = planOf({ model: 'tales:happy', alignment: { guides: [], plausibility: 0.1 } });
+    expect(replaced.opening.guidance).toMatchObject({
+      uses: [],
+      maxKl: 2,
+      plausibility: 0.1,
+    });
   });
 
   test('caps what a request may generate', () => {

@@ -47,6 +47,7 @@ const alignment = fc.record(
     guides: half(fc.array(fc.oneof(guide, ratio), { maxLength: 2 })),
     combine: half(fc.constantFrom('sum', 'mean')),
     max_kl: half(fc.double({ min: 0, max: 10, noNaN: true })),
+    plausibility: half(fc.double({ min: 0, max: 1, noNaN: true })),
     strategy: half(fc.record({ type: half(fc.constantFrom('sample', 'sample', 'beam')) })),
     explain: half(fc.boolean()),
   },

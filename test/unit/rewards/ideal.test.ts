@@ -7,7 +7,7 @@ import { parseRewards } from '../../../src/plan/rewards.ts';
 import { bradleyTerry } from '../../../src/rewards/tournament.ts';
 import { catalog } from '../../fakes/catalog.ts';
 import { candidate, composed, fakeReward, loaded } from '../../fakes/reward.ts';
-import { vectorCase, vectors } from '../../fakes/vectors.ts';
+import { vectorCase } from '../../fakes/vectors.ts';
 
 const FILE = 'personal_multi.json';
 type Point = readonly [number, number];
@@ -105,11 +105,4 @@ test.each([
       { id: '', seed: 1, grant: ANYTHING, socket: false, request: 'req_1' },
     );
   expect(ask).toThrow(`alignment.ensemble.${at} `);
-});
-
-test('what needs embeddings, activations or other runs of an evaluation is not served, by name', () => {
-  const left = ['mean_inner_product', 'vpl_reward_head', 'entropy_weighted_steering'];
-  const { cases } = vectors(FILE);
-  expect(cases).toHaveLength(3 + left.length); // fine_grained_total is in steps.test.ts
-  for (const name of left) expect(cases.some((one) => one.name.startsWith(name))).toBe(true);
 });

@@ -46,6 +46,8 @@ test('a graph of other inputs is refused when it is loaded, not when it is asked
   expect(() => loadDecoder(testOrt(), scalar, 'rm')).toThrow(/rm-happy-a is no decoder.*logits/);
 });
 
+const NONE = Float32Array.of();
+
 test('rows and tails opened, used and closed again leave memory where it was', () => {
   const model = decoder(tinyFolder());
   const once = (): void => {
@@ -54,8 +56,8 @@ test('rows and tails opened, used and closed again leave memory where it was', (
     kv.prefillBatch(0, [tokensOf(5), tokensOf(9)]);
     for (const rows of [1, 2, 3, 4]) {
       const logits = kv.step(rows, Int32Array.of(9, 9, 9, 9), Int32Array.of(9, 9, 9, 9));
-      const tail = tails({ widths: [model.width], tempered: false, top: 64 });
-      tail.mix(rows, [logits], Float32Array.of(), Float32Array.of());
+      const tail = tails({ widths: [model.width], tempered: false, cutting: false, top: 64 });
+      tail.mix(rows, [logits], { weights: NONE, inverse: NONE, cuts: NONE });
     }
   };
   for (let i = 0; i < 40; i++) once(); // allocators and the collector warm up

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Mixed, Reals, Tail } from '../../../src/core/model.ts';
+import type { Mixed, Reals, RowTerms, Tail } from '../../../src/core/model.ts';
 import { Sampler } from '../../../src/engine/sampler.ts';
 import { laneWeights } from '../../../src/guides/lane_weights.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
@@ -43,7 +43,12 @@ function mixed(
     weight,
     entropyAbove: null,
   }));
-  const weights = laneWeights({ uses, combine: mode, maxKl: null }, lanes.length, 1, null);
+  const weights = laneWeights(
+    { uses, combine: mode, maxKl: null, plausibility: 0 },
+    lanes.length,
+    1,
+    null,
+  );
   return run(precision, lanes, weights, vocab, T);
 }
 
@@ -53,15 +58,20 @@ function run(
   weights: Iterable<number>,
   vocab: number,
   temperature = 1,
+  plausibility = 0,
 ): Mixed {
   const tails = tailsOf(testOrt(), { vocab, banned: [], rows: 1, precision });
   const tempered = temperature !== 0 && temperature !== 1;
-  const tail = tails({ widths: lanes.map((lane) => lane.length), tempered, top: 64 });
+  const widths = lanes.map((lane) => lane.length);
+  const tail = tails({ widths, tempered, cutting: plausibility > 0, top: 64 });
   return tail.mix(
     1,
     lanes.map((lane) => reals(precision, lane)),
-    reals(precision, weights),
-    reals(precision, [tempered ? 1 / temperature : 1]),
+    {
+      weights: reals(precision, weights),
+      inverse: reals(precision, [tempered ? 1 / temperature : 1]),
+      cuts: reals(precision, [Math.log(plausibility)]),
+    },
   );
 }
 
@@ -117,6 +127,34 @@ describe.each([
     near(logLaw(own).map(Math.exp), expected.probs, tolerance);
   });
 
+  test('contrastive decoding: a negative weight over the amateur’s temperature, on what the expert finds plausible', () => {
+    const { input, expected } = vectorCase<
+      Record<'expert_logits' | 'amateur_logits', number[]> &
+        Record<'alpha_plausibility' | 'amateur_weight' | 'amateur_temperature', number>,
+      { scores: number[]; argmax: number }
+    >('implicit_reward.json', 'contrastive_decoding');
+    // log softmax(l / T) is log q / T but for a constant, which cancels in a law.
+    const weight = -input.amateur_weight / input.amateur_temperature;
+    const lanes = [input.expert_logits, input.amateur_logits];
+    const m = run(precision, lanes, [1, weight], 4, 1, input.alpha_plausibility);
+    const mass = expected.scores.reduce((sum, score) => sum + Math.exp(score), 0);
+    const law = expected.scores.map((score) => Math.exp(score) / mass);
+    near(logLaw(m).map(Math.exp), law, tolerance);
+    const sampler = new Sampler(4);
+    near(sampler.law(0, m, PLAIN, null), law, tolerance);
+    expect(sampler.draw(0, m, { ...PLAIN, temperature: 0 }, null, 0.5)).toBe(expected.argmax);
+  });
+
+  test('what is implausible is said of the policy alone, whatever a guide wants', () => {
+    const policy = [2, 2 + Math.log(0.5), 0, -Infinity];
+    const m = run(precision, [policy, [0, 9, 99, 99]], [1, 5], 4, 1, 0.25);
+    expect([...m.combined].map((c) => c > -Infinity)).toEqual([true, true, false, false]);
+    const alone = run(precision, [policy], [], 4, 1, 1);
+    near(logLaw(alone), [0, -Infinity, -Infinity, -Infinity], tolerance);
+    const norm = Math.log(Math.exp(2) * 1.5 + 1);
+    near([alone.kl[0]!], [norm - 2], tolerance); // of a sure thing: minus its log-prob
+  });
+
   test('a guide equal to the policy is the policy at temperature 1 / (1 + alpha)', () => {
     const base = [2, 1, 0.5, -1, 0.25];
     const m = mixed(precision, [base, base], { alphas: [3], mode: 'sum' });
@@ -160,6 +198,7 @@ describe('against the arithmetic written out', () => {
     .chain((rows) =>
       fc.tuple(
         fc.constant(rows),
+        fc.array(fc.constantFrom(-50, -6, -1, 0), { minLength: rows, maxLength: rows }),
         ...widths.map((width) => row(rows * width)),
         fc.array(weight, { minLength: rows * widths.length, maxLength: rows * widths.length }),
         fc.array(fc.constantFrom(0.5, 1, 1.6, 10), { minLength: rows, maxLength: rows }),
@@ -167,20 +206,27 @@ describe('against the arithmetic written out', () => {
     );
 
   test.each([
-    [1, false],
-    [1, true],
-    [2, false],
-    [3, true],
-  ] as const)('a graph of %d lanes, tempered %s', (lanes, tempered) => {
-    const shape = { widths: widths.slice(0, lanes), tempered, top: 64 };
+    [1, false, false],
+    [1, true, false],
+    [1, true, true],
+    [2, false, false],
+    [2, false, true],
+    [3, true, false],
+    [3, true, true],
+  ] as const)('a graph of %d lanes, tempered %s, cutting %s', (lanes, tempered, cutting) => {
+    const shape = { widths: widths.slice(0, lanes), tempered, cutting, top: 64 };
     const fake = fakeTail({ vocab, banned }, shape);
     const tails = tailsOf(testOrt(), { vocab, banned, rows: 5, precision: 'float64' });
     const real = tails(shape);
-    const property = fc.property(inputs, ([rows, a, b, c, weights, inverse]) => {
+    const property = fc.property(inputs, ([rows, cuts, a, b, c, weights, inverse]) => {
       const logits = [a, b, c].slice(0, lanes).map((l) => Float64Array.from(l as number[]));
       const w = Float64Array.from(weights as number[]).subarray(0, rows * lanes);
-      const args = [rows, logits, w, Float64Array.from(inverse as number[])] as const;
-      const [got, want] = [real.mix(...args), fake.mix(...args)];
+      const by: RowTerms = {
+        weights: w,
+        inverse: Float64Array.from(inverse as number[]),
+        cuts: Float64Array.from(cuts),
+      };
+      const [got, want] = [real.mix(rows, logits, by), fake.mix(rows, logits, by)];
       const all = (of: (m: Mixed) => Reals, n: number): void =>
         near(of(got).subarray(0, n), [...of(want)].slice(0, n), 1e-9);
       all((m) => m.combined, rows * vocab);
@@ -233,28 +279,36 @@ describe('a row is mixed alike bit for bit, alone or among up to 63 others', () 
   ];
 
   test.each([
-    [1, false, 32],
-    [2, false, 64],
-    [2, false, 32],
-    [3, true, 64],
-  ] as const)('with %d lanes, tempered %s, the %d likeliest', (lanes, tempered, top) => {
-    const widths = Array.from({ length: lanes }, () => vocab);
-    const tail: Tail = tails()({ widths, tempered, top });
-    const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
-    const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
-    const alone = bits(tail.mix(1, mine, weights, Float32Array.of(1.25)), 0);
-    for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64])
-      for (const at of [0, rows >> 1, rows - 1]) {
-        const all = mine.map((lane, k) => {
-          const batch = noise(rows + at + k, rows * vocab, 9);
-          batch.set(lane, at * vocab);
-          return batch;
-        });
-        const w = noise(rows, rows * lanes, 2);
-        w.set(weights, at * lanes);
-        const inverse = noise(at, rows, 0.5).map((x) => x + 1);
-        inverse[at] = 1.25;
-        expect(bits(tail.mix(rows, all, w, inverse), at)).toEqual(alone);
-      }
-  });
+    [1, false, 32, false],
+    [2, false, 64, false],
+    [2, false, 32, false],
+    [3, true, 64, false],
+    [1, true, 32, true],
+    [2, true, 32, true],
+  ] as const)(
+    'with %d lanes, tempered %s, the %d likeliest, cutting %s',
+    (lanes, tempered, top, cutting) => {
+      const widths = Array.from({ length: lanes }, () => vocab);
+      const tail: Tail = tails()({ widths, tempered, cutting, top });
+      const mine = Array.from({ length: lanes }, (_, k) => noise(k + 1, vocab, 6));
+      const weights = Float32Array.of(1, 0.7, -0.4).subarray(0, lanes);
+      const [inverse, cuts] = [Float32Array.of(1.25), Float32Array.of(-2)];
+      const alone = bits(tail.mix(1, mine, { weights, inverse, cuts }), 0);
+      for (const rows of [2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64])
+        for (const at of [0, rows >> 1, rows - 1]) {
+          const all = mine.map((lane, k) => {
+            const batch = noise(rows + at + k, rows * vocab, 9);
+            batch.set(lane, at * vocab);
+            return batch;
+          });
+          const w = noise(rows, rows * lanes, 2);
+          w.set(weights, at * lanes);
+          const inverse = noise(at, rows, 0.5).map((x) => x + 1);
+          inverse[at] = 1.25;
+          const cuts = noise(rows + 1, rows, 1).map((x) => x - 1);
+          cuts[at] = -2;
+          expect(bits(tail.mix(rows, all, { weights: w, inverse, cuts }), at)).toEqual(alone);
+        }
+    },
+  );
 });
