@@ -122,8 +122,8 @@ export interface Tree {
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
   uniform(step: number): number;
   /**
-   * The plan's reward for each branch, in order, the branches being each other's pool. NaN for a candidate that is
-   * disqualified; never for all that were judged so far. Batched with other requests.
+   * The plan's reward for each branch, in order, the branches being each other's pool. NaN for a candidate that could not
+   * be judged: it is out, and a search fails where no other is left. Batched with other requests.
    */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
   /** Tells a figure of the search, for the request's `explain`. */

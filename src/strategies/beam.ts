@@ -20,7 +20,7 @@ import {
   type Chosen,
   type Continuation,
 } from './beam_rank.ts';
-import { alive, descending, numberOr } from './select.ts';
+import { alive, descending, noScore, numberOr } from './select.ts';
 
 export interface Beam {
   readonly k: number;
@@ -85,6 +85,7 @@ export const beam: Strategy<Beam> = {
       yield groups.flatMap(({ live, finished }) => [...live, ...finished].map((one) => one.branch));
     }
     const finished = groups.flatMap((group) => group.finished);
+    if (finished.length === 0) throw noScore();
     if (params.w !== 0) await tree.score(finished.map(({ branch }) => branch)); // for the report: they are known
     return finished.toSorted((a, b) => descending(a.score, b.score)).map(({ branch }) => branch);
   },
@@ -159,6 +160,7 @@ function grow(tree: Tree, group: Group, chosen: Chosen, params: Beam): void {
     score: scoreOf(tree, one, false, params),
   }));
   group.finished = [...group.finished, ...ends, ...done]
+    .filter(({ score }) => score > -Infinity) // what cannot be judged is no answer
     .toSorted((a, b) => descending(a.score, b.score))
     .slice(0, params.k / params.G);
   group.live = next.filter(({ branch }) => alive(branch));

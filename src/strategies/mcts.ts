@@ -13,7 +13,7 @@ import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { segmentField } from './segment.ts';
-import { alive, descending, largest, toTheEnd } from './select.ts';
+import { alive, best, descending, largest, toTheEnd } from './select.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -64,7 +64,7 @@ export const mcts: Strategy<Mcts> = {
   async *search(tree, params) {
     const root = nodeOf(tree.root, null, 0);
     tree.park([tree.root]);
-    let best = root;
+    let favourite = root;
     for (let i = 0, stayed = 0; i < params.iterations && stayed < params.patience; i++) {
       const leaf = selected(root, params.c);
       if (leaf !== root && leaf.value >= params.gate) break;
@@ -75,12 +75,13 @@ export const mcts: Strategy<Mcts> = {
       yield leaves.map(({ branch }) => branch);
       if (!leaves.some((one) => isOpen(one, params))) break;
       const first = bestOf(leaves);
-      stayed = first === best ? stayed + 1 : 0;
-      best = first;
+      stayed = first === favourite ? stayed + 1 : 0;
+      favourite = first;
     }
     const answer = bestOf(leavesOf(root)).branch;
     yield* toTheEnd(tree, answer, params.chunk);
-    return [answer];
+    // Where no segment could be judged the whole must be.
+    return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
   },
 };
 

@@ -12,7 +12,7 @@ import { quantile } from '../core/math.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
-import { alive, noScore } from './select.ts';
+import { alive, noScore, numberOr } from './select.ts';
 
 export interface SegmentRejection {
   readonly segment: Reach;
@@ -53,7 +53,8 @@ export const segmentRejection: Strategy<SegmentRejection> = {
   async *search(tree, { segment, beta, target, a, M }) {
     let answer = tree.root;
     const rStar = typeof target === 'number' ? target : await sampled(tree, target.quantile);
-    const r0 = (1 - a) * (await tree.score([answer]))[0]!.value + a * rStar;
+    const r = (await tree.score([answer]))[0]!.value;
+    const r0 = (1 - a) * numberOr(r, rStar) + a * rStar; // some rewards cannot judge an empty answer
     for (let trial = 0; alive(answer);) {
       let [bestSeen, most]: [Branch | null, number] = [null, NaN];
       for (let m = 0; m < M; m++) {
@@ -96,5 +97,7 @@ async function sampled(tree: Tree, q: number): Promise<number> {
     rewards.push(...(await tree.score(wave)).map(({ value }) => value));
     tree.park(wave);
   }
-  return quantile(rewards, q);
+  const target = quantile(rewards, q);
+  if (Number.isNaN(target)) throw noScore();
+  return target;
 }
