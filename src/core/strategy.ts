@@ -14,6 +14,9 @@ export interface Peak {
   readonly most: number;
 }
 
+/** No more and no fewer: a search whose width must not depend on traffic. */
+export const exactly = (rows: number): Peak => ({ least: rows, most: rows });
+
 export interface Strategy<P> {
   /** On the wire, `type` left out. */
   readonly fields: z.ZodType;
