@@ -12,7 +12,7 @@ import { quantile } from '../core/math.ts';
 import type { Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
-import { alive, noScore, numberOr } from './select.ts';
+import { alive, noScore, numberOr, waves } from './select.ts';
 
 export interface SegmentRejection {
   readonly segment: Reach;
@@ -91,8 +91,7 @@ async function sampled(tree: Tree, q: number): Promise<number> {
   tree.park([tree.root]);
   const samples = tree.twins(tree.root, SAMPLES);
   const rewards: number[] = [];
-  for (let i = 0; i < SAMPLES; i += tree.width) {
-    const wave = samples.slice(i, i + tree.width);
+  for (const wave of waves(samples, tree.width)) {
     await tree.extend(wave, { tokens: tree.maxTokens });
     rewards.push(...(await tree.score(wave)).map(({ value }) => value));
     tree.park(wave);
