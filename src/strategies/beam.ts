@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
 import type { Search, Strategy } from '../core/strategy.ts';
 import { exactly } from '../core/strategy.ts';
-import type { Token, Tree } from '../core/tree.ts';
+import type { Branch, Token, Tree } from '../core/tree.ts';
 import { bestOf, byRank, chosenOf, isDone, scoreOf } from './beam_rank.ts';
 import type { Chosen, Continuation, Finished, Live, Ranking } from './beam_rank.ts';
 import { alive, descending, noScore, numberOr } from './select.ts';
@@ -53,7 +53,7 @@ interface Group {
   readonly finished: readonly Finished[];
 }
 
-const begun = (branch: Live['branch']): Group => ({
+const begun = (branch: Branch): Group => ({
   live: [{ branch, sum: 0, reward: 0 }],
   finished: [],
 });

@@ -83,12 +83,12 @@ async function weighed(
   { lambda, potential }: Particles,
 ): Promise<Particle[]> {
   const moved = swarm.filter(({ done }) => !done);
-  const scores = lambda === 0 ? null : await tree.score(branchesOf(moved));
+  const scores = lambda === 0 ? [] : await tree.score(branchesOf(moved));
   return swarm.map((particle) => {
     if (particle.done) return particle;
     const { branch, path, logZ } = particle;
-    const r = scores?.[moved.indexOf(particle)]!.value ?? 0;
-    const next = scores === null ? path : advanced(potential, lambda, path, r, !alive(branch));
+    const r = scores[moved.indexOf(particle)]?.value ?? 0; // lambda is 0 where none is asked
+    const next = advanced(potential, lambda, path, r, !alive(branch));
     const gain = next.logG - path.logG + (branch.logZ - logZ);
     const logWeight = numberOr(particle.logWeight + gain, -Infinity);
     return { branch, logWeight, logZ: branch.logZ, path: next, done: !alive(branch) };
