@@ -3,6 +3,7 @@
 import type { EngineSnapshot } from './core/inference.ts';
 import type { Config } from './ops/config.ts';
 import type { Logger } from './ops/log.ts';
+import { placeOf } from './devices.ts';
 import { describeModel } from './model_folder.ts';
 import type { Catalog, ModelCard } from './plan/catalog.ts';
 
@@ -38,7 +39,7 @@ export class Announcer {
         ([name, limits]) => `  exported ${name}: ${limits.join('; ')}`,
       ),
       `  presets  ${presets.join(', ') || 'none'}`,
-      `  device   cpu, ${threads} threads`,
+      `  device   ${facts.device}, ${threads} threads`,
       `  memory   ${megabytes(files)} of model files, up to ${megabytes(kv)} of KV`,
       `  keys     ${keys === 0 ? 'none: everybody who reaches this address is let in' : keys}`,
       `  listening on ${url}, loading models`,
@@ -97,13 +98,22 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
       value: named('value'),
     },
     presets: [...catalog.presets.keys()],
-    device: 'cpu',
+    device: devicesSaid(models),
     threads: engine.threads,
     model_bytes: bytes.reduce((sum, each) => sum + each, 0),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,
     ...(exported.length > 0 ? { exported: Object.fromEntries(exported) } : {}),
   };
+}
+
+/** The device of all models, or each with its own. */
+function devicesSaid(models: Config['models']): string {
+  const by = new Map<string, string[]>();
+  for (const [name, entry] of Object.entries(models))
+    by.set(placeOf(entry), [...(by.get(placeOf(entry)) ?? []), name]);
+  if (by.size === 1) return [...by.keys()].join();
+  return [...by].map(([place, names]) => `${place} (${names.join(', ')})`).join(', ');
 }
 
 const megabytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`;

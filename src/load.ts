@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
+import { devicesOf, library } from './devices.ts';
 import { DecodeEngine } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
@@ -23,10 +24,10 @@ import { Turns } from './rewards/turns.ts';
 import { knownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
+import type { Device } from './runtime/device.ts';
 import { loadEncoder } from './runtime/encoder.ts';
 import { loadExported } from './runtime/exported.ts';
 import { Ort } from './runtime/ort.ts';
-import { libraryPath } from './runtime/ort_path.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
@@ -37,6 +38,8 @@ import type { VocabularyGroup } from './vocabularies.ts';
 export interface Decoding {
   readonly engine: Engines;
   readonly ort: Ort;
+  /** Where a model of the config runs, by its name. */
+  readonly deviceOf: (model: string) => Device;
   readonly decoders: ReadonlyMap<string, Decoder>;
 }
 
@@ -49,8 +52,9 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const ort = new Ort({
     threads: config.engine.threads,
     spin: config.engine.spin,
-    library: process.env['COXSWAIN_ORT_LIB'] ?? libraryPath(),
+    library: library(),
   });
+  const deviceOf = devicesOf(ort, config);
   const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
@@ -59,25 +63,25 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
       const models = group.models.map((name): [string, Decoder] => {
         const manifest = manifestOf(name);
         verifyFiles(manifest);
-        return [name, languageModel(ort, manifest, name, group.vocabulary.size)];
+        return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
       const engine = engineOf(config, ort, group, new Map(models), onTurn);
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort, decoders };
+  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders };
 }
 
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
 function languageModel(
-  ort: Ort,
+  device: Device,
   { folder, layout }: Manifest,
   name: string,
   vocab: number,
 ): Decoder {
   const load = layout === undefined ? loadDecoder : loadExported;
-  const model = load(ort, folder, name);
+  const model = load(device, folder, name);
   if (model.width >= vocab) return model;
   throw new Error(
     `${folder}: the graph gives ${model.width} logits, the tokenizer ${vocab} tokens`,
@@ -113,7 +117,10 @@ function engineOf(
  * Verifies and loads what the rewards of a config judge with; each model is tried once.
  * @throws Error that names the file or the model at fault
  */
-export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'engine'>): Loaded {
+export function loadRewards(
+  config: Config,
+  { deviceOf, decoders }: Pick<Decoding, 'deviceOf' | 'decoders'>,
+): Loaded {
   const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
   const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
   const models = new Map<string, Reward>();
@@ -128,7 +135,8 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
       const codec = codecOf(manifest);
       const { size } = codec.vocabulary;
       const decoder =
-        decoders.get(name) ?? (verifyFiles(manifest), languageModel(ort, manifest, name, size));
+        decoders.get(name) ??
+        (verifyFiles(manifest), languageModel(deviceOf(name), manifest, name, size));
       const model = decoder.texts(size);
       readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
     }
@@ -137,8 +145,8 @@ export function loadRewards(config: Config, { ort, decoders }: Omit<Decoding, 'e
     const head = scalarHead({
       model:
         manifest.layout === 'encoder'
-          ? loadEncoder(ort, path, name)
-          : loadScorer(ort, path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
+          ? loadEncoder(deviceOf(name), path, name)
+          : loadScorer(deviceOf(name), path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
       codec: codecOf(manifest),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,

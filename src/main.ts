@@ -9,7 +9,7 @@ import { createApi } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { buildCatalog } from './catalog.ts';
 import { readCodec } from './codecs.ts';
-import { refuseDevices } from './devices.ts';
+import { refuseDevices, tryDevices } from './devices.ts';
 import { memoryPlan, planText } from './memory.ts';
 import type { MemoryPlan } from './memory.ts';
 import { ambient } from './ops/ambient.ts';
@@ -31,7 +31,7 @@ export interface ServeOptions {
   readonly config: string | null;
   readonly host: string | null;
   readonly port: number | null;
-  /** Read the config, the manifests, checksums and tokenizers, try the presets, and stop there. */
+  /** Read the config, the manifests, checksums and tokenizers, try the presets and the devices, and stop there. */
   readonly check: boolean;
   /** The same, and say what memory it would take. */
   readonly dryRun: boolean;
@@ -47,9 +47,10 @@ export async function serve(options: ServeOptions): Promise<number> {
     const tracing = config.server.tracing ? await loadTracing() : untraced;
     if (!options.check && !options.dryRun)
       return await serveConfig(config, catalog, tracing, options);
+    tryDevices(config);
     const { models, presets } = catalog;
     console.log(`${config.file} is fine: ${models.size} models, ${presets.size} presets`);
-    if (options.dryRun) console.log(planText(plan));
+    if (options.dryRun) console.log(plan.map(planText).join('\n'));
     return 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -59,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** @throws ConfigError with the numbers, or with the device that a model cannot run on */
-function planOf(config: Config, { models }: Catalog): MemoryPlan {
+function planOf(config: Config, { models }: Catalog): MemoryPlan[] {
   refuseDevices(config);
   return memoryPlan(
     config,

@@ -7,13 +7,16 @@ import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
+import { placeOf, type Place } from './devices.ts';
 import { describeModel } from './model_folder.ts';
+import { rowsTaken } from './runtime/device_kv.ts';
 import { copiesBytes } from './runtime/growing_rows.ts';
 import { kvBytes, shapeOf, type Shape } from './runtime/shape.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
+/** Of one device. */
 export interface MemoryPlan {
-  readonly device: 'cpu';
+  readonly device: Place;
   /** What takes how many bytes, in words. */
   readonly parts: readonly (readonly [what: string, bytes: number])[];
   readonly bytes: number;
@@ -44,28 +47,55 @@ export function classesOf(
 /** Halves are floats in memory. */
 const LOADED: Readonly<Record<string, number>> = { float16: 2 };
 
-/** @throws ConfigError with the numbers if not one row of KV fits, or all of it is more than the budget */
-export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): MemoryPlan {
+type Part = readonly [device: Place, what: string, bytes: number];
+
+/**
+ * A plan for each device that models run on, the CPU first.
+ * @throws ConfigError with the numbers if not one row of KV fits, or all of it is more than the budget
+ */
+export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): MemoryPlan[] {
   const { engine } = config;
   const models = Object.entries(config.models);
-  const parts: [string, number][] = [
-    ...models.map(([name, entry]): [string, number] => [`weights of ${name}`, weightsOf(entry)]),
+  const parts: Part[] = [
+    ...models.map(([name, entry]): Part => [
+      placeOf(entry),
+      `weights of ${name}`,
+      weightsOf(entry),
+    ]),
     ...groups.flatMap((group) => partsOf(config, group)),
-    ['KV that rewards keep', models.some(([, entry]) => keeps(entry)) ? engine.reward_kv_bytes : 0],
-    ['prompts that may come again', engine.prefix_bytes],
-    ['compiled rules, in two processes', 2 * engine.rule_bytes],
-    ['scores that are remembered', engine.reward_bytes],
+    ...keptParts(config),
+    ['cpu', 'prompts that may come again', engine.prefix_bytes],
+    ['cpu', 'compiled rules, in two processes', 2 * engine.rule_bytes],
+    ['cpu', 'scores that are remembered', engine.reward_bytes],
   ];
-  const taken = parts.filter(([, bytes]) => bytes > 0);
-  const bytes = taken.reduce((sum, [, each]) => sum + each, 0);
-  const plan: MemoryPlan = { device: 'cpu', parts: taken, bytes };
-  const budget = engine.memory_bytes;
+  const devices = new Set<Place>(['cpu', ...parts.map(([device]) => device)]);
+  return [...devices].map((device) => planOf(config, device, parts));
+}
+
+function planOf({ file, engine }: Config, device: Place, parts: readonly Part[]): MemoryPlan {
+  const own = parts.flatMap(([on, what, bytes]) =>
+    on === device && bytes > 0 ? [[what, bytes] as const] : [],
+  );
+  const bytes = own.reduce((sum, [, each]) => sum + each, 0);
+  const plan: MemoryPlan = { device, parts: own, bytes };
+  const setting = device === 'cpu' ? 'memory_bytes' : 'device_memory_bytes';
+  const budget = engine[setting];
   if (budget > 0 && bytes > budget)
     throw new ConfigError(
-      `${config.file}: the models take up to ${megabytes(bytes)}, and engine.memory_bytes is ${megabytes(budget)}; ` +
+      `${file}: the models take up to ${megabytes(bytes)}, and engine.${setting} is ${megabytes(budget)}; ` +
         `smaller engine.kv_slots, engine.max_seq, engine.kv_bytes or engine.prefix_bytes take less, and so do fewer models\n${planText(plan)}`,
     );
   return plan;
+}
+
+/** Equal shares of the rewards that keep KV, where they run. */
+function keptParts({ engine, models }: Config): Part[] {
+  const keeping = Object.values(models).filter(keeps).map(placeOf);
+  return [...new Set(keeping)].map((device) => [
+    device,
+    'KV that rewards keep',
+    (engine.reward_kv_bytes * keeping.filter((on) => on === device).length) / keeping.length,
+  ]);
 }
 
 function weightsOf(entry: ModelEntry): number {
@@ -80,26 +110,36 @@ function keeps(entry: ModelEntry): boolean {
 }
 
 /** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
-function partsOf(config: Config, { name, share, models }: VocabularyGroup): [string, number][] {
+function partsOf(config: Config, { name, share, models }: VocabularyGroup): Part[] {
   const manifests = models.map((model) => describeModel(config.models[model]!));
   const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
   const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
   const classes = classesFor(config, share, keeping);
-  const perPosition = keeping.reduce((sum, model) => sum + model.kvBytes, 0);
+  const places = models.map((model) => placeOf(config.models[model]!));
   const rows = classes.reduce((sum, each) => sum + each.rows, 0);
   const longest = Math.max(...classes.map((each) => each.length));
   const said = classes.map((each) => `${each.rows} of ${each.length} tokens`).join(', ');
   const width = shapes.reduce((sum, { vocab }) => sum + vocab, 0);
   const logits = rows * Float32Array.BYTES_PER_ELEMENT * (2 * width + 2 * shapes[0]!.vocab);
+  const growing = manifests.map(({ layout }) => layout === 'growing');
+  /** KV that grows is the host's: it is copied to the device for each run. */
+  const kvPlaces = places.map((place, i): Place => (growing[i] ? 'cpu' : place));
   return [
-    [
-      `KV rows of ${models.join(', ')}: ${said}`,
-      classes.reduce((sum, each) => sum + each.rows * each.length * perPosition, 0),
-    ],
-    [`workspace of ${name}: logits of ${rows} rows`, logits],
-    ...models.map((model, i): [string, number] => [
+    ...[...new Set(kvPlaces)].map((device): Part => {
+      const here = models.filter((_, i) => kvPlaces[i] === device);
+      const perPosition = keeping.reduce(
+        (sum, each, i) => sum + (kvPlaces[i] === device ? each.kvBytes : 0),
+        0,
+      );
+      const taken = (held: number): number => (device === 'cpu' ? held : rowsTaken(held));
+      const positions = classes.reduce((sum, each) => sum + taken(each.rows) * each.length, 0);
+      return [device, `KV rows of ${here.join(', ')}: ${said}`, positions * perPosition];
+    }),
+    ['cpu', `workspace of ${name}: logits of ${rows} rows`, logits],
+    ...models.map((model, i): Part => [
+      'cpu',
       `KV of ${model}, copied for each run`,
-      manifests[i]!.layout === 'growing' ? copiesBytes(shapes[i]!, longest) : 0,
+      growing[i] ? copiesBytes(shapes[i]!, longest) : 0,
     ]),
   ];
 }

@@ -101,6 +101,15 @@ export interface Tree {
   readonly maxTokens: number;
   /** `branch` and n-1 twins of it. Twins of a parked branch are parked. */
   fork(branch: Branch, n: number): Branch[];
+  /** n twins of `branch`, and not itself: what is tried beside it. */
+  twins(branch: Branch, n: number): Branch[];
+  /**
+   * The branches at these indices: each stands in its first place itself, a twin of it in every further one. Those without
+   * a place are parked before any is forked, if they were not dropped: a beam and a resampled swarm move in their own rows.
+   */
+  reorder(branches: readonly Branch[], places: readonly number[]): Branch[];
+  /** A twin of `branch` with one more token, to be judged or to end there: it is parked, and no KV is copied for it. */
+  take(branch: Branch, next: Peeked): Branch;
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;
   /** The k likeliest next tokens (k <= 64) that could be drawn, by log-prob and bias, without taking one. */
@@ -122,8 +131,8 @@ export interface Tree {
   /** Uniform in [0, 1), for the strategy's own choices: the same for the same step of a seed and choice. */
   uniform(step: number): number;
   /**
-   * The plan's reward for each branch, in order, the branches being each other's pool. NaN for a candidate that is
-   * disqualified; never for all that were judged so far. Batched with other requests.
+   * The plan's reward for each branch, in order, the branches being each other's pool. NaN for a candidate that could not
+   * be judged: it is out, and a search fails where no other is left. Batched with other requests.
    */
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
   /** Tells a figure of the search, for the request's `explain`. */

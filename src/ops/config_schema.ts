@@ -109,6 +109,9 @@ const engine = strict({
     .describe(
       'What weights, KV, workspace and caches may take together, or the server does not start; 0: whatever they take. `coxswain serve --dry-run` says what that is.',
     ),
+  device_memory_bytes: size
+    .default(0)
+    .describe('The same of each device that is not the CPU; 0: whatever they take.'),
   iteration_tokens: integer(8, 1_000_000)
     .default(512)
     .describe('Tokens that one iteration works on: long prompts are read in pieces.'),

@@ -36,8 +36,6 @@ export class Judge {
   readonly #judged = new Map<number, Judged>();
   /** Of those that were given up, as many as are reported. */
   readonly #gone: Judged[] = [];
-  /** Some candidate had a score: one that has none is disqualified, and the search goes on. */
-  #able = false;
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
@@ -45,16 +43,13 @@ export class Judge {
     this.#options = options;
   }
 
-  /** @throws ServeError reward_failed if no branch could be judged; the signal's reason if it aborts first */
+  /**
+   * NaN for a branch that could not be judged: it is out, and the search goes on while any other may be judged.
+   * @throws ServeError reward_failed where the reward fails; the signal's reason if it aborts first
+   */
   async score(branches: readonly Branch[]): Promise<readonly Score[]> {
     if (branches.length === 0) return [];
     const scores = await this.#judge(branches);
-    this.#able ||= scores.some(({ value }) => Number.isFinite(value));
-    if (!this.#able)
-      throw new ServeError(
-        'reward_failed',
-        `the reward has no score for any of ${scores.length} candidates`,
-      );
     return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
   }
 

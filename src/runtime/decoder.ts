@@ -6,9 +6,10 @@
 import { join } from 'node:path';
 import type { KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
+import type { Device } from './device.ts';
+import { present, StoredRows, type KvTensors } from './kv_store.ts';
 import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
-import { KvStore, present } from './kv_store.ts';
-import { lastPlaces, paddedInputs, readWhole } from './padded.ts';
+import { checkTokens, lastPlaces, paddedInputs, readWhole } from './padded.ts';
 import { kvBytes, shapeOf, type Shape } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
@@ -22,10 +23,10 @@ export interface Decoder extends LanguageModel, Disposable {
  * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
  * @throws Error that names the folder and carries ORT's message if the file is damaged or of another layout
  */
-export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
+export function loadDecoder(device: Device, folder: string, name: string): Decoder {
   const shape = shapeOf(folder);
-  const session = sharedSession(ort, join(folder, 'model.onnx'));
-  const model = { ort, session, shape, output: logitsOf(shape) };
+  const session = sharedSession(device, join(folder, 'model.onnx'));
+  const model = { device, session, shape, output: logitsOf(shape) };
   try {
     using rows = new OrtRows(model, { rows: 1, length: 2 });
     rows.prefill(0, [0, 0], 0);
@@ -42,11 +43,12 @@ export function loadDecoder(ort: Ort, folder: string, name: string): Decoder {
     kvBytes: kvBytes(shape),
     open: (rows, length) => new OrtRows(model, { rows, length }),
     texts: (vocab) =>
-      textModel(ort, {
+      textModel(device.ort, {
         name,
         shape,
         vocab,
-        read: (texts, places, logits) => readWhole(ort, session, shape, texts, places, { logits }),
+        read: (texts, places, logits) =>
+          readWhole(device.ort, session, shape, texts, places, { logits }),
       }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
@@ -76,14 +78,15 @@ const logitsOf = ({ vocab }: Shape): Output => ({
 
 /** A session and what its tensors look like. */
 export interface OrtModel {
-  readonly ort: Ort;
+  readonly device: Device;
   readonly session: OrtSession;
   readonly shape: Shape;
   readonly output: Output;
 }
 
-export class OrtRows extends KvStore implements KvRows {
+export class OrtRows extends StoredRows implements KvRows {
   readonly #ort: Ort;
+  readonly #shape: Shape;
   readonly #session: OrtSession;
   readonly #output: Output;
 
@@ -95,15 +98,14 @@ export class OrtRows extends KvStore implements KvRows {
   readonly #logits: Float32Array;
   readonly #prefillLogits: Float32Array;
   readonly #steps: (Step | undefined)[] = [];
-  readonly #rowKv: (Record<string, Tensor> | undefined)[] = [];
   readonly #owned: Tensor[] = [];
 
   constructor(
-    { ort, session, shape, output }: OrtModel,
+    { device, session, shape, output }: OrtModel,
     { rows, length }: { readonly rows: number; readonly length: number },
   ) {
-    super(shape, rows, length);
-    [this.#ort, this.#session, this.#output] = [ort, session, output];
+    super(device.store(shape, rows, length));
+    [this.#ort, this.#session, this.#output, this.#shape] = [device.ort, session, output, shape];
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
@@ -113,11 +115,13 @@ export class OrtRows extends KvStore implements KvRows {
 
   step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
     let longest = 0;
+    checkTokens(tokens, n, this.#shape);
     for (let i = 0; i < n; i++) {
       this.#ids[i] = BigInt(tokens[i]!);
       this.#past[i] = lengths[i]!;
       longest = Math.max(longest, lengths[i]!);
     }
+    this.#checkEnd(longest + 1);
     this.#total[0] = longest + 1;
     const step = (this.#steps[n] ??= this.#buildStep(n));
     step.run.run();
@@ -125,26 +129,26 @@ export class OrtRows extends KvStore implements KvRows {
   }
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
-    const kv = (this.#rowKv[row] ??= this.#ownKv(row, 1));
-    return this.#read(kv, [tokens], from);
+    return this.#read(row, [tokens], from);
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
-    const kv = this.tensors(this.#ort, first, prompts.length);
-    try {
-      return this.#read(kv, prompts, 0);
-    } finally {
-      for (const tensor of Object.values(kv)) tensor[Symbol.dispose]();
-    }
+    if (first === 0 || prompts.length <= this.kv.most) return this.#read(first, prompts, 0);
+    const { width } = this.#output;
+    const logits = new Float32Array(prompts.length * width);
+    for (let at = 0; at < prompts.length; at += this.kv.most)
+      logits.set(this.#read(first + at, prompts.slice(at, at + this.kv.most), 0), at * width);
+    return logits;
   }
 
   [Symbol.dispose](): void {
     for (const tensor of this.#owned) tensor[Symbol.dispose]();
+    this.kv[Symbol.dispose]();
   }
 
   #buildStep(n: number): Step {
     const logits = this.#logits.subarray(0, n * this.#output.width);
-    const kv = this.#ownKv(0, n);
+    const kv = this.kv.front(n);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
     const inputs = {
       input_ids: own(this.#ort.tensor('int64', [n, 1], this.#ids.subarray(0, n))),
@@ -156,33 +160,30 @@ export class OrtRows extends KvStore implements KvRows {
     return { run: this.#bind(inputs, kv, out), logits };
   }
 
-  /** Reads right-padded prompts into the rows behind `kv`; one prompt may start at `from`. */
-  #read(
-    kv: Record<string, Tensor>,
-    prompts: readonly (readonly Token[])[],
-    from: number,
-  ): Float32Array {
+  /** Reads right-padded prompts into the rows from `first` on; one prompt may start at `from`. */
+  #read(first: number, prompts: readonly (readonly Token[])[], from: number): Float32Array {
     const rows = prompts.length;
+    for (const prompt of prompts) checkTokens(prompt, prompt.length, this.#shape);
+    this.#checkEnd(from + prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0));
     const logits = this.#prefillLogits.subarray(0, rows * this.#output.width);
     const inputs = paddedInputs(this.#ort, prompts, lastPlaces(prompts), { from });
     const out = this.#ort.tensor('float32', this.#output.dims(rows), logits);
     try {
-      this.#bind(inputs, kv, out).run();
+      this.kv.lend(first, rows, from, (kv) => this.#bind(inputs, kv, out).run());
     } finally {
       for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
     }
     return logits;
   }
 
-  #bind(inputs: Record<string, Tensor>, kv: Record<string, Tensor>, out: Tensor): Bound {
+  #bind(inputs: Record<string, Tensor>, kv: KvTensors, out: Tensor): Bound {
     const outputs = { [this.#output.name]: out, ...present(kv) };
     return this.#session.bind({ ...inputs, ...kv }, outputs);
   }
 
-  /** Tensors that live as long as the rows do. */
-  #ownKv(first: number, n: number): Record<string, Tensor> {
-    const kv = this.tensors(this.#ort, first, n);
-    this.#owned.push(...Object.values(kv));
-    return kv;
+  /** What is behind a row would be another's, and a device writes there without a word. */
+  #checkEnd(end: number): void {
+    if (end > this.length)
+      throw new Error(`a row was to hold ${end} positions; it has room for ${this.length}`);
   }
 }

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
+import type { Device } from './device.ts';
 import { readJson } from './json.ts';
 import type { Ort, OrtSession } from './ort.ts';
 import { readPair, typesOf, type Pair } from './pair.ts';
@@ -17,12 +18,12 @@ const LIKE = 0.75;
  * Loads `model.onnx` and what `tokenizer.json` says of pairs, and tries the model once.
  * @throws Error that names the folder and carries ORT's message if the graph is not one of an encoder
  */
-export function loadEncoder(ort: Ort, folder: string, name: string): ScoreModel & Disposable {
+export function loadEncoder(device: Device, folder: string, name: string): ScoreModel & Disposable {
   const { context } = shapeOf(folder);
   const file = join(folder, 'tokenizer.json');
   const pair = readPair(readJson<{ readonly post_processor?: unknown }>(file), file);
-  const session = ort.session(join(folder, 'model.onnx'));
-  const run = (rows: readonly (readonly Token[])[]) => scoresOf(ort, session, pair, rows);
+  const session = device.session(join(folder, 'model.onnx'));
+  const run = (rows: readonly (readonly Token[])[]) => scoresOf(device.ort, session, pair, rows);
   try {
     if (!Number.isFinite(run([[0, 0]])[0])) throw new Error('its score is not a number');
   } catch (error) {

@@ -3,11 +3,12 @@
 import { join } from 'node:path';
 import type { Token } from '../core/tree.ts';
 import type { Decoder } from './decoder.ts';
+import type { Device } from './device.ts';
 import { readExport } from './export.ts';
 import type { ExportedModel, ExportedRows } from './exported_rows.ts';
 import { GenaiRows } from './genai_rows.ts';
 import { GrowingRows } from './growing_rows.ts';
-import type { Ort, Tensor } from './ort.ts';
+import type { HostTensor } from './ort.ts';
 import type { Place } from './padded.ts';
 import { kvBytes } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
@@ -19,11 +20,11 @@ const ROWS = { genai: GenaiRows, growing: GrowingRows };
  * Loads the graph of a folder that another tool exported, and tries it once.
  * @throws Error that names the folder and what is not supported, or carries ORT's message
  */
-export function loadExported(ort: Ort, folder: string, name: string): Decoder {
+export function loadExported(device: Device, folder: string, name: string): Decoder {
   const { graph, layout, shape, takes } = readExport(folder);
-  const session = sharedSession(ort, join(folder, graph));
+  const session = sharedSession(device, join(folder, graph));
   const copies = { past: [], present: [] };
-  const model: ExportedModel = { ort, session, shape, takes, copies };
+  const model: ExportedModel = { device, session, shape, takes, copies };
   const open = (rows: number, length: number): ExportedRows =>
     new ROWS[layout](model, rows, length);
   try {
@@ -42,7 +43,7 @@ export function loadExported(ort: Ort, folder: string, name: string): Decoder {
     kvBytes: kvBytes(shape),
     open,
     texts: (vocab) =>
-      textModel(ort, {
+      textModel(device.ort, {
         name,
         shape,
         vocab,
@@ -64,7 +65,7 @@ function readTexts(
   open: (rows: number, length: number) => ExportedRows,
   texts: readonly (readonly Token[])[],
   places: readonly Place[],
-  { data }: Tensor,
+  { data }: HostTensor,
 ): void {
   texts.forEach((text, row) => {
     const wanted = new Map<number, number>(

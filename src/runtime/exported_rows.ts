@@ -2,12 +2,13 @@
 
 import type { KvRows } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
+import type { Device } from './device.ts';
 import type { Takes } from './export.ts';
-import type { Ort, OrtSession, Tensor } from './ort.ts';
+import type { OrtSession, Tensor } from './ort.ts';
 import type { Shape } from './shape.ts';
 
 export interface ExportedModel {
-  readonly ort: Ort;
+  readonly device: Device;
   readonly session: OrtSession;
   readonly shape: Shape;
   readonly takes: Takes;
@@ -41,7 +42,7 @@ export const emptyFeed = (rows: number, width: number, columns: number): Feed =>
 
 /** Inputs over the first `rows` rows of a feed. */
 export function feedTensors(
-  { ort, takes }: ExportedModel,
+  { device: { ort }, takes }: ExportedModel,
   { ids, positions, mask }: Feed,
   rows: number,
   width: number,

@@ -15,7 +15,7 @@ import {
   type Feed,
   type Visit,
 } from './exported_rows.ts';
-import { KvStore, present } from './kv_store.ts';
+import { present, StoredRows } from './kv_store.ts';
 import type { Bound, Tensor } from './ort.ts';
 
 /** Tokens of a prompt that one run reads. */
@@ -27,7 +27,7 @@ interface Step {
   readonly logits: Float32Array;
 }
 
-export class GenaiRows extends KvStore implements ExportedRows {
+export class GenaiRows extends StoredRows implements ExportedRows {
   readonly #model: ExportedModel;
   /** Of steps: the mask is as wide as a row. */
   readonly #feed: Feed;
@@ -35,11 +35,10 @@ export class GenaiRows extends KvStore implements ExportedRows {
   readonly #shown: Int32Array;
   readonly #logits: Float32Array;
   readonly #steps: (Step | undefined)[] = [];
-  readonly #rowKv: (Record<string, Tensor> | undefined)[] = [];
   readonly #owned: Tensor[] = [];
 
   constructor(model: ExportedModel, rows: number, length: number) {
-    super(model.shape, rows, length);
+    super(model.device.store(model.shape, rows, length));
     this.#model = model;
     this.#feed = emptyFeed(rows, 1, length);
     this.#shown = new Int32Array(rows);
@@ -76,6 +75,7 @@ export class GenaiRows extends KvStore implements ExportedRows {
 
   [Symbol.dispose](): void {
     for (const tensor of this.#owned) tensor[Symbol.dispose]();
+    this.kv[Symbol.dispose]();
   }
 
   /** The operator reads no more of a row's mask than its sum: only what changes is written. */
@@ -87,19 +87,18 @@ export class GenaiRows extends KvStore implements ExportedRows {
   }
 
   #buildStep(n: number): Step {
-    const { ort, session, shape } = this.#model;
+    const { device, session, shape } = this.#model;
     const logits = this.#logits.subarray(0, n * shape.vocab);
-    const kv = this.#ownKv(0, n);
+    const kv = this.kv.front(n);
     const inputs = feedTensors(this.#model, this.#feed, n, 1, this.length);
-    const out = ort.tensor('float32', [n, 1, shape.vocab], logits);
+    const out = device.ort.tensor('float32', [n, 1, shape.vocab], logits);
     this.#owned.push(...Object.values(inputs), out);
     return { run: session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }), logits };
   }
 
   #readPiece(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
-    const { ort, session, shape } = this.#model;
+    const { device, session, shape } = this.#model;
     const [n, { vocab }] = [tokens.length, shape];
-    const kv = (this.#rowKv[row] ??= this.#ownKv(row, 1));
     const feed = emptyFeed(1, n, from + n);
     feed.mask.fill(1n);
     for (let i = 0; i < n; i++) {
@@ -107,19 +106,14 @@ export class GenaiRows extends KvStore implements ExportedRows {
       feed.positions[i] = BigInt(from + i);
     }
     const inputs = feedTensors(this.#model, feed, 1, n, from + n);
-    const out = ort.tensor('float32', [1, n, vocab], this.#logits.subarray(0, n * vocab));
+    const out = device.ort.tensor('float32', [1, n, vocab], this.#logits.subarray(0, n * vocab));
     try {
-      session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }).run();
+      this.kv.lend(row, 1, from, (kv) =>
+        session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }).run(),
+      );
     } finally {
       for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
     }
     for (let i = 0; i < n; i++) visit(from + i, this.#logits.subarray(i * vocab, (i + 1) * vocab));
-  }
-
-  /** Tensors that live as long as the rows do. */
-  #ownKv(first: number, n: number): Record<string, Tensor> {
-    const kv = this.tensors(this.#model.ort, first, n);
-    this.#owned.push(...Object.values(kv));
-    return kv;
   }
 }

@@ -16,7 +16,8 @@ import {
   type ExportedRows,
   type Visit,
 } from './exported_rows.ts';
-import { KvStore, presentName } from './kv_store.ts';
+import { HostKv } from './host_kv.ts';
+import { presentName } from './kv_store.ts';
 import type { Tensor } from './ort.ts';
 import { kvBytes, kvNames, type Shape } from './shape.ts';
 
@@ -49,14 +50,14 @@ export class GrowingRows implements ExportedRows {
   readonly rows: number;
   readonly length: number;
   readonly #model: ExportedModel;
-  readonly #kv: KvStore;
+  readonly #kv: HostKv;
   /** What each row has read, [rows, length]: blocks are read from their beginning. */
   readonly #tokens: Int32Array;
   readonly #logits: Float32Array;
 
   constructor(model: ExportedModel, rows: number, length: number) {
     [this.#model, this.rows, this.length] = [model, rows, length];
-    this.#kv = new KvStore(model.shape, rows, length);
+    this.#kv = new HostKv(model.device.ort, model.shape, rows, length);
     this.#tokens = new Int32Array(rows * length);
     this.#logits = new Float32Array(rows * model.shape.vocab);
   }
@@ -155,7 +156,8 @@ export class GrowingRows implements ExportedRows {
 
   /** Reads tokens, padded to `width`, behind `columns` of past; [parts, width, vocab]. */
   #run(parts: readonly Part[], columns: number, width: number): Float32Array {
-    const { ort, session, shape, copies } = this.#model;
+    const { device, session, shape, copies } = this.#model;
+    const { ort } = device;
     const { kvHeads, headDim, vocab } = shape;
     const [n, all] = [parts.length, columns + width];
     const logits = new Float32Array(n * width * vocab);

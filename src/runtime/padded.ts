@@ -8,6 +8,16 @@ import { kvNames, type Shape } from './shape.ts';
 export type Place = readonly [row: number, position: number];
 
 /**
+ * A device reads behind its tables without a word. @param n of the tokens, those that are to be read
+ * @throws Error that names the first token that the model does not have
+ */
+export function checkTokens(tokens: ArrayLike<Token>, n: number, { vocab }: Shape): void {
+  for (let i = 0; i < n; i++)
+    if (!(tokens[i]! >= 0 && tokens[i]! < vocab))
+      throw new Error(`the model has tokens 0 to ${vocab - 1}; it was given ${tokens[i]}`);
+}
+
+/**
  * The inputs of a run beside its KV.
  * @param from positions that the rows hold already; more than one row only from 0
  * @param places where the run is read out, in the order of its output
@@ -52,6 +62,7 @@ export function readWhole(
   places: readonly Place[],
   outputs: Readonly<Record<string, Tensor>>,
 ): void {
+  for (const text of texts) checkTokens(text, text.length, shape);
   const inputs = paddedInputs(ort, texts, places, { least: LEAST_WIDTH });
   const past = ort.tensor('float32', [texts.length, shape.kvHeads, 0, shape.headDim], NOTHING);
   const kv = Object.fromEntries(kvNames(shape).map((name) => [name, past]));

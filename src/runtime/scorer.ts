@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import { OrtRows, type OrtModel } from './decoder.ts';
+import type { Device } from './device.ts';
 import { KeptRows } from './kept_rows.ts';
-import type { Ort } from './ort.ts';
 import { lastPlaces, readWhole } from './padded.ts';
 import { kvBytes, shapeOf } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
@@ -21,14 +21,14 @@ const SCORE = { name: 'score', width: 1, dims: (places: number): number[] => [pl
  * @throws Error that names the folder and carries ORT's message if the graph is not one of a scalar head
  */
 export function loadScorer(
-  ort: Ort,
+  device: Device,
   folder: string,
   name: string,
   keepBytes: number,
 ): ScoreModel & Disposable {
   const shape = shapeOf(folder);
-  const session = sharedSession(ort, join(folder, 'model.onnx'));
-  const model = { ort, session, shape, output: SCORE };
+  const session = sharedSession(device, join(folder, 'model.onnx'));
+  const model = { device, session, shape, output: SCORE };
   try {
     if (!Number.isFinite(wholly(model, [0, 0]))) throw new Error('its score is not a number');
   } catch (error) {
@@ -61,7 +61,7 @@ export function loadScorer(
 }
 
 /** The score of a text of which nothing is kept. */
-function wholly({ ort, session, shape }: OrtModel, text: readonly Token[]): number {
+function wholly({ device: { ort }, session, shape }: OrtModel, text: readonly Token[]): number {
   const value = new Float32Array(1);
   using score = ort.tensor('float32', [1], value);
   readWhole(ort, session, shape, [text], lastPlaces([text]), { score });

@@ -6,7 +6,7 @@
 import type { AskedText, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import { graph } from './onnx.ts';
-import type { Ort, OrtSession, Tensor } from './ort.ts';
+import type { HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
 import type { Place } from './padded.ts';
 import type { Shape } from './shape.ts';
 
@@ -19,7 +19,7 @@ export interface TextModelOptions {
   readonly read: (
     texts: readonly (readonly Token[])[],
     places: readonly Place[],
-    logits: Tensor,
+    logits: HostTensor,
   ) => void;
 }
 

@@ -11,6 +11,7 @@ import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
+import { cpu } from '../../src/runtime/device.ts';
 import { tailsOf } from '../../src/runtime/tail.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { fakeRules } from './rule.ts';
@@ -31,8 +32,8 @@ export function tinyFolder(
   return to;
 }
 
-export const decoder = (folder: string, name = 'policy'): Decoder =>
-  closing(loadDecoder(testOrt(), folder, name));
+export const decoder = (folder: string, name = 'policy', device = cpu(testOrt())): Decoder =>
+  closing(loadDecoder(device, folder, name));
 
 let models: Map<string, LanguageModel> | null = null;
 let codec: Codec | null = null;

@@ -5,7 +5,7 @@ import { Gate } from '../../src/run/gate.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { turns } from '../fakes/drive.ts';
 import { ran, type Choice } from '../fakes/plan.ts';
-import { composed, loaded, sumOf, use } from '../fakes/reward.ts';
+import { composed, fakeReward, loaded, sumOf, use } from '../fakes/reward.ts';
 import { rewarded, type Watch } from '../fakes/rewarded.ts';
 import {
   ASKS,
@@ -132,6 +132,23 @@ export function endsWell(strategy: string, params: unknown): void {
     expect(same(await beside)).toEqual(alone);
     engine.audit();
     expect(engine.load).toMatchObject({ running: 0, waiting: 0, kvUsage: 0 });
+  });
+
+  test('a reward that can judge nothing at all fails whoever asks it', async () => {
+    const blind = fakeReward('hash', () => NaN);
+    const rewardOf = () => composed(sumOf(use('hash')), loaded(blind));
+    for (const ask of ASKS) {
+      const engine = engineOf();
+      const { events, bugs } = await ran(rewarded(engine), planFor(ask), { rewardOf });
+      expect(bugs).toEqual([]);
+      expect(events.at(-1)).toMatchObject(
+        strategies[strategy]!.needs(params) === 'nothing'
+          ? { kind: 'end', cancelled: false }
+          : { kind: 'failed', failure: { code: 'reward_failed' } },
+      );
+      engine.audit();
+      expect(engine.load).toMatchObject({ running: 0, waiting: 0, kvUsage: 0 });
+    }
   });
 
   test('a budget of tokens is kept, and its end is the same in a crowd', async () => {

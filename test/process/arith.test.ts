@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadScorer } from '../../src/runtime/scorer.ts';
+import { cpu } from '../../src/runtime/device.ts';
 import { loadCodec } from '../../src/runtime/tokenizer.ts';
 import { closing, testOrt } from '../fakes/ort.ts';
 import { arithProblems, firstWrongStep, isRight } from '../support/arith.ts';
@@ -143,7 +144,7 @@ test('a verifier that was asked about the beginnings judges the whole as one tha
   for (const beginning of beginnings) await scoresOf('arith-value', prompt, [beginning]);
   const [score] = await scoresOf('arith-value', prompt, [whole]);
   const folder = join(models, 'arith-value');
-  const fresh = closing(loadScorer(testOrt(), folder, 'arith-value', 0));
+  const fresh = closing(loadScorer(cpu(testOrt()), folder, 'arith-value', 0));
   const codec = loadCodec(folder);
   const ids = [...codec.prompt(prompt), ...codec.encode(whole), ...codec.vocabulary.ends];
   expect(score).toBe(fresh.score([ids])[0]);

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { memoryPlan, planText } from '../../src/memory.ts';
 import { ConfigError, readConfig } from '../../src/ops/config.ts';
 import { libraryPath } from '../../src/runtime/ort_path.ts';
-import { providersOf } from '../../src/runtime/ort_providers.ts';
+import { providersOf } from '../../src/runtime/ort_api.ts';
 import { kvBytes, shapeOf } from '../../src/runtime/shape.ts';
 import { groupByVocabulary } from '../../src/vocabularies.ts';
 import { TALES, talesCodec } from '../fakes/models.ts';
@@ -14,20 +14,22 @@ import { temporaryFolder } from './importer/checkpoint.ts';
 
 const ARM = TALES.replace(/tales$/, 'arm-happy');
 
-function planOf(engine: string) {
+function plansOf(engine: string, device = 'auto') {
   const file = join(temporaryFolder(), 'c.yaml');
   writeFileSync(
     file,
     `policy: tales
 models:
   tales: { path: ${TALES}, role: policy }
-  arm: { path: ${ARM}, role: guide }
+  arm: { path: ${ARM}, role: guide, device: ${device} }
 engine: ${engine}
 `,
   );
   const config = readConfig(file);
   return memoryPlan(config, groupByVocabulary(config, talesCodec));
 }
+
+const planOf = (engine: string) => plansOf(engine)[0]!;
 
 test('weights, rows, logits and caches add up', () => {
   const engine =
@@ -54,6 +56,22 @@ test('the budget is a bound, with the numbers of what is beyond it', () => {
   expect(less).toThrow(ConfigError);
   expect(less).toThrow(/take up to [\d.]+ MB, and engine\.memory_bytes is/);
   expect(less).toThrow(/workspace of tales: logits of 8 rows/);
+});
+
+test('what is on another device is counted there, with the rows that it stages', () => {
+  const engine = '{ kv_slots: 8, max_seq: 256, prefix_bytes: 1000 }';
+  const [whole] = plansOf(engine);
+  const [host, device] = plansOf(engine, 'webgpu');
+  expect([host!.device, device!.device]).toEqual(['cpu', 'webgpu']);
+  const kv = kvBytes(shapeOf(ARM)) * 256;
+  expect(device!.parts).toEqual([
+    ['weights of arm', statSync(join(ARM, 'model.onnx')).size],
+    ['KV rows of arm: 8 of 256 tokens', (8 + 7) * kv],
+  ]);
+  expect(host!.bytes + device!.bytes - 7 * kv).toBe(whole!.bytes);
+  const budget = `{ kv_slots: 8, max_seq: 256, device_memory_bytes: ${device!.bytes - 1} }`;
+  expect(() => plansOf(budget, 'webgpu')).toThrow(/engine\.device_memory_bytes is/);
+  expect(() => plansOf(budget)).not.toThrow();
 });
 
 test('KV that holds not one row is refused with what would do', () => {

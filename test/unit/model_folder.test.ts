@@ -56,9 +56,9 @@ test('the memory plan has the copies of KV that grows', () => {
   writeFileSync(file, `policy: other\nmodels: { other: { path: ${path}, role: policy } }\n`);
   const config = readConfig(file);
   const codecOf = sharedCodecs(readCodec);
-  const plan = memoryPlan(
+  const [plan] = memoryPlan(
     config,
     groupByVocabulary(config, (name) => codecOf(describeModel(config.models[name]!))),
   );
-  expect(plan.parts).toContainEqual(['KV of other, copied for each run', 2 ** 28]);
+  expect(plan!.parts).toContainEqual(['KV of other, copied for each run', 2 ** 28]);
 });

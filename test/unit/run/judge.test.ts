@@ -2,16 +2,20 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import type { Branch } from '../../../src/core/tree.ts';
+import type { Candidate } from '../../../src/core/reward.ts';
 import { Judge } from '../../../src/run/judge.ts';
+import { strategies } from '../../../src/strategies/index.ts';
 import { forever } from '../../fakes/drive.ts';
-import { fakeReward } from '../../fakes/reward.ts';
+import { fakeEngine } from '../../fakes/engine.ts';
+import { planOf, ran } from '../../fakes/plan.ts';
+import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-const judgeOf = () =>
+const judgeOf = (reward = fakeReward('r', ({ branch }) => branch)) =>
   new Judge({
-    reward: fakeReward('r', ({ branch }) => branch),
+    reward,
     prompt: { lanes: [], text: '', messages: null, readings: {} },
     signal: forever,
     onScored: () => undefined,
@@ -65,4 +69,45 @@ test('those that were given up without being judged are reported too', async () 
     expect.objectContaining({ index: 1, score: 1, prunedAt: 3, status: 'pruned' }),
     { index: 2, score: null, parts: {}, tokens: 7, status: 'pruned', prunedAt: 7 },
   ]);
+});
+
+test('a candidate without a score is told as one, also where no other had a score before', async () => {
+  const reward = fakeReward('r', ({ branch }) => (branch === 0 ? NaN : 1));
+  const judge = judgeOf(reward);
+  const values = async (id: number) =>
+    (await judge.score([branchOf(id)])).map(({ value }) => value);
+  expect(await values(0)).toEqual([NaN]);
+  expect(await values(1)).toEqual([1]);
+  expect(judge.scoreOf(branchOf(0))).toBeNull();
+});
+
+/** Each judges some candidates before all others, alone or by themselves: those have no score. */
+const EARLY: readonly [string, object, (candidate: Candidate) => boolean][] = [
+  ['segment_rejection', { target: 0.5, segment: { tokens: 3 } }, ({ text }) => text === ''],
+  ['segment_rejection', { segment: { tokens: 3 } }, ({ branch }) => branch <= 3],
+  ['best_of_n', { n: 4, adaptive: { threshold: 2 } }, ({ branch }) => branch === 0],
+  ['mcts', { branch: 1, segment: { tokens: 3 } }, ({ tokens }) => tokens.length === 3],
+  ['beam', { width: 2 }, ({ tokens }) => tokens.length === 1],
+];
+
+test.each(EARLY)('%s %j goes on where its first candidates have no score', async (...row) => {
+  const [strategy, fields, isUnknown] = row;
+  const judged = sumOf(use('r'));
+  let unknown = 0;
+  const reward = fakeReward('r', (one) => {
+    unknown += Number(isUnknown(one));
+    return isUnknown(one) ? NaN : 1;
+  });
+  const context = { maxTokens: 12, stream: false, judged: true };
+  const params = strategies[strategy]!.parse(fields, context);
+  const { engine } = fakeEngine({ endBias: -100 });
+  const plan = planOf({ strategy, params, reward: judged, maxTokens: 12 });
+  const rewardOf = () => composed(judged, loaded(reward));
+  const { choices, events, bugs } = await ran(engine, plan, { rewardOf });
+  expect(bugs).toEqual([]);
+  expect(events.at(-1)).toMatchObject({ kind: 'end', cancelled: false });
+  expect(choices[0]!.tokens).toBe(12);
+  const selected = choices[0]!.report!.candidates.find(({ status }) => status === 'selected');
+  expect(selected!.score).not.toBeNull();
+  expect(unknown).toBeGreaterThan(0);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadDecoder } from '../../../src/runtime/decoder.ts';
+import { cpu } from '../../../src/runtime/device.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
 import { decoder, TALES, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
@@ -33,17 +34,21 @@ test.each(['tales', 'arith'])(
 test('a damaged, a missing and a lying model folder are refused by path', () => {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-bad-'));
   afterAll(() => rmSync(folder, { recursive: true }));
-  expect(() => loadDecoder(testOrt(), join(folder, 'none'), 'none')).toThrow(/none.config\.json/);
+  expect(() => loadDecoder(cpu(testOrt()), join(folder, 'none'), 'none')).toThrow(
+    /none.config\.json/,
+  );
   writeFileSync(join(folder, 'config.json'), '{"vocab_size":');
-  expect(() => loadDecoder(testOrt(), folder, 'bad')).toThrow(/config\.json/);
+  expect(() => loadDecoder(cpu(testOrt()), folder, 'bad')).toThrow(/config\.json/);
   writeFileSync(join(folder, 'config.json'), '{"num_hidden_layers": 2}');
   writeFileSync(join(folder, 'model.onnx'), 'not a model');
-  expect(() => loadDecoder(testOrt(), folder, 'bad')).toThrow(/model\.onnx/);
+  expect(() => loadDecoder(cpu(testOrt()), folder, 'bad')).toThrow(/model\.onnx/);
 });
 
 test('a graph of other inputs is refused when it is loaded, not when it is asked', () => {
   const scalar = TALES.replace(/tales$/, 'rm-happy-a');
-  expect(() => loadDecoder(testOrt(), scalar, 'rm')).toThrow(/rm-happy-a is no decoder.*logits/);
+  expect(() => loadDecoder(cpu(testOrt()), scalar, 'rm')).toThrow(
+    /rm-happy-a is no decoder.*logits/,
+  );
 });
 
 const NONE = Float32Array.of();

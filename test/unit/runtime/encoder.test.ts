@@ -8,6 +8,7 @@ import { readManifest } from '../../../src/ops/manifest.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
 import { Turns } from '../../../src/rewards/turns.ts';
 import { loadEncoder } from '../../../src/runtime/encoder.ts';
+import { cpu } from '../../../src/runtime/device.ts';
 import { loadPairCodec } from '../../../src/runtime/tokenizer.ts';
 import { tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
@@ -41,7 +42,7 @@ test('it is a reward like any other to the server', () => {
 
 test('a prompt and an answer are read as a pair, with the score of the definition', async () => {
   const codec = loadPairCodec(to);
-  const model = closing(loadEncoder(testOrt(), to, 'bert'));
+  const model = closing(loadEncoder(cpu(testOrt()), to, 'bert'));
   const reward = scalarHead({
     model,
     codec,
@@ -104,5 +105,7 @@ test('what an encoder cannot be is refused with the reason', () => {
 test('a graph of another kind is refused with its folder', () => {
   const folder = tinyFolder(); // a decoder
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(wordPiece().tokenizer));
-  expect(() => loadEncoder(testOrt(), folder, 'x')).toThrow(`${folder} is no encoder with a score`);
+  expect(() => loadEncoder(cpu(testOrt()), folder, 'x')).toThrow(
+    `${folder} is no encoder with a score`,
+  );
 });

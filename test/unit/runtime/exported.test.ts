@@ -9,6 +9,7 @@ import { DecodeEngine } from '../../../src/engine/engine.ts';
 import { laneWeights } from '../../../src/guides/lane_weights.ts';
 import { readExport } from '../../../src/runtime/export.ts';
 import { loadExported } from '../../../src/runtime/exported.ts';
+import { cpu } from '../../../src/runtime/device.ts';
 import { graph, type GraphBuilder } from '../../../src/runtime/onnx.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
 import { loadCodec } from '../../../src/runtime/tokenizer.ts';
@@ -30,7 +31,7 @@ const KINDS: Readonly<Record<string, () => string>> = {
   growing: () => optimumFolder({ positions: true }),
   'growing without positions': () => optimumFolder({ positions: false }),
 };
-const load = (folder: string) => closing(loadExported(testOrt(), folder, 'policy'));
+const load = (folder: string) => closing(loadExported(cpu(testOrt()), folder, 'policy'));
 
 describe.each(Object.keys(KINDS))('%s', (kind) => {
   kvRowsLaws(() => load(KINDS[kind]!()));

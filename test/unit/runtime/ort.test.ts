@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { graph } from '../../../src/runtime/onnx.ts';
-import { Ort, OrtError } from '../../../src/runtime/ort.ts';
+import { Ort } from '../../../src/runtime/ort.ts';
+import { OrtError } from '../../../src/runtime/ort_api.ts';
 import { libraryPath } from '../../../src/runtime/ort_path.ts';
 import { testOrt } from '../../fakes/ort.ts';
 

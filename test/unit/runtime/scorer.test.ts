@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { loadScorer } from '../../../src/runtime/scorer.ts';
+import { cpu } from '../../../src/runtime/device.ts';
 import { loadCodec } from '../../../src/runtime/tokenizer.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
 import { Turns } from '../../../src/rewards/turns.ts';
@@ -18,7 +19,7 @@ const ANSWERS = [
 
 function packReward(runTokens: number, keepBytes = 0) {
   const codec = loadCodec(PACK);
-  const model = closing(loadScorer(testOrt(), PACK, 'rm-happy-a', keepBytes));
+  const model = closing(loadScorer(cpu(testOrt()), PACK, 'rm-happy-a', keepBytes));
   const reward = scalarHead({ model, codec, reads: 'prefix', runTokens, turns: new Turns() });
   const readings = { 'rm-happy-a': codec.prompt(OPENING) };
   const batch = ANSWERS.flatMap((text) =>
@@ -58,14 +59,14 @@ test('the pack’s reward prefers what it was taught to', async () => {
 
 test('a graph without a scalar head is refused with its folder', () => {
   const folder = tinyFolder();
-  expect(() => loadScorer(testOrt(), folder, 'tiny', 0)).toThrow(folder);
+  expect(() => loadScorer(cpu(testOrt()), folder, 'tiny', 0)).toThrow(folder);
 });
 
 test.each(['rm-happy-a', 'rm-kind-b', 'rm-kind-c'])(
   '%s: what was kept, and for how few rows, never shows in a score',
   (name) => {
     const folder = TALES.replace(/tales$/, name);
-    const whole = closing(loadScorer(testOrt(), folder, name, 0));
+    const whole = closing(loadScorer(cpu(testOrt()), folder, name, 0));
     const text = loadCodec(folder).prompt(OPENING + ANSWERS.join(''));
     /** Growing answers with their alternatives, as a search asks about them, and texts that have nothing in common. */
     const asked = Array.from({ length: 40 }, (_, i) => {
@@ -76,7 +77,7 @@ test.each(['rm-happy-a', 'rm-kind-b', 'rm-kind-c'])(
     });
     const expected = asked.map((row) => whole.score([row])[0]!);
     for (const keepBytes of [2 << 20, 64 << 20]) {
-      const keeping = closing(loadScorer(testOrt(), folder, name, keepBytes));
+      const keeping = closing(loadScorer(cpu(testOrt()), folder, name, keepBytes));
       asked.forEach((row, i) => {
         const missing = keeping.missing(row);
         expect(missing).toBeGreaterThanOrEqual(Math.min(2, row.length));

@@ -18,6 +18,9 @@ function counting() {
     open.push(String(path));
     return {
       bind: () => ({ run: () => undefined }),
+      allocator: () => {
+        throw new Error('the CPU gives no memory');
+      },
       [Symbol.dispose]: () => void open.splice(open.indexOf(String(path)), 1),
     };
   };

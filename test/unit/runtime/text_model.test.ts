@@ -5,6 +5,7 @@ import { closing, testOrt } from '../../fakes/ort.ts';
 import { Reference } from '../importer/reference.ts';
 import { randomCheckpoint, tokens } from '../importer/checkpoint.ts';
 import { loadDecoder } from '../../../src/runtime/decoder.ts';
+import { cpu } from '../../../src/runtime/device.ts';
 import { importModel } from '../../../src/importer/import.ts';
 import { temporaryFolder } from '../importer/checkpoint.ts';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ test('log-probs are those of the definition, over the tokenizer’s tokens only'
   const to = join(temporaryFolder(), 'tiny');
   importModel({ from: checkpoint.folder, to, role: 'policy', weights: 'float32', created: 0 });
   const vocab = 300; // shorter than the logits are wide
-  const model = closing(closing(loadDecoder(testOrt(), to, 'tiny')).texts(vocab));
+  const model = closing(closing(loadDecoder(cpu(testOrt()), to, 'tiny')).texts(vocab));
   const text = tokens(20).map((token) => token % vocab);
   const reference = new Reference(checkpoint.source).logits(text);
   const [found] = model.logProbs([continuation(text, 5)]);

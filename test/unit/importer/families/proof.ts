@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { importModel } from '../../../../src/importer/import.ts';
 import { loadDecoder } from '../../../../src/runtime/decoder.ts';
+import { cpu } from '../../../../src/runtime/device.ts';
 import { closing, testOrt } from '../../../fakes/ort.ts';
 import { Decoder, farthest, genaiLogits, openCheckpoint, session, tokens } from '../checkpoint.ts';
 import { headsOf } from './arithmetic.ts';
@@ -83,7 +84,7 @@ export function provesFamily(
   test(`${name}: imported and loaded, over KV rows that are written in place`, () => {
     const to = join(published.folder, 'imported');
     importModel({ from: published.folder, to, role: 'policy', weights: 'float32', created: 0 });
-    const kv = closing(closing(loadDecoder(testOrt(), to, name)).open(3, 48));
+    const kv = closing(closing(loadDecoder(cpu(testOrt()), to, name)).open(3, 48));
     const prompts = [tokens(9, 1), tokens(3, 2), tokens(14, 5)];
     const rowsOf = (logits: Float32Array) => headsOf([...logits], prompts.length);
     const areRight = (logits: Float32Array) =>
