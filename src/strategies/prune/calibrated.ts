@@ -1,7 +1,7 @@
 /**
  * Speculative rejection by a schedule that was measured: which share alpha of the growing answers is given up at which
- * length. A reward's manifest stores schedules, each with the share of best-of-n's gain that it lost on prompts which it was
- * not fitted to, and what that share is at most with 95 % certainty. Of those for which that is within `loss` the one that
+ * length. A reward's manifest stores schedules, each with the share of best-of-n's gain that it loses on prompts that a fit
+ * has not seen, and what that share is at most with 95 % certainty. Of those for which that is within `loss` the one that
  * saves the most is kept to. Where there is none, nothing is given up, and the response says why.
  */
 
