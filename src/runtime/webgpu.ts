@@ -3,6 +3,7 @@
  * Released before the sessions that use it, its memory would end the process: what is in it goes first, it last.
  */
 
+import { widestRun } from './attention_check.ts';
 import type { Device } from './device.ts';
 import { DeviceKv } from './device_kv.ts';
 import { kvGraphs, type KvGraphs } from './kv_graphs.ts';
@@ -23,9 +24,15 @@ export function webgpu(ort: Ort): Device {
     known.set(buffers, graphs);
     return graphs;
   };
+  const widths = new Map<number, number>();
   return {
     ort,
     session: open,
+    widest({ headDim }) {
+      const width = widths.get(headDim) ?? widestRun(ort, open, headDim);
+      widths.set(headDim, width);
+      return width;
+    },
     store: (shape, rows, length) =>
       new DeviceKv({ ort, allocator, graphs: graphsOf(2 * shape.layers) }, shape, rows, length),
     [Symbol.dispose]() {
