@@ -17,7 +17,7 @@ import {
 } from './exported_rows.ts';
 import { present, StoredRows } from './kv_store.ts';
 import type { Bound, Tensor } from './ort.ts';
-import { piecesOf } from './padded.ts';
+import { checkTokens, piecesOf } from './padded.ts';
 
 /** Tokens of a prompt that one run reads. */
 const PIECE = 64;
@@ -47,6 +47,7 @@ export class GenaiRows extends StoredRows implements ExportedRows {
   }
 
   step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+    checkTokens(tokens, n, this.#model.shape);
     for (let i = 0; i < n; i++) {
       this.#feed.ids[i] = BigInt(tokens[i]!);
       this.#feed.positions[i] = BigInt(lengths[i]!);
@@ -66,6 +67,7 @@ export class GenaiRows extends StoredRows implements ExportedRows {
   }
 
   read(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
+    checkTokens(tokens, tokens.length, this.#model.shape);
     const { device, shape } = this.#model;
     let at = 0;
     for (const size of piecesOf(tokens.length, Math.min(PIECE, device.widest(shape)))) {

@@ -9,6 +9,7 @@ import { DeviceKv } from './device_kv.ts';
 import { kvGraphs, type KvGraphs } from './kv_graphs.ts';
 import { graph } from './onnx.ts';
 import type { Ort } from './ort.ts';
+import { outlineOf } from './outline.ts';
 
 const PROVIDER = 'WebGPU';
 const MEMORY = 'WebGPU_Buf';
@@ -27,7 +28,13 @@ export function webgpu(ort: Ort): Device {
   const widths = new Map<number, number>();
   return {
     ort,
-    session: open,
+    session(path) {
+      if (outlineOf(path).settings.has('softcap'))
+        throw new Error(
+          `${path} caps its attention softly, which ONNX Runtime's ${PROVIDER} leaves out`,
+        );
+      return open(path);
+    },
     widest({ headDim }) {
       const width = widths.get(headDim) ?? widestRun(ort, open, headDim);
       widths.set(headDim, width);
