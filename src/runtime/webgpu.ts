@@ -8,7 +8,7 @@ import type { Device } from './device.ts';
 import { DeviceKv } from './device_kv.ts';
 import { kvGraphs, type KvGraphs } from './kv_graphs.ts';
 import { graph } from './onnx.ts';
-import type { Ort } from './ort.ts';
+import type { DeviceTensor, Ort } from './ort.ts';
 import { outlineOf } from './outline.ts';
 
 const PROVIDER = 'WebGPU';
@@ -17,8 +17,14 @@ const MEMORY = 'WebGPU_Buf';
 /** Opens the adapter. Dispose of stores and of models before it. @throws OrtError if there is no adapter */
 export function webgpu(ort: Ort): Device {
   const open = (model: string | Uint8Array) => ort.session(model, PROVIDER);
-  const home = open(nothing());
-  const allocator = home.allocator(MEMORY);
+  const clearing = open(zerosGraph());
+  const allocator = clearing.allocator(MEMORY);
+  const zeros = (dims: readonly number[]): DeviceTensor => {
+    const tensor = allocator.tensor(dims);
+    using shape = ort.tensor('int64', [dims.length], BigInt64Array.from(dims, BigInt));
+    clearing.bind({ shape }, { zeros: tensor }).run();
+    return tensor;
+  };
   const known = new Map<number, KvGraphs>();
   const graphsOf = (buffers: number): KvGraphs => {
     const graphs = known.get(buffers) ?? kvGraphs(open, buffers);
@@ -41,19 +47,19 @@ export function webgpu(ort: Ort): Device {
       return width;
     },
     store: (shape, rows, length) =>
-      new DeviceKv({ ort, allocator, graphs: graphsOf(2 * shape.layers) }, shape, rows, length),
+      new DeviceKv({ ort, zeros, graphs: graphsOf(2 * shape.layers) }, shape, rows, length),
     [Symbol.dispose]() {
       allocator[Symbol.dispose]();
       for (const graphs of known.values()) graphs[Symbol.dispose]();
-      home[Symbol.dispose]();
+      clearing[Symbol.dispose]();
     },
   };
 }
 
-/** The least graph: memory is given out by sessions only. */
-function nothing(): Uint8Array {
-  const g = graph('nothing');
-  const x = g.input('x', 'float32', ['n']);
-  g.output('y', g.node('Neg', [x]), 'float32', ['n']);
+/** Memory is given out by sessions only, with what was left in it: attention multiplies what is masked by 0, and 0 times no number is none. */
+function zerosGraph(): Uint8Array {
+  const g = graph('zeros');
+  const shape = g.input('shape', 'int64', [4]);
+  g.output('zeros', g.node('Expand', [g.scalar(0), shape]), 'float32', ['a', 'b', 'c', 'd']);
   return g.bytes();
 }

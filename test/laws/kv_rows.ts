@@ -25,7 +25,7 @@ export const step = (
  */
 export function kvRowsLaws(load: () => LanguageModel, tolerance = 0): void {
   let model: LanguageModel;
-  beforeAll(() => void (model = load()));
+  beforeAll(() => void (model = load()), 120_000); // a GPU's kernels are compiled on first use
   const open = (rows: number, length = 128): KvRows => closing(model.open(rows, length));
 
   const expectLike = (
