@@ -14,6 +14,12 @@ export interface Peak {
   readonly most: number;
 }
 
+/** No more and no fewer: the search's width must not depend on traffic. */
+export const exactly = (rows: number): Peak => ({ least: rows, most: rows });
+
+/** Of n branches that do not look at each other before they have ended: a quarter at a time will do. */
+export const inWaves = (n: number): Peak => ({ least: Math.ceil(n / 4), most: n });
+
 export interface Strategy<P> {
   /** On the wire, `type` left out. */
   readonly fields: z.ZodType;

@@ -101,6 +101,15 @@ export interface Tree {
   readonly maxTokens: number;
   /** `branch` and n-1 twins of it. Twins of a parked branch are parked. */
   fork(branch: Branch, n: number): Branch[];
+  /** n twins of `branch`, and not itself: what is tried beside it. */
+  twins(branch: Branch, n: number): Branch[];
+  /**
+   * The branches at these indices: each stands in its first place itself, a twin of it in every further one. Those without
+   * a place are parked before any is forked, if they were not dropped: a beam and a resampled swarm move in their own rows.
+   */
+  reorder(branches: readonly Branch[], places: readonly number[]): Branch[];
+  /** A twin of `branch` with one more token, to be judged or to end there: it is parked, and no KV is copied for it. */
+  take(branch: Branch, next: Peeked): Branch;
   /** Advances every unfinished branch in place. The only call that decodes; rows of all requests share its iterations. */
   extend(branches: readonly Branch[], reach: Reach): Promise<void>;
   /** The k likeliest next tokens (k <= 64) that could be drawn, by log-prob and bias, without taking one. */

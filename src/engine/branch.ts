@@ -33,9 +33,11 @@ export class Hypothesis implements Branch {
     return this.#text.text;
   }
 
-  twin(id: number, vocabulary: Vocabulary): Hypothesis {
+  /** @param parked whether the twin holds no slots; of a parked one it must be true */
+  twin(id: number, vocabulary: Vocabulary, parked = this.parked): Hypothesis {
     const twin = this.#copy(id, vocabulary);
-    twin.parked = this.parked;
+    twin.parked = parked;
+    if (parked) return twin;
     this.slots.forEach((slot, lane) => {
       if (slot !== null && slot.cached > 0) twin.slots[lane] = slot.pool.fork(slot);
     });

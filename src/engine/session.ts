@@ -49,15 +49,30 @@ export class TreeSession implements Session {
   }
 
   fork(branch: Branch, n: number): Branch[] {
-    const parent = this.#own(branch);
-    const { branches } = this.#tree;
-    if (!parent.parked) this.#refuseOver(this.#held() + n - 1);
-    const twins = Array.from({ length: n - 1 }, () => {
-      const twin = parent.twin(this.#nextId++, this.#decoding.vocabulary);
-      branches.add(twin);
-      return twin;
+    return [branch, ...this.#twins(branch, n - 1)];
+  }
+
+  twins(branch: Branch, n: number): Branch[] {
+    return this.#twins(branch, n);
+  }
+
+  reorder(branches: readonly Branch[], places: readonly number[]): Branch[] {
+    const all = branches as readonly Hypothesis[];
+    const times = all.map(() => 0);
+    for (const place of places) times[place]!++;
+    all.forEach((branch, i) => {
+      if (times[i] === 0 && !branch.dropped) this.#own(branch).release(); // rows for the twins
     });
-    return [parent, ...twins];
+    const heirs = all.map((branch, i) =>
+      times[i] === 0 ? [] : [branch, ...this.#twins(branch, times[i]! - 1)],
+    );
+    return places.map((place) => heirs[place]!.shift()!);
+  }
+
+  take(branch: Branch, next: Peeked): Branch {
+    const twin = this.#twin(this.#own(branch), true);
+    this.push(twin, next);
+    return twin;
   }
 
   /** With fewer tokens left than asked for, each branch gets an equal share: what it gets must not depend on whose row steps first. */
@@ -100,7 +115,7 @@ export class TreeSession implements Session {
       const room = Math.max(1, this.width - this.#held());
       const twins = branches
         .slice(odds.length, odds.length + room)
-        .map((branch) => this.fork(branch, 2)[1] as Hypothesis);
+        .flatMap((branch) => this.#twins(branch, 1));
       try {
         odds.push(...(await this.#asked(twins, question)));
       } finally {
@@ -205,6 +220,18 @@ export class TreeSession implements Session {
   #refuseOver(held: number): void {
     if (held > this.width)
       throw new Error(`fork to ${held} branches, but the tree may hold ${this.width}`);
+  }
+
+  #twins(branch: Branch, n: number): Hypothesis[] {
+    const parent = this.#own(branch);
+    if (!parent.parked) this.#refuseOver(this.#held() + n);
+    return Array.from({ length: n }, () => this.#twin(parent));
+  }
+
+  #twin(parent: Hypothesis, parked = parent.parked): Hypothesis {
+    const twin = parent.twin(this.#nextId++, this.#decoding.vocabulary, parked);
+    this.#tree.branches.add(twin);
+    return twin;
   }
 
   #drop(branch: Hypothesis): void {

@@ -6,7 +6,7 @@
  * cost (optimal stopping): when what one more answer can be expected to add to the best of those drawn is less than it
  * costs. Above u, the largest reward outside the best k of n, rewards are taken to fall off exponentially, with the mean
  * excess m of those k; then
- *   E[max(R - best, 0)] = (k / n) m exp(-(best - u) / m),  k = floor(n / 2).
+ *   E[max(R - best, 0)] = (k / n) m exp(-(best - u) / m),  k = floor(n / 2).                           (1)
  */
 
 import type { z } from 'zod';
@@ -14,26 +14,9 @@ import { either, integer, list, number, strict } from '../core/fields.ts';
 import { sum } from '../core/math.ts';
 import type { Score } from '../core/reward.ts';
 import type { SelfQuestion } from '../core/self_evaluation.ts';
-import type { StrategyContext } from '../core/strategy.ts';
+import type { Search, StrategyContext } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
 import { selfEvaluated, selfFields, selfQuestion } from './self_evaluation.ts';
-
-export const adaptiveField = strict({
-  /** A score that is good enough. */
-  threshold: number(-1e6, 1e6).nullish(),
-  /** Of one more answer, in the reward's units. */
-  cost: number(0, 1e6).nullish(),
-  self_evaluation: strict({ probability: number(0, 1), ...selfFields }).nullish(),
-  min: either(integer(2, 65_536), 4),
-  /** Answers drawn between two looks. */
-  round: either(integer(1, 64), 1),
-  /** Of each round, the last for all that follow; none: the request's. */
-  temperatures: either(list(number(0, 2), 64), []),
-}).refine(({ threshold, cost, self_evaluation: self }) => [threshold, cost, self].some(isGiven), {
-  message: 'an object with a threshold, a self_evaluation or a cost',
-});
-
-const isGiven = (field: unknown): boolean => field !== null && field !== undefined;
 
 export interface Adaptive {
   readonly threshold: number;
@@ -46,24 +29,6 @@ export interface Adaptive {
   readonly temperatures: readonly number[];
 }
 
-export function adaptiveOf(
-  wire: z.output<typeof adaptiveField>,
-  context: StrategyContext,
-): Adaptive {
-  const { threshold, cost, self_evaluation: self, ...rest } = wire;
-  return {
-    ...rest,
-    threshold: threshold ?? Infinity,
-    cost: cost ?? 0,
-    self: self
-      ? {
-          question: selfQuestion(self, 'adaptive.self_evaluation', context),
-          probability: self.probability,
-        }
-      : null,
-  };
-}
-
 /** Whether what answers of different rounds score is compared, with each other or with a number. */
 export const weighs = ({ threshold, cost }: Adaptive): boolean => threshold < Infinity || cost > 0;
 
@@ -72,8 +37,8 @@ export async function* rounds(
   tree: Tree,
   all: readonly Branch[],
   adaptive: Adaptive,
-  score: (branches: readonly Branch[]) => Promise<readonly Score[]>,
-): AsyncGenerator<readonly Branch[], readonly Branch[], void> {
+  score: Tree['score'],
+): Search {
   const scores: Score[] = [];
   const chances: number[] = [];
   while (scores.length < all.length) {
@@ -106,7 +71,7 @@ function worthOneMore(
   return cost === 0 || rewards.length < min || expectedImprovement(rewards) >= cost;
 }
 
-/** @param rewards at least two. 0 where they are all the same. */
+/** (1). @param rewards at least two. 0 where they are all the same. */
 export function expectedImprovement(rewards: readonly number[]): number {
   const n = rewards.length;
   const sorted = rewards.toSorted((a, b) => b - a);
@@ -114,4 +79,39 @@ export function expectedImprovement(rewards: readonly number[]): number {
   const u = sorted[k]!;
   const m = sum(sorted.slice(0, k).map((r) => r - u)) / k;
   return m === 0 ? 0 : (k / n) * m * Math.exp(-(sorted[0]! - u) / m);
+}
+
+export const adaptiveField = strict({
+  /** A score that is good enough. */
+  threshold: number(-1e6, 1e6).nullish(),
+  /** Of one more answer, in the reward's units. */
+  cost: number(0, 1e6).nullish(),
+  self_evaluation: strict({ probability: number(0, 1), ...selfFields }).nullish(),
+  min: either(integer(2, 65_536), 4),
+  /** Answers drawn between two looks. */
+  round: either(integer(1, 64), 1),
+  /** Of each round, the last for all that follow; none: the request's. */
+  temperatures: either(list(number(0, 2), 64), []),
+}).refine(({ threshold, cost, self_evaluation: self }) => [threshold, cost, self].some(isGiven), {
+  message: 'an object with a threshold, a self_evaluation or a cost',
+});
+
+const isGiven = (field: unknown): boolean => field !== null && field !== undefined;
+
+export function adaptiveOf(
+  wire: z.output<typeof adaptiveField>,
+  context: StrategyContext,
+): Adaptive {
+  const { threshold, cost, self_evaluation: self, ...rest } = wire;
+  return {
+    ...rest,
+    threshold: threshold ?? Infinity,
+    cost: cost ?? 0,
+    self: self
+      ? {
+          question: selfQuestion(self, 'adaptive.self_evaluation', context),
+          probability: self.probability,
+        }
+      : null,
+  };
 }

@@ -1,11 +1,14 @@
 /**
- * ARGS (Khanov et al. 2024): at each token, among the k likeliest, take the one of largest log p + w * R(answer and token),
- * or draw it from softmax(that / tau). The paper adds w * R to raw logits: the same, a constant per step apart.
+ * ARGS (Khanov et al. 2024): at each token, among the k likeliest, take the one of largest
+ *   log p + w * R(answer and token),                                                                   (1)
+ * or draw it from softmax(that / tau).                                                                 (2)
+ * The paper adds w * R to raw logits: the same, a constant per step apart.
  */
 
 import { either, integer, number, read, strict } from '../core/fields.ts';
 import { softmax } from '../core/math.ts';
-import type { Strategy } from '../core/strategy.ts';
+import { exactly, type Search, type Strategy } from '../core/strategy.ts';
+import type { Tree } from '../core/tree.ts';
 import { alive, largest, numberOr, pick } from './select.ts';
 
 export interface Args {
@@ -14,6 +17,29 @@ export interface Args {
   /** 0: the largest. */
   readonly tau: number;
 }
+
+async function* search(tree: Tree, { k, w, tau }: Args): Search {
+  let answer = tree.root;
+  while (alive(answer)) {
+    const next = await tree.peek(answer, k);
+    const pool = tree.fork(answer, next.length);
+    pool.forEach((branch, i) => tree.push(branch, next[i]!));
+    const rewards = await tree.score(pool);
+    const values = next.map(({ logprob, bias }, i) => logprob + bias + w * rewards[i]!.value); // (1)
+    answer = pool[chosen(values, tau, () => tree.uniform(answer.tokens.length))]!;
+    yield [answer];
+  }
+  return [answer];
+}
+
+/** Which of these to take: the largest, or at tau > 0 a draw from softmax(values / tau). NaN is never taken. */
+export function chosen(values: readonly number[], tau: number, u: () => number): number {
+  const first = largest(values, 1)[0]!;
+  return tau === 0 ? first : pick(law(values, tau), u()); // (2)
+}
+
+export const law = (values: readonly number[], tau: number): number[] =>
+  softmax(values.map((value) => numberOr(value / tau, -Infinity)));
 
 const fields = strict({
   top_k: either(integer(1, 64), 10),
@@ -28,28 +54,6 @@ export const args: Strategy<Args> = {
     return { k, w, tau };
   },
   needs: () => 'prefix',
-  peak: ({ k }) => ({ least: k, most: k }),
-
-  async *search(tree, { k, w, tau }) {
-    let answer = tree.root;
-    while (alive(answer)) {
-      const next = await tree.peek(answer, k);
-      const pool = tree.fork(answer, next.length);
-      pool.forEach((branch, i) => tree.push(branch, next[i]!));
-      const rewards = await tree.score(pool);
-      const values = next.map(({ logprob, bias }, i) => logprob + bias + w * rewards[i]!.value);
-      answer = pool[chosen(values, tau, () => tree.uniform(answer.tokens.length))]!;
-      yield [answer];
-    }
-    return [answer];
-  },
+  peak: ({ k }) => exactly(k),
+  search,
 };
-
-/** Which of these to take: the largest, or at tau > 0 a draw from softmax(values / tau). NaN is never taken. */
-export function chosen(values: readonly number[], tau: number, u: () => number): number {
-  const first = largest(values, 1)[0]!;
-  return tau === 0 ? first : pick(law(values, tau), u());
-}
-
-export const law = (values: readonly number[], tau: number): number[] =>
-  softmax(values.map((value) => numberOr(value / tau, -Infinity)));

@@ -1,19 +1,24 @@
 /**
- * ReST-MCTS* (Zhang et al. 2024). Each iteration goes down by UCT, V + c sqrt(2 ln N_parent / N), an unvisited child
- * standing at V + 1; expands the leaf by b sampled segments, equal texts once, valued by the reward; rolls out from the best
- * child, V <- (1 - a) V + a max; and backs up the visit-weighted mean of children. Ends at a leaf of V >= gate, or with the
- * leaf of largest V after the iterations, or once it has stayed the same for `patience` of them; what is unfinished then is
- * drawn to its end. A segment that cannot be judged is no child, and ends a rollout. Leaves are parked: they hold no KV
- * between visits.
+ * ReST-MCTS* (Zhang et al. 2024). Each iteration goes down to a leaf by UCT, an unvisited child standing at V + 1,
+ *   V + c sqrt(2 ln N_parent / N);                                                                    (1)
+ * expands it by b sampled segments, equal texts once, valued by the reward;                             (2)
+ * rolls out from the best of them, greedily by value,
+ *   V <- (1 - a) V + a max of the rollout;                                                             (3)
+ * and backs up the visit-weighted mean of the children,
+ *   V <- sum_child N V / sum_child N.                                                                  (4)
+ * Ends at a leaf of V >= gate, or with the leaf of largest V after the iterations, or once it has stayed the same for
+ * `patience` of them; what is unfinished then is drawn to its end. A segment that cannot be judged is no child, and ends
+ * a rollout. Leaves are parked: they hold no KV between visits.
  */
 
+import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { either, integer, number, read, strict } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
-import type { Strategy } from '../core/strategy.ts';
+import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
-import { answerField, answerIn, type Extract } from '../core/answer.ts';
+import { backUp, bestOf, leavesOf, mixed, nodeOf, selected, type Node } from './mcts_node.ts';
 import { segmentField } from './segment.ts';
-import { alive, best, descending, largest, toTheEnd } from './select.ts';
+import { alive, best, descending, toTheEnd } from './select.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -31,6 +36,83 @@ export interface Mcts {
   readonly rollBranch: number;
   readonly chunk: number;
 }
+
+async function* search(tree: Tree, mcts: Mcts): Search {
+  const root = nodeOf(tree.root, null, 0);
+  tree.park([tree.root]);
+  let favourite = root;
+  for (let i = 0, stayed = 0; i < mcts.iterations && stayed < mcts.patience; i++) {
+    const leaf = selected(root, mcts.c); // (1)
+    if (leaf !== root && leaf.value >= mcts.gate) break;
+    if (isOpen(leaf, mcts)) await expand(tree, leaf, mcts); // (2), (3)
+    backUp(leaf); // (4)
+    tree.note('root_value', root.value);
+    const leaves = leavesOf(root);
+    yield leaves.map(({ branch }) => branch);
+    if (!leaves.some((one) => isOpen(one, mcts))) break;
+    const first = bestOf(leaves);
+    stayed = first === favourite ? stayed + 1 : 0;
+    favourite = first;
+  }
+  const answer = bestOf(leavesOf(root)).branch;
+  yield* toTheEnd(tree, answer, mcts.chunk);
+  // Where no segment could be judged the whole must be.
+  return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
+}
+
+const goesOn = (branch: Branch, { answer }: Mcts): boolean =>
+  alive(branch) && (answer === null || answerIn(branch.text, answer) === null);
+
+const isOpen = ({ branch, barren }: Node, mcts: Mcts): boolean => !barren && goesOn(branch, mcts);
+
+/** Gives a leaf children; it is barren where none of them can be judged. */
+async function expand(tree: Tree, leaf: Node, mcts: Mcts): Promise<void> {
+  const twins = tree.twins(leaf.branch, mcts.b);
+  await tree.extend(twins, mcts.segment);
+  const different = distinct(twins);
+  const children = valued(different, await tree.score(different));
+  leaf.children = children.map(({ branch, value }) => nodeOf(branch, leaf, value));
+  const [first] = leaf.children;
+  leaf.barren = first === undefined;
+  tree.park(twins.filter((twin) => twin !== first?.branch));
+  if (first === undefined) return;
+  const most = goesOn(first.branch, mcts) ? await rollout(tree, first.branch, mcts) : null;
+  if (most !== null) {
+    first.value = mixed(first.value, most, mcts.a);
+    first.visits++;
+  }
+  tree.park([first.branch]);
+}
+
+/** The largest value met on a greedy walk from a branch, as far as there are values; null: there was none. */
+async function rollout(tree: Tree, from: Branch, mcts: Mcts): Promise<number | null> {
+  if (mcts.rollForward === 0) return null;
+  let most: number | null = null;
+  let head = tree.twins(from, 1)[0]!;
+  for (let step = 0; step < mcts.rollForward && goesOn(head, mcts); step++) {
+    const pool = tree.fork(head, mcts.rollBranch);
+    await tree.extend(pool, mcts.segment);
+    const [first] = valued(pool, await tree.score(pool));
+    if (first !== undefined) {
+      head = first.branch;
+      most = Math.max(most ?? -Infinity, first.value);
+    }
+    tree.park(pool.filter((branch) => branch !== head));
+    if (first === undefined) break;
+  }
+  tree.park([head]);
+  return most;
+}
+
+const distinct = (branches: readonly Branch[]): Branch[] =>
+  branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
+
+/** Those that have a score, the best first, the earlier one on a tie. */
+const valued = (branches: readonly Branch[], scores: readonly Score[]) =>
+  branches
+    .map((branch, i) => ({ branch, value: scores[i]!.value }))
+    .filter(({ value }) => !Number.isNaN(value))
+    .toSorted((a, b) => descending(a.value, b.value));
 
 const fields = strict({
   branch: either(integer(1, 16), 3),
@@ -56,151 +138,6 @@ export const mcts: Strategy<Mcts> = {
   },
   needs: () => 'prefix',
   absolute: () => true, // values of all expansions compete
-  peak({ b, rollBranch }) {
-    const most = Math.max(b, 1 + rollBranch); // an expansion, or its best child and a rollout
-    return { least: most, most };
-  },
-
-  async *search(tree, params) {
-    const root = nodeOf(tree.root, null, 0);
-    tree.park([tree.root]);
-    let favourite = root;
-    for (let i = 0, stayed = 0; i < params.iterations && stayed < params.patience; i++) {
-      const leaf = selected(root, params.c);
-      if (leaf !== root && leaf.value >= params.gate) break;
-      if (isOpen(leaf, params)) await expand(tree, leaf, params);
-      backUp(leaf);
-      tree.note('root_value', root.value);
-      const leaves = leavesOf(root);
-      yield leaves.map(({ branch }) => branch);
-      if (!leaves.some((one) => isOpen(one, params))) break;
-      const first = bestOf(leaves);
-      stayed = first === favourite ? stayed + 1 : 0;
-      favourite = first;
-    }
-    const answer = bestOf(leavesOf(root)).branch;
-    yield* toTheEnd(tree, answer, params.chunk);
-    // Where no segment could be judged the whole must be.
-    return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
-  },
+  peak: ({ b, rollBranch }) => exactly(Math.max(b, 1 + rollBranch)), // an expansion, or its best child and a rollout
+  search,
 };
-
-function bestOf(nodes: readonly Node[]): Node {
-  const values = nodes.map(({ value }) => value);
-  return nodes[largest(values, 1)[0]!]!;
-}
-
-const goesOn = (branch: Branch, { answer }: Mcts): boolean =>
-  alive(branch) && (answer === null || answerIn(branch.text, answer) === null);
-
-const isOpen = ({ branch, barren }: Node, params: Mcts): boolean =>
-  !barren && goesOn(branch, params);
-
-export interface Node {
-  readonly branch: Branch;
-  readonly parent: Node | null;
-  children: Node[];
-  value: number;
-  visits: number;
-  /** It was expanded, and nothing that follows it could be judged: it is not tried again. */
-  barren: boolean;
-}
-
-/** Finite: an explored child can win before all are tried. */
-const UNVISITED = 1;
-
-const nodeOf = (branch: Branch, parent: Node | null, value: number): Node => ({
-  branch,
-  parent,
-  children: [],
-  value,
-  visits: 0,
-  barren: false,
-});
-
-export const uct = (value: number, visits: number, parentVisits: number, c: number): number =>
-  visits === 0
-    ? value + UNVISITED
-    : value + c * Math.sqrt((2 * Math.log(Math.max(1, parentVisits))) / visits); // ln 0 of a fresh parent
-
-function selected(root: Node, c: number): Node {
-  let node = root;
-  while (node.children.length > 0) {
-    const { visits, children } = node;
-    const values = children.map((n) => uct(n.value, n.visits, visits, c));
-    node = children[largest(values, 1)[0]!]!;
-  }
-  return node;
-}
-
-const leavesOf = (node: Node): Node[] =>
-  node.children.length === 0 ? [node] : node.children.flatMap(leavesOf);
-
-/** Gives a leaf children; it is barren where none of them can be judged. */
-async function expand(tree: Tree, node: Node, params: Mcts): Promise<void> {
-  const twins = tree.fork(node.branch, params.b + 1).slice(1);
-  await tree.extend(twins, params.segment);
-  const different = distinct(twins);
-  node.children = valued(different, await tree.score(different)).map(({ branch, value }) =>
-    nodeOf(branch, node, value),
-  );
-  const [first] = node.children;
-  node.barren = first === undefined;
-  tree.park(twins.filter((twin) => twin !== first?.branch));
-  if (first === undefined) return;
-  const most = goesOn(first.branch, params) ? await rollout(tree, first.branch, params) : null;
-  if (most !== null) {
-    first.value = mixed(first.value, most, params.a);
-    first.visits++;
-  }
-  tree.park([first.branch]);
-}
-
-const distinct = (branches: readonly Branch[]): Branch[] =>
-  branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
-
-/** Those that have a score, the best first, the earlier one on a tie. */
-const valued = (branches: readonly Branch[], scores: readonly Score[]) =>
-  branches
-    .map((branch, i) => ({ branch, value: scores[i]!.value }))
-    .filter(({ value }) => !Number.isNaN(value))
-    .toSorted((a, b) => descending(a.value, b.value));
-
-/** The largest value met on a greedy walk from a branch, as far as there are values; null: there was none. */
-async function rollout(tree: Tree, from: Branch, params: Mcts): Promise<number | null> {
-  const { rollForward, rollBranch, segment } = params;
-  if (rollForward === 0) return null;
-  let most: number | null = null;
-  let head = tree.fork(from, 2)[1]!;
-  for (let step = 0; step < rollForward && goesOn(head, params); step++) {
-    const pool = tree.fork(head, rollBranch);
-    await tree.extend(pool, segment);
-    const [first] = valued(pool, await tree.score(pool));
-    if (first !== undefined) {
-      head = first.branch;
-      most = Math.max(most ?? -Infinity, first.value);
-    }
-    tree.park(pool.filter((branch) => branch !== head));
-    if (first === undefined) break;
-  }
-  tree.park([head]);
-  return most;
-}
-
-/** V <- (1 - a) V + a max of the rollouts. */
-export const mixed = (value: number, most: number, a: number): number => (1 - a) * value + a * most;
-
-/** Counts the visit from a leaf up to the root; a value is the visit-weighted mean of its children's. */
-export function backUp(leaf: Node): void {
-  for (let node: Node | null = leaf; node !== null; node = node.parent) {
-    node.visits++;
-    node.value = backed(node.children) ?? node.value;
-  }
-}
-
-/** Null where no child was visited. */
-export function backed(children: readonly Pick<Node, 'value' | 'visits'>[]): number | null {
-  const visits = children.reduce((sum, child) => sum + child.visits, 0);
-  if (visits === 0) return null;
-  return children.reduce((sum, child) => sum + child.value * child.visits, 0) / visits;
-}

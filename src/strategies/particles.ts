@@ -1,21 +1,23 @@
 /**
  * Sequential Monte Carlo: Feynman-Kac steering (Singhal et al. 2025) and the GenARM proposal. K particles are drawn
- * from the guided law; at each decision their log weights grow by log G_s, a potential of the reward, and by the log Z_t
- * of their tokens. When the effective sample size falls below ess * K they are resampled; otherwise weights
- * are carried. A particle's last potential is lambda R - sum_s log G_s, so its weights telescope to the target
- *   p(y) prod_i q_i(y)^w_i exp(lambda R(y)),
+ * from the guided law. At each decision s, every so many tokens, a particle's weight grows to
+ *   log w <- log w + log G_s + sum_t log Z_t,                                                         (1)
+ * G_s a potential of the reward (potentials.ts), Z_t the normalisers of the tokens since the last decision. Where
+ *   ESS = 1 / sum_k w_k^2 < ess * K                                                                   (2)
+ * K ancestors are drawn by their weights, and each particle weighs the mean from there on, so that log Z is not lost;
+ *   log w <- log sum_k w_k - log K;                                                                   (3)
+ * otherwise weights are carried. So they telescope to the target
+ *   p(y) prod_i q_i(y)^w_i exp(lambda R(y)),                                                          (4)
  * exact as K grows where tokens are drawn at temperature 1, untruncated. lambda = 0 needs no reward.
  */
 
 import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
-import { logSumExp, softmax, sum } from '../core/math.ts';
-import type { Strategy } from '../core/strategy.ts';
+import { logSumExp, softmax } from '../core/math.ts';
+import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Tree } from '../core/tree.ts';
-import { schemes, SCHEMES } from './resample.ts';
+import { advanced, POTENTIALS, START, type Path, type Potential } from './potentials.ts';
+import { essOf, schemes, SCHEMES } from './resample.ts';
 import { alive, descending, noScore, numberOr, pick } from './select.ts';
-
-const POTENTIALS = ['diff', 'max', 'add', 'rt'] as const;
-export type Potential = (typeof POTENTIALS)[number];
 
 export interface Particles {
   readonly K: number;
@@ -29,53 +31,30 @@ export interface Particles {
   readonly select: 'sample' | 'best';
 }
 
-const fields = strict({
-  n: either(integer(1, 256), 16),
-  potential: either(oneOf(POTENTIALS), 'diff'),
-  lambda: either(number(-1000, 1000), 4),
-  every: either(integer(1, 4096), 16),
-  ess: either(number(0, 1), 0.5),
-  resample: either(oneOf(SCHEMES), 'systematic'),
-  select: either(oneOf(['sample', 'best']), 'sample'),
-});
+async function* search(tree: Tree, particles: Particles): Search {
+  const { K, every, ess, resample, select } = particles;
+  let swarm = tree.fork(tree.root, K).map(begun);
+  for (let s = 0; ; s++) {
+    await tree.extend(branchesOf(swarm), { tokens: every });
+    swarm = await weighed(tree, swarm, particles); // (1)
+    const weights = weightsOf(swarm);
+    const size = essOf(weights);
+    tree.note('ess', size);
+    if (swarm.every(({ done }) => done)) {
+      const order = [...weights.keys()].toSorted((a, b) => descending(weights[a]!, weights[b]!));
+      const first = select === 'best' ? order[0]! : pick(weights, tree.uniform(s)); // (4)
+      return [first, ...order.filter((i) => i !== first)].map((i) => swarm[i]!.branch);
+    }
+    if (size < ess * K) {
+      const ancestors = schemes[resample](weights, (i) => tree.uniform(s + i * APART)); // (2)
+      yield branchesOf(swarm).filter((_, i) => ancestors.includes(i)); // who survives, before there are twins
+      swarm = resampled(tree, swarm, ancestors); // (3)
+    } else yield branchesOf(swarm);
+  }
+}
 
 /** Decisions of one search are fewer: uniforms of one decision are so far apart. */
 const APART = 2 ** 16;
-
-export const particles: Strategy<Particles> = {
-  fields,
-  parse(raw) {
-    const { n: K, ...rest } = read(fields, raw);
-    return { K, ...rest };
-  },
-  needs: ({ lambda }) => (lambda === 0 ? 'nothing' : 'prefix'),
-  absolute: ({ lambda }) => lambda !== 0, // weights add up what the decisions said
-  peak: ({ K }) => ({ least: K, most: K }),
-
-  async *search(tree, params) {
-    const { K, every, ess, resample, select } = params;
-    let swarm: Particle[] = tree
-      .fork(tree.root, K)
-      .map((branch) => ({ branch, logWeight: 0, logZ: 0, path: START, done: false }));
-    for (let step = 0; ; step++) {
-      await tree.extend(branchesOf(swarm), { tokens: every });
-      swarm = await weighed(tree, swarm, params);
-      const weights = weightsOf(swarm);
-      tree.note('ess', essOf(weights));
-      if (swarm.every(({ done }) => done)) {
-        const order = [...weights.keys()].toSorted((a, b) => descending(weights[a]!, weights[b]!));
-        const first = select === 'best' ? order[0]! : pick(weights, tree.uniform(step));
-        return [first, ...order.filter((i) => i !== first)].map((i) => swarm[i]!.branch);
-      }
-      if (essOf(weights) < ess * K) {
-        const ancestors = schemes[resample](weights, (i) => tree.uniform(step + i * APART));
-        const survivors = swarm.filter((_, i) => ancestors.includes(i));
-        yield branchesOf(survivors);
-        swarm = resampled(tree, swarm, ancestors);
-      } else yield branchesOf(swarm);
-    }
-  },
-};
 
 interface Particle {
   readonly branch: Branch;
@@ -87,16 +66,13 @@ interface Particle {
   readonly done: boolean;
 }
 
-/** What a particle's rewards came to at the decisions so far. */
-export interface Path {
-  readonly last: number;
-  readonly max: number;
-  readonly sum: number;
-  /** Sum of log G. */
-  readonly logG: number;
-}
-
-export const START: Path = { last: 0, max: -Infinity, sum: 0, logG: 0 };
+const begun = (branch: Branch): Particle => ({
+  branch,
+  logWeight: 0,
+  logZ: 0,
+  path: START,
+  done: false,
+});
 
 const branchesOf = (swarm: readonly Particle[]): Branch[] => swarm.map(({ branch }) => branch);
 
@@ -107,30 +83,16 @@ async function weighed(
   { lambda, potential }: Particles,
 ): Promise<Particle[]> {
   const moved = swarm.filter(({ done }) => !done);
-  const scores = lambda === 0 ? null : await tree.score(branchesOf(moved));
+  const scores = lambda === 0 ? [] : await tree.score(branchesOf(moved));
   return swarm.map((particle) => {
     if (particle.done) return particle;
     const { branch, path, logZ } = particle;
-    const r = scores?.[moved.indexOf(particle)]!.value ?? 0;
-    const next = scores === null ? path : advanced(potential, lambda, path, r, !alive(branch));
+    const r = scores[moved.indexOf(particle)]?.value ?? 0; // lambda is 0 where none is asked
+    const next = advanced(potential, lambda, path, r, !alive(branch));
     const gain = next.logG - path.logG + (branch.logZ - logZ);
     const logWeight = numberOr(particle.logWeight + gain, -Infinity);
     return { branch, logWeight, logZ: branch.logZ, path: next, done: !alive(branch) };
   });
-}
-
-/** A path after one more reward; `last` corrects to the raw final reward. */
-export function advanced(
-  potential: Potential,
-  lambda: number,
-  path: Path,
-  r: number,
-  last: boolean,
-): Path {
-  const max = Math.max(path.max, r);
-  const added = path.sum + r;
-  const logG = { diff: r - path.last, max, add: added, rt: r }[potential] * lambda;
-  return { last: r, max, sum: added, logG: last ? lambda * r : path.logG + logG };
 }
 
 function weightsOf(swarm: readonly Particle[]): number[] {
@@ -139,20 +101,35 @@ function weightsOf(swarm: readonly Particle[]): number[] {
   return softmax(logs);
 }
 
-/** Effective sample size, 1 / sum w^2, of weights that add up to 1. */
-export const essOf = (weights: readonly number[]): number =>
-  1 / sum(weights.map((weight) => weight ** 2));
-
-/** Forks each ancestor as often as it was drawn. All weigh the same then: the mean, so that log Z is not lost. */
+/** @param ancestors K indices */
 function resampled(
   tree: Tree,
   swarm: readonly Particle[],
   ancestors: readonly number[],
 ): Particle[] {
   const logWeight = logSumExp(swarm.map((one) => one.logWeight)) - Math.log(swarm.length);
-  return swarm.flatMap((particle, i) => {
-    const n = ancestors.filter((ancestor) => ancestor === i).length;
-    const twins = n === 0 ? [] : tree.fork(particle.branch, n);
-    return twins.map((branch) => ({ ...particle, branch, logWeight }));
-  });
+  const branches = tree.reorder(branchesOf(swarm), ancestors);
+  return branches.map((branch, k) => ({ ...swarm[ancestors[k]!]!, branch, logWeight }));
 }
+
+const fields = strict({
+  n: either(integer(1, 256), 16),
+  potential: either(oneOf(POTENTIALS), 'diff'),
+  lambda: either(number(-1000, 1000), 4),
+  every: either(integer(1, 4096), 16),
+  ess: either(number(0, 1), 0.5),
+  resample: either(oneOf(SCHEMES), 'systematic'),
+  select: either(oneOf(['sample', 'best']), 'sample'),
+});
+
+export const particles: Strategy<Particles> = {
+  fields,
+  parse(raw) {
+    const { n: K, ...rest } = read(fields, raw);
+    return { K, ...rest };
+  },
+  needs: ({ lambda }) => (lambda === 0 ? 'nothing' : 'prefix'),
+  absolute: ({ lambda }) => lambda !== 0, // weights add up what the decisions said
+  peak: ({ K }) => exactly(K),
+  search,
+};

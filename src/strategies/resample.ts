@@ -1,6 +1,11 @@
 /** Ways to draw K ancestors by their weights, which add up to 1. All draw each K w times on average; they differ in how far from it they stray. */
 
+import { sum } from '../core/math.ts';
 import { pick } from './select.ts';
+
+/** Effective sample size, 1 / sum w^2, of weights that add up to 1. */
+export const essOf = (weights: readonly number[]): number =>
+  1 / sum(weights.map((weight) => weight ** 2));
 
 /** @param u the i-th uniform in [0, 1) of this decision. Returns indices, ascending */
 type Scheme = (weights: readonly number[], u: (i: number) => number) => number[];

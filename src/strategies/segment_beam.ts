@@ -5,7 +5,7 @@
  */
 
 import { either, integer, read, strict } from '../core/fields.ts';
-import type { Strategy } from '../core/strategy.ts';
+import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
 import { alive, best } from './select.ts';
@@ -14,6 +14,29 @@ export interface SegmentBeam {
   readonly W: number;
   readonly K: number;
   readonly segment: Reach;
+}
+
+async function* search(tree: Tree, { W, K, segment }: SegmentBeam): Search {
+  let hypotheses: Branch[] = [tree.root];
+  let tries = W * K; // the root's share is that of all W
+  while (hypotheses.some(alive)) {
+    const pool = tiled(tree, hypotheses, tries);
+    tries = K;
+    await tree.extend(pool, segment);
+    hypotheses = best(pool, await tree.score(pool), W);
+    yield hypotheses;
+  }
+  return hypotheses;
+}
+
+/** The hypotheses repeated k times as a whole list: ties then go to the better parent. Finished ones are there once. */
+export function tiled(
+  tree: Pick<Tree, 'fork'>,
+  hypotheses: readonly Branch[],
+  k: number,
+): Branch[] {
+  const twins = hypotheses.map((one) => (alive(one) ? tree.fork(one, k) : [one]));
+  return Array.from({ length: k }, (_, i) => twins.flatMap((row) => row.slice(i, i + 1))).flat();
 }
 
 const fields = strict({
@@ -32,28 +55,6 @@ export const segmentBeam: Strategy<SegmentBeam> = {
     return { W, K, segment };
   },
   needs: () => 'prefix',
-  peak: ({ W, K }) => ({ least: W * K, most: W * K }),
-
-  async *search(tree, { W, K, segment }) {
-    let hypotheses: Branch[] = [tree.root];
-    let tries = W * K; // the root's share is that of all W
-    while (hypotheses.some(alive)) {
-      const pool = tiled(tree, hypotheses, tries);
-      tries = K;
-      await tree.extend(pool, segment);
-      hypotheses = best(pool, await tree.score(pool), W);
-      yield hypotheses;
-    }
-    return hypotheses;
-  },
+  peak: ({ W, K }) => exactly(W * K),
+  search,
 };
-
-/** The hypotheses repeated k times as a whole list: ties then go to the better parent. Finished ones are there once. */
-export function tiled(
-  tree: Pick<Tree, 'fork'>,
-  hypotheses: readonly Branch[],
-  k: number,
-): Branch[] {
-  const twins = hypotheses.map((one) => (alive(one) ? tree.fork(one, k) : [one]));
-  return Array.from({ length: k }, (_, i) => twins.flatMap((row) => row.slice(i, i + 1))).flat();
-}

@@ -39,6 +39,12 @@ export const descending = (a: number, b: number): number => (a === b ? 0 : b > a
 export const numberOr = (value: number, otherwise: number): number =>
   Number.isNaN(value) ? otherwise : value;
 
+/** As many at a time as there is room for. */
+export const waves = (branches: readonly Branch[], width: number): Branch[][] =>
+  Array.from({ length: Math.ceil(branches.length / width) }, (_, i) =>
+    branches.slice(i * width, (i + 1) * width),
+  );
+
 /** Runs a branch to its end, `chunk` tokens between yields. */
 export async function* toTheEnd(
   tree: Tree,

@@ -1,68 +1,48 @@
 /**
  * Self-consistency (Wang et al. 2022): n answers are drawn, and what most of them say wins. Votes count one each, or as
- * much as their reward, or as its sigmoid (implicit process rewards), or an answer weighs as much as the best that gives it.
+ * much as their reward, or as its sigmoid (implicit process rewards), or an answer weighs as much as the best that gives it:
+ *   argmax_a sum_i [a_i = a] * {1, R_i, sigmoid(R_i)},  or  argmax_a max_i [a_i = a] R_i.              (1)
  * Texts without an answer do not vote; ties go to the first seen.
- * Goal-conditioned filter: what scores `threshold` or less after `at` tokens is dropped there and does not vote.
+ * Goal-conditioned filter: what scores `threshold` or less after `at` tokens is dropped there and does not vote.  (2)
  */
 
-import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
-import { sigmoid } from '../core/math.ts';
-import type { Score } from '../core/reward.ts';
-import type { Strategy } from '../core/strategy.ts';
-import type { Branch, Tree } from '../core/tree.ts';
 import { answerField, answerIn, type Extract } from '../core/answer.ts';
-import { descending, noScore, numberOr } from './select.ts';
+import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
+import type { Score } from '../core/reward.ts';
+import { inWaves, type Search, type Strategy } from '../core/strategy.ts';
+import type { Branch, Tree } from '../core/tree.ts';
+import { descending, noScore, numberOr, waves } from './select.ts';
+import { tally, WEIGHINGS, winner, type Weighing } from './tally.ts';
 
 export interface Vote {
   readonly n: number;
-  readonly by: 'majority' | 'weighted' | 'sigmoid' | 'best';
+  readonly by: Weighing;
   readonly answer: Extract;
   readonly filter: { readonly threshold: number; readonly at: number } | null;
   readonly maxTokens: number;
 }
 
-const fields = strict({
-  n: either(integer(1, 256), 16),
-  by: either(oneOf(['majority', 'weighted', 'sigmoid', 'best']), 'majority'),
-  answer: either(answerField, { extract: 'last_number' }),
-  filter: strict({ threshold: number(-1e6, 1e6), at: integer(1, 1_000_000) }).nullish(),
-});
-
-export const vote: Strategy<Vote> = {
-  fields,
-  parse(raw, { maxTokens }) {
-    const { filter, ...rest } = read(fields, raw);
-    return { ...rest, filter: filter ?? null, maxTokens };
-  },
-  needs: ({ by, filter }) => (filter ? 'prefix' : by === 'majority' ? 'nothing' : 'complete'),
-  absolute: ({ filter }) => filter !== null,
-  peak: ({ n }) => ({ least: Math.ceil(n / 4), most: n }),
-
-  async *search(tree, { n, by, answer, filter, maxTokens }) {
-    tree.park([tree.root]);
-    const samples = tree.fork(tree.root, n);
-    let voters: Branch[] = [];
-    let spare: Candidate | null = null; // of those dropped the best: one answer there must be
-    for (let i = 0; i < n; i += tree.width) {
-      const wave = samples.slice(i, i + tree.width);
-      const { kept, dropped } = await filtered(tree, wave, filter);
-      spare = dropped.reduce<Candidate | null>(
-        (most, one) => (most && most.value >= one.value ? most : one),
-        spare,
-      );
-      await tree.extend(kept, { tokens: maxTokens });
-      voters = [...voters, ...kept];
-      yield [...voters, ...(spare ? [spare.branch] : []), ...samples.slice(i + tree.width)];
-    }
-    if (voters.length === 0) {
-      if (spare === null || spare.value === -Infinity) throw noScore();
-      voters = [spare.branch];
-      await tree.extend(voters, { tokens: maxTokens });
-    }
-    const scores = by === 'majority' ? null : await tree.score(voters);
-    return elected(voters, scores, by, answer);
-  },
-};
+async function* search(tree: Tree, { n, by, answer, filter, maxTokens }: Vote): Search {
+  tree.park([tree.root]);
+  const samples = tree.fork(tree.root, n);
+  let voters: Branch[] = [];
+  let spare: Candidate[] = []; // of those dropped the best: one answer there must be
+  for (const wave of waves(samples, tree.width)) {
+    const { kept, dropped } = await filtered(tree, wave, filter); // (2)
+    spare = [...spare, ...dropped].toSorted((a, b) => descending(a.value, b.value)).slice(0, 1);
+    await tree.extend(kept, { tokens: maxTokens });
+    voters = [...voters, ...kept];
+    const undrawn = samples.filter(({ tokens }) => tokens.length === 0);
+    yield [...voters, ...spare.map(({ branch }) => branch), ...undrawn];
+  }
+  if (voters.length === 0) {
+    voters = spare.filter(({ value }) => value > -Infinity).map(({ branch }) => branch);
+    if (voters.length === 0) throw noScore();
+    await tree.extend(voters, { tokens: maxTokens });
+  }
+  const scores = by === 'majority' ? null : await tree.score(voters);
+  return elected(voters, scores, by, answer); // (1)
+}
 
 interface Candidate {
   readonly branch: Branch;
@@ -88,7 +68,7 @@ async function filtered(
 function elected(
   voters: readonly Branch[],
   scores: readonly Score[] | null,
-  by: Vote['by'],
+  by: Weighing,
   how: Extract,
 ): readonly Branch[] {
   if (scores?.every(({ value }) => Number.isNaN(value))) throw noScore();
@@ -103,30 +83,21 @@ function elected(
   return rank.map((i) => voters[i]!);
 }
 
-/**
- * Weight of each answer, in the order they were first seen.
- * @param values by sample; null: each counts one
- */
-export function tally(
-  answers: readonly (string | null)[],
-  values: readonly number[] | null,
-  by: Vote['by'],
-): Map<string, number> {
-  const sums = new Map<string, number>();
-  answers.forEach((answer, i) => {
-    if (answer === null || values?.[i] === -Infinity) return;
-    const value = values?.[i] ?? 1;
-    const before = sums.get(answer);
-    if (by === 'best') return void sums.set(answer, Math.max(before ?? -Infinity, value));
-    const weight = by === 'majority' ? 1 : by === 'weighted' ? value : sigmoid(value);
-    sums.set(answer, (before ?? 0) + weight);
-  });
-  return sums;
-}
+const fields = strict({
+  n: either(integer(1, 256), 16),
+  by: either(oneOf(WEIGHINGS), 'majority'),
+  answer: either(answerField, { extract: 'last_number' }),
+  filter: strict({ threshold: number(-1e6, 1e6), at: integer(1, 1_000_000) }).nullish(),
+});
 
-/** The first of the heaviest; null if nobody voted. */
-export function winner(sums: ReadonlyMap<string, number>): string | null {
-  const most = Math.max(...sums.values());
-  for (const [answer, sum] of sums) if (sum === most) return answer;
-  return null;
-}
+export const vote: Strategy<Vote> = {
+  fields,
+  parse(raw, { maxTokens }) {
+    const { filter, ...rest } = read(fields, raw);
+    return { ...rest, filter: filter ?? null, maxTokens };
+  },
+  needs: ({ by, filter }) => (filter ? 'prefix' : by === 'majority' ? 'nothing' : 'complete'),
+  absolute: ({ filter }) => filter !== null,
+  peak: ({ n }) => inWaves(n),
+  search,
+};

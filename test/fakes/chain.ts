@@ -73,12 +73,29 @@ export class ChainTree implements Tree {
   }
 
   fork(branch: Branch, n: number): Branch[] {
-    const twins = Array.from({ length: n - 1 }, () => {
+    return [branch, ...this.twins(branch, n - 1)];
+  }
+
+  twins(branch: Branch, n: number): Branch[] {
+    return Array.from({ length: n }, () => {
       const { tokens, draws, logprob, base, logZ, finish } = branch;
       const copy = { tokens: [...tokens], draws: [...draws], logprob, base, logZ, finish };
       return Object.assign(new Link(this.#nextId++, this.#ask.vocabulary ?? VOCABULARY), copy);
     });
-    return [branch, ...twins];
+  }
+
+  reorder(branches: readonly Branch[], places: readonly number[]): Branch[] {
+    const heirs = branches.map((branch, i) => {
+      const times = places.filter((place) => place === i).length;
+      return times === 0 ? [] : this.fork(branch, times);
+    });
+    return places.map((place) => heirs[place]!.shift()!);
+  }
+
+  take(branch: Branch, next: Peeked): Branch {
+    const [twin] = this.twins(branch, 1);
+    this.push(twin!, next);
+    return twin!;
   }
 
   async extend(branches: readonly Branch[], { tokens }: Reach): Promise<void> {

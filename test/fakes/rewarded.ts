@@ -18,7 +18,17 @@ export interface Watch {
   readonly onKeep?: (branches: readonly Branch[]) => void;
 }
 
-const CALLS = ['fork', 'extend', 'peek', 'push', 'park', 'ask'] as const;
+const CALLS = [
+  'fork',
+  'twins',
+  'reorder',
+  'take',
+  'extend',
+  'peek',
+  'push',
+  'park',
+  'ask',
+] as const;
 const WAITS: ReadonlySet<string> = new Set(['extend', 'peek', 'ask']);
 
 export function rewarded(engine: Engine, watch: Watch = {}): Engine {

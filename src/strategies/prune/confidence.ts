@@ -10,7 +10,7 @@ import { quantile, sum } from '../../core/math.ts';
 import type { Branch, Draw } from '../../core/tree.ts';
 import { answerField, answerIn, type Extract } from '../../core/answer.ts';
 import { descending } from '../select.ts';
-import { tally } from '../vote.ts';
+import { tally } from '../tally.ts';
 import { everyFrom, type PruneRule } from './rule.ts';
 
 export interface Confidence {

@@ -30,13 +30,14 @@ export async function slowReaders({ port, base }: { port: number; base: string }
     const closed = await figure(base, 'ws_slow_closed_total');
     const began = performance.now();
     const leave = await open(port);
+    await still(base); // what it takes to fill its buffers is a request like any other
     const beside = streams();
     const buffered: number[] = [];
     let stuck = 0;
     while ((await figure(base, 'ws_slow_closed_total')) === closed) {
       buffered.push(await figure(base, 'ws_buffered_bytes'));
       if (stuck === 0 && (buffered.at(-1) ?? 0) > 0) stuck = performance.now();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 500)); // the page itself takes milliseconds
     }
     const seconds = (performance.now() - (stuck || began)) / 1000;
     leave();
@@ -55,6 +56,15 @@ export async function slowReaders({ port, base }: { port: number; base: string }
     );
   }
   return rows;
+}
+
+/** Resolves once nothing is generated any more: the reader that stopped holds its request up. */
+async function still(base: string): Promise<void> {
+  for (let before = -1, now = 0; before !== now;) {
+    before = await figure(base, 'iterations_total');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    now = await figure(base, 'iterations_total');
+  }
 }
 
 async function stoppedSocket(port: number): Promise<() => void> {

@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Branch } from '../../../src/core/tree.ts';
-import {
-  backed,
-  backUp,
-  mcts,
-  mixed,
-  uct,
-  type Mcts,
-  type Node,
-} from '../../../src/strategies/mcts.ts';
+import { mcts, type Mcts } from '../../../src/strategies/mcts.ts';
+import { backed, backUp, mixed, uct, type Node } from '../../../src/strategies/mcts_node.ts';
 import { ChainTree, type Chain } from '../../fakes/chain.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 

@@ -105,8 +105,8 @@ describe('needs and peak', () => {
     return [strategy.needs(params), strategy.peak(params)];
   };
   test.each([
-    ['beam', { width: 4 }, 'nothing', 5, 5],
-    ['beam', { width: 4, reward_weight: 2 }, 'prefix', 5, 5],
+    ['beam', { width: 4 }, 'nothing', 4, 4],
+    ['beam', { width: 4, reward_weight: 2 }, 'prefix', 4, 4],
     ['segment_beam', { width: 2, expand: 3 }, 'prefix', 6, 6],
     ['segment_rejection', { target: 1 }, 'prefix', 3, 3],
     ['args', { top_k: 7 }, 'prefix', 7, 7],

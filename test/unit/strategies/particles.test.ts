@@ -1,15 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { uniform } from '../../../src/core/philox.ts';
 import type { Branch } from '../../../src/core/tree.ts';
-import {
-  advanced,
-  essOf,
-  particles,
-  START,
-  type Particles,
-  type Potential,
-} from '../../../src/strategies/particles.ts';
-import { schemes, SCHEMES } from '../../../src/strategies/resample.ts';
+import { particles, type Particles } from '../../../src/strategies/particles.ts';
+import { advanced, START, type Potential } from '../../../src/strategies/potentials.ts';
+import { essOf, schemes, SCHEMES } from '../../../src/strategies/resample.ts';
 import { logSumExp, softmax } from '../../../src/core/math.ts';
 import {
   answers,

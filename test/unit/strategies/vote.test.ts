@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Branch, Reach } from '../../../src/core/tree.ts';
 import { ranked } from '../../../src/strategies/select.ts';
-import { tally, vote, winner, type Vote } from '../../../src/strategies/vote.ts';
+import { tally, winner } from '../../../src/strategies/tally.ts';
+import { vote, type Vote } from '../../../src/strategies/vote.ts';
 import { ChainTree, type Chain } from '../../fakes/chain.ts';
 import { nextOf } from '../../fakes/engine.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
