@@ -8,6 +8,7 @@ import { cpu, type Device } from './runtime/device.ts';
 import { Ort } from './runtime/ort.ts';
 import { providersOf } from './runtime/ort_api.ts';
 import { libraryPath } from './runtime/ort_path.ts';
+import { webgpu } from './runtime/webgpu.ts';
 
 type Named = ModelEntry['device'];
 /** The device that a name means: the processor unless it says otherwise. */
@@ -32,7 +33,7 @@ const KINDS: Readonly<Record<Place, Kind>> = {
     provider: 'WebGpuExecutionProvider',
     file: null,
     needs: 'a GPU and its driver (on Linux one of Vulkan, and libvulkan.so.1)',
-    open: null,
+    open: webgpu,
   },
   cuda: {
     provider: 'CUDAExecutionProvider',

@@ -96,6 +96,7 @@ export type Reals = Float32Array | Float64Array;
 export interface Mixed {
   /** sum_k weight_k * log p_k, unnormalised; [rows, vocab]. */
   readonly combined: Reals;
+  readonly vocab: number;
   /** The `k` largest of `combined`, best first, lowest id on ties; [rows, k]. */
   readonly topValues: Reals;
   /** Their ids; little-endian int64 read as pairs of int32, so id i stands at 2 * i. */

@@ -87,6 +87,7 @@ function rowOf(law: readonly Peeked[], combined: Float64Array, temperature: numb
   const heat = temperature === 0 ? 1 : temperature;
   return {
     combined,
+    vocab: combined.length,
     topValues: values,
     topTokens: Int32Array.from(law.flatMap(({ token }) => [token, 0])),
     k: law.length,

@@ -6,9 +6,10 @@
 import type { Bend, LaneWeights } from '../core/guide.ts';
 import type { Mixed, Reals, RowTerms, Tail, Tails, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
-import type { Draw, NextToken, Peeked, Token } from '../core/tree.ts';
+import type { Peeked, Token } from '../core/tree.ts';
 import { tell } from './asking.ts';
 import { groupsOf, type Group } from './groups.ts';
+import { drawOf, logZOf, peekedOf, topOf } from './told.ts';
 import { end, isBoundary, stands, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
@@ -207,7 +208,7 @@ export class Iteration {
   /** Leaves the branch as it is, its next law known: for a peek, or at a boundary. */
   #hold(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {
     this.#keepHeads(job, i, lanes);
-    job.shown = this.#nextOf(job, mixed, i).map((next) => this.#peeked(job, mixed, i, lanes, next));
+    job.shown = this.#nextOf(job, mixed, i).map((next) => peekedOf(job, mixed, i, lanes, next));
     end(job);
   }
 
@@ -218,7 +219,7 @@ export class Iteration {
     this.#options.ask(
       job,
       bend,
-      next.map((one) => this.#peeked(job, mixed, i, lanes, { ...one, bias: 0 })),
+      next.map((one) => peekedOf(job, mixed, i, lanes, { ...one, bias: 0 })),
     );
   }
 
@@ -244,60 +245,6 @@ export class Iteration {
     const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
-    take(job, this.#drawOf(job, mixed, i, lanes, token), logZOf(job, mixed, i));
+    take(job, drawOf(job, mixed, i, lanes, token), logZOf(job, mixed, i));
   }
-
-  #drawOf(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], token: Token): Draw {
-    const { record } = job.tree.opening;
-    const logProb = (k: number): number =>
-      lanes[k]![i * job.law.widths[k]! + token]! - mixed.norms[k]![i]!;
-    const combined = mixed.combined[i * this.#options.vocabulary.size + token]!;
-    return {
-      token,
-      logprob: combined - mixed.logZ[i]!,
-      base: lanes.length > 1 || job.law.cut !== null ? logProb(0) : combined, // the same number, not just nearly
-      kl: mixed.kl[i]!,
-      entropy: mixed.entropy[i]!,
-      guides: record.guides ? contributions(job, logProb) : NO_NUMBERS,
-      top: record.top > 0 ? topOf(mixed, i, record.top) : NO_TOKENS,
-    };
-  }
-
-  #peeked(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[], next: Biased): Peeked {
-    return {
-      ...next,
-      draw: this.#drawOf(job, mixed, i, lanes, next.token),
-      logZ: logZOf(job, mixed, i),
-      ends: job.tree.limit.ends.has(next.token),
-    };
-  }
-}
-
-/** What the law was divided by: nothing where nothing bends it. */
-const logZOf = ({ law, branch }: Job, mixed: Mixed, i: number): number =>
-  law.lanes.length > 1 || law.cut !== null || branch.rule !== null ? mixed.logZ[i]! : 0;
-
-const NO_NUMBERS: readonly number[] = [];
-const NO_TOKENS: readonly never[] = [];
-
-/** log q(token) of each guide in the request's order, or log plus - log minus. */
-function contributions(job: Job, logProb: (k: number) => number): number[] {
-  const at = (lane: number): number => {
-    const k = job.law.lanes.indexOf(lane);
-    return k < 0 ? 0 : logProb(k);
-  };
-  return job.law.guidance.uses.map(({ plus, minus }) =>
-    minus === null ? at(plus) : at(plus) - at(minus),
-  );
-}
-
-/** The likeliest tokens, best first; none that cannot be drawn. */
-function topOf(mixed: Mixed, row: number, n: number): NextToken[] {
-  const top: NextToken[] = [];
-  for (let i = row * mixed.k; top.length < n && i < (row + 1) * mixed.k; i++) {
-    const logprob = mixed.topValues[i]! - mixed.logZ[row]!;
-    if (logprob === -Infinity) break;
-    top.push({ token: mixed.topTokens[2 * i]!, logprob });
-  }
-  return top;
 }

@@ -49,6 +49,7 @@ export class RuledLaw {
     return {
       mixed: {
         combined: this.#combined,
+        vocab: this.#vocab,
         k: this.#best(),
         topValues: this.#values,
         topTokens: this.#tokens,

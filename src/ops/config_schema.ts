@@ -177,7 +177,7 @@ const model = strict({
   device: oneOf(['auto', 'cpu', 'cuda', 'webgpu'])
     .default('auto')
     .describe(
-      'Where it runs. This version runs models on the CPU: `cuda` and `webgpu` are refused at start with what is missing.',
+      'Where it runs; `auto` is `cpu`. Models of one config may be on different ones. `cuda` is refused at start with what is missing.',
     ),
   reads: oneOf(['prefix', 'complete'])
     .optional()

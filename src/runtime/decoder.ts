@@ -8,8 +8,15 @@ import type { KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Device } from './device.ts';
 import { present, StoredRows, type KvTensors } from './kv_store.ts';
-import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
-import { checkTokens, lastPlaces, paddedInputs, readWhole } from './padded.ts';
+import type { Bound, HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
+import {
+  checkTokens,
+  lastPlaces,
+  paddedInputs,
+  piecesOf,
+  readWhole,
+  type Place,
+} from './padded.ts';
 import { kvBytes, shapeOf, type Shape } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
@@ -47,8 +54,7 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
         name,
         shape,
         vocab,
-        read: (texts, places, logits) =>
-          readWhole(device.ort, session, shape, texts, places, { logits }),
+        read: (texts, places, logits) => readTexts(model, texts, places, logits),
       }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
@@ -89,6 +95,8 @@ export class OrtRows extends StoredRows implements KvRows {
   readonly #shape: Shape;
   readonly #session: OrtSession;
   readonly #output: Output;
+  /** Tokens of a row that one run may read. */
+  readonly #widest: number;
 
   readonly #ids: BigInt64Array;
   readonly #past: Int32Array;
@@ -106,6 +114,7 @@ export class OrtRows extends StoredRows implements KvRows {
   ) {
     super(device.store(shape, rows, length));
     [this.#ort, this.#session, this.#output, this.#shape] = [device.ort, session, output, shape];
+    this.#widest = device.widest(shape);
     this.#ids = new BigInt64Array(rows);
     this.#past = new Int32Array(rows);
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
@@ -129,16 +138,44 @@ export class OrtRows extends StoredRows implements KvRows {
   }
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
-    return this.#read(row, [tokens], from);
+    const logits = this.#prefillLogits.subarray(0, this.#output.width);
+    this.#readPieces(row, tokens, from, logits);
+    return logits;
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
-    if (first === 0 || prompts.length <= this.kv.most) return this.#read(first, prompts, 0);
     const { width } = this.#output;
-    const logits = new Float32Array(prompts.length * width);
-    for (let at = 0; at < prompts.length; at += this.kv.most)
-      logits.set(this.#read(first + at, prompts.slice(at, at + this.kv.most), 0), at * width);
+    const logits = this.#prefillLogits.subarray(0, prompts.length * width);
+    const part = (at: number, n: number): Float32Array =>
+      logits.subarray(at * width, (at + n) * width);
+    if (prompts.some(({ length }) => length > this.#widest)) {
+      prompts.forEach((prompt, i) => this.#readPieces(first + i, prompt, 0, part(i, 1)));
+      return logits;
+    }
+    const most = first === 0 ? prompts.length : this.kv.most;
+    for (let at = 0; at < prompts.length; at += most) {
+      const some = prompts.slice(at, at + most);
+      this.#read(first + at, some, 0, lastPlaces(some), part(at, some.length));
+    }
     return logits;
+  }
+
+  /** Reads a text into row 0, and writes what the model says after its token `position` to place `to` of `out`. */
+  readOut(
+    text: readonly Token[],
+    wanted: readonly { readonly position: number; readonly to: number }[],
+    out: Float32Array,
+  ): void {
+    const { width } = this.#output;
+    let at = 0;
+    for (const size of piecesOf(text.length, this.#widest)) {
+      const here = wanted.filter(({ position }) => position >= at && position < at + size);
+      const places = here.map(({ position }): Place => [0, position - at]);
+      const said = new Float32Array(places.length * width);
+      this.#read(0, [text.slice(at, at + size)], at, places, said);
+      here.forEach(({ to }, i) => out.set(said.subarray(i * width, (i + 1) * width), to * width));
+      at += size;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -160,20 +197,32 @@ export class OrtRows extends StoredRows implements KvRows {
     return { run: this.#bind(inputs, kv, out), logits };
   }
 
-  /** Reads right-padded prompts into the rows from `first` on; one prompt may start at `from`. */
-  #read(first: number, prompts: readonly (readonly Token[])[], from: number): Float32Array {
-    const rows = prompts.length;
+  /** Reads tokens on in a row; the last one's logits, [width]. */
+  #readPieces(row: number, tokens: readonly Token[], from: number, logits: Float32Array): void {
+    let at = 0;
+    for (const size of piecesOf(tokens.length, this.#widest)) {
+      this.#read(row, [tokens.slice(at, at + size)], from + at, [[0, size - 1]], logits);
+      at += size;
+    }
+  }
+
+  /** One run over right-padded prompts, into the rows from `first` on; one prompt may start at `from`. Fills `logits`, [places, width]. */
+  #read(
+    first: number,
+    prompts: readonly (readonly Token[])[],
+    from: number,
+    places: readonly Place[],
+    logits: Float32Array,
+  ): void {
     for (const prompt of prompts) checkTokens(prompt, prompt.length, this.#shape);
     this.#checkEnd(from + prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0));
-    const logits = this.#prefillLogits.subarray(0, rows * this.#output.width);
-    const inputs = paddedInputs(this.#ort, prompts, lastPlaces(prompts), { from });
-    const out = this.#ort.tensor('float32', this.#output.dims(rows), logits);
+    const inputs = paddedInputs(this.#ort, prompts, places, { from });
+    const out = this.#ort.tensor('float32', this.#output.dims(places.length), logits);
     try {
-      this.kv.lend(first, rows, from, (kv) => this.#bind(inputs, kv, out).run());
+      this.kv.lend(first, prompts.length, from, (kv) => this.#bind(inputs, kv, out).run());
     } finally {
       for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
     }
-    return logits;
   }
 
   #bind(inputs: Record<string, Tensor>, kv: KvTensors, out: Tensor): Bound {
@@ -186,4 +235,22 @@ export class OrtRows extends StoredRows implements KvRows {
     if (end > this.length)
       throw new Error(`a row was to hold ${end} positions; it has room for ${this.length}`);
   }
+}
+
+/** Reads whole texts, of which no KV is kept, and fills `out` with what the model says of `places`. */
+export function readTexts(
+  model: OrtModel,
+  texts: readonly (readonly Token[])[],
+  places: readonly Place[],
+  out: HostTensor,
+): void {
+  const { device, session, shape, output } = model;
+  const widest = device.widest(shape);
+  if (texts.every(({ length }) => length <= widest))
+    return readWhole(device.ort, session, shape, texts, places, { [output.name]: out });
+  texts.forEach((text, row) => {
+    const wanted = places.flatMap(([of, position], to) => (of === row ? [{ position, to }] : []));
+    using rows = new OrtRows(model, { rows: 1, length: text.length });
+    rows.readOut(text, wanted, out.data as Float32Array);
+  });
 }

@@ -10,6 +10,8 @@ export interface Device extends Disposable {
   readonly ort: Ort;
   /** Loads a graph from a file. Throws OrtError with ORT's own message. */
   session(path: string): OrtSession;
+  /** Most tokens of a row that one run may read: attention over more is not right on every device. */
+  widest(shape: Shape): number;
   /** KV of `rows` rows of `length` positions. Throws OrtError where there is no room. */
   store(shape: Shape, rows: number, length: number): KvStore;
 }
@@ -18,6 +20,7 @@ export interface Device extends Disposable {
 export const cpu = (ort: Ort): Device => ({
   ort,
   session: (path) => ort.session(path),
+  widest: () => Infinity,
   store: (shape, rows, length) => new HostKv(ort, shape, rows, length),
   [Symbol.dispose]: () => undefined,
 });

@@ -6,7 +6,7 @@
 import type { KvBlock } from '../core/model.ts';
 import type { KvGraphs } from './kv_graphs.ts';
 import { Block, type KvStore, type KvTensors } from './kv_store.ts';
-import type { Allocator, Bound, DeviceTensor, HostTensor, Ort, Tensor } from './ort.ts';
+import type { Bound, DeviceTensor, HostTensor, Ort, Tensor } from './ort.ts';
 import { kvNames, type Shape } from './shape.ts';
 
 /** Rows of a stage: prompts that are read in one run. */
@@ -20,7 +20,8 @@ const stageOf = (rows: number): number => Math.min(BURST, rows - 1);
 /** What a store is made with. */
 export interface DeviceMemory {
   readonly ort: Ort;
-  readonly allocator: Allocator;
+  /** New memory of the device. @throws OrtError where there is no room */
+  readonly zeros: (dims: readonly number[]) => DeviceTensor;
   /** For stores of the same number of buffers. */
   readonly graphs: KvGraphs;
 }
@@ -103,7 +104,7 @@ export class DeviceKv implements KvStore {
   #allocate(rows: number): DeviceTensor[] {
     if (rows === 0) return [];
     return kvNames(this.#shape).map(() => {
-      const tensor = this.#memory.allocator.tensor(this.#dims(rows));
+      const tensor = this.#memory.zeros(this.#dims(rows));
       this.#owned.push(tensor);
       return tensor;
     });

@@ -17,6 +17,7 @@ import {
 } from './exported_rows.ts';
 import { present, StoredRows } from './kv_store.ts';
 import type { Bound, Tensor } from './ort.ts';
+import { checkTokens, piecesOf } from './padded.ts';
 
 /** Tokens of a prompt that one run reads. */
 const PIECE = 64;
@@ -46,6 +47,7 @@ export class GenaiRows extends StoredRows implements ExportedRows {
   }
 
   step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+    checkTokens(tokens, n, this.#model.shape);
     for (let i = 0; i < n; i++) {
       this.#feed.ids[i] = BigInt(tokens[i]!);
       this.#feed.positions[i] = BigInt(lengths[i]!);
@@ -65,9 +67,10 @@ export class GenaiRows extends StoredRows implements ExportedRows {
   }
 
   read(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
-    for (let at = 0; at < tokens.length;) {
-      const left = tokens.length - at;
-      const size = left === PIECE + 1 ? PIECE - 1 : Math.min(PIECE, left); // one token alone would be a step
+    checkTokens(tokens, tokens.length, this.#model.shape);
+    const { device, shape } = this.#model;
+    let at = 0;
+    for (const size of piecesOf(tokens.length, Math.min(PIECE, device.widest(shape)))) {
       this.#readPiece(row, tokens.slice(at, at + size), from + at, visit);
       at += size;
     }

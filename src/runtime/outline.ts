@@ -11,6 +11,8 @@ export interface Outline {
   readonly outputs: ReadonlyMap<string, Port>;
   /** Names of the operators that it is made of, those inside branches aside. */
   readonly operators: ReadonlySet<string>;
+  /** Names of the floats that its operators are given, such as softcap, where these are not 0. */
+  readonly settings: ReadonlySet<string>;
 }
 
 export interface Port {
@@ -45,9 +47,15 @@ export function outlineOf(path: string): Outline {
 
 function outline(walk: Walk): Outline {
   const [inputs, outputs] = [new Map<string, Port>(), new Map<string, Port>()];
-  const [operators, stored] = [new Set<string>(), new Set<string>()];
+  const [operators, settings, stored] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  const attribute = (end: number): void => {
+    let [name, float] = ['', 0];
+    walk.fields(end, { 1: (stop) => (name = walk.text(stop)), 2: () => (float = walk.float()) });
+    if (float !== 0) settings.add(name);
+  };
+  const node: Visitors = { 4: (end) => operators.add(walk.text(end)), 5: attribute };
   const graph: Visitors = {
-    1: (node) => walk.fields(node, { 4: (end) => operators.add(walk.text(end)) }),
+    1: (end) => walk.fields(end, node),
     5: (tensor) => walk.fields(tensor, { 8: (end) => stored.add(walk.text(end)) }),
     11: (port) => inputs.set(...portOf(walk, port)),
     12: (port) => outputs.set(...portOf(walk, port)),
@@ -55,7 +63,7 @@ function outline(walk: Walk): Outline {
   walk.fields(walk.size, { 7: (end) => walk.fields(end, graph) });
   if (outputs.size === 0) throw new Error('it has no outputs');
   for (const name of stored) inputs.delete(name); // old files list weights as inputs that have a default
-  return { inputs, outputs, operators };
+  return { inputs, outputs, operators, settings };
 }
 
 function portOf(walk: Walk, end: number): [string, Port] {
@@ -122,6 +130,10 @@ class Walk {
     const size = end - this.#at;
     if (size > LONGEST_TEXT) throw new Error(`a name of ${size} bytes`);
     return this.#bytes(size).toString();
+  }
+
+  float(): number {
+    return this.#bytes(4).readFloatLE();
   }
 
   #varint(): number {

@@ -42,6 +42,14 @@ export function paddedInputs(
   };
 }
 
+/** Lengths of the pieces that a text is read in: of `most` tokens, and none of one alone, which would be a step. @param most at least 3 */
+export function piecesOf(length: number, most: number): number[] {
+  const pieces: number[] = [];
+  for (let left = length; left > 0; left -= pieces.at(-1)!)
+    pieces.push(left === most + 1 ? most - 1 : Math.min(most, left));
+  return pieces;
+}
+
 /** Where rows end. */
 export const lastPlaces = (rows: readonly (readonly Token[])[]): Place[] =>
   rows.map((row, r) => [r, row.length - 1]);

@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { OrtRows, type OrtModel } from './decoder.ts';
+import { OrtRows, readTexts, type OrtModel } from './decoder.ts';
 import type { Device } from './device.ts';
 import { KeptRows } from './kept_rows.ts';
-import { lastPlaces, readWhole } from './padded.ts';
+import { lastPlaces } from './padded.ts';
 import { kvBytes, shapeOf } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 
@@ -61,9 +61,9 @@ export function loadScorer(
 }
 
 /** The score of a text of which nothing is kept. */
-function wholly({ device: { ort }, session, shape }: OrtModel, text: readonly Token[]): number {
+function wholly(model: OrtModel, text: readonly Token[]): number {
   const value = new Float32Array(1);
-  using score = ort.tensor('float32', [1], value);
-  readWhole(ort, session, shape, [text], lastPlaces([text]), { score });
+  using score = model.device.ort.tensor('float32', [1], value);
+  readTexts(model, [text], lastPlaces([text]), score);
   return value[0]!;
 }

@@ -165,6 +165,7 @@ class OrtTail implements Tail, Disposable {
     [this.#inverse, this.#cuts] = [reals(rows), reals(rows)];
     this.#out = {
       combined: reals(rows * vocab),
+      vocab,
       topValues: reals(rows * k),
       topTokens: new Int32Array(tokens64.buffer),
       tokens64,

@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- --quick] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
+ * npm run bench [-- --quick] [--device NAME] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
  * streams, unguided and guided, in process and through HTTP SSE, and the same weights in transformers.js.
  * It measures and never asserts. Settings are interleaved in rounds; tables show medians over rounds, ratios are medians of each
  * round's own where both sides ran in it.
@@ -16,7 +16,11 @@ import { measureServed } from './served.ts';
 import { largeStage, packStage, type Stage } from './stage.ts';
 
 const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    device: { type: 'string', default: 'auto' },
+    json: { type: 'string' },
+  },
 });
 const ROUNDS = options.quick ? 1 : 3;
 const WINDOW: Window = options.quick
@@ -201,13 +205,13 @@ function ratios(rows: readonly Row[]): string {
 const paired = (a: Row, b: Row): number => median(a.rounds.map((rate, i) => rate / b.rounds[i]!));
 
 const rows: Row[] = [];
-for (const stage of [packStage(), largeStage()]) {
+for (const stage of [packStage(options.device), largeStage(options.device)]) {
   const all = settings('guide-a', 'guide-b', 'guide-small');
   rows.push(...(await inProcess(stage, all)));
   rows.push(...(await overHttp(stage, all.slice(0, 2))));
   rows.push(...(await peers(stage)));
 }
-const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, Node ${process.version}`;
+const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, Node ${process.version}, device ${options.device}`;
 console.log(`${machine}\n\n${table(rows)}\n\n${ratios(rows)}`);
 if (options.json !== undefined)
   writeFileSync(options.json, JSON.stringify({ machine, rows }, null, 2));

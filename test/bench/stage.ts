@@ -30,13 +30,13 @@ export interface Stage {
   readonly peer: string;
 }
 
-/** Random models of the pack's shape: policy, two guides of its size, one of a third. */
-export const packStage = (): Stage => stage('pack-shape', PACK, PACK_SMALL);
+/** Random models of the pack's shape: policy, two guides of its size, one of a third. @param device of all, as configs name it */
+export const packStage = (device = 'auto'): Stage => stage('pack-shape', device, PACK, PACK_SMALL);
 /** ENGINE.md's decoder, d 384 x 8. */
-export const largeStage = (): Stage =>
-  stage('d384x8', { ...BENCH, context: 512 }, { ...BENCH, context: 512, layers: 3 });
+export const largeStage = (device = 'auto'): Stage =>
+  stage('d384x8', device, { ...BENCH, context: 512 }, { ...BENCH, context: 512, layers: 3 });
 
-function stage(name: string, shape: RandomLlama, small: RandomLlama): Stage {
+function stage(name: string, device: string, shape: RandomLlama, small: RandomLlama): Stage {
   const at = (model: string): string => join(folder, name, model);
   const roles = {
     policy: 'policy',
@@ -56,16 +56,23 @@ function stage(name: string, shape: RandomLlama, small: RandomLlama): Stage {
     if (model === 'policy')
       importModel({ from, to: at('peer'), role, created: 0, layout: 'genai' });
   });
-  writeFileSync(config, yaml(name, Object.entries(roles), shape.context));
+  writeFileSync(config, yaml(name, device, Object.entries(roles), shape.context));
   return { name, config, peer: at('peer') };
 }
 
-const yaml = (name: string, roles: readonly [string, string][], context: number): string =>
+const yaml = (
+  name: string,
+  device: string,
+  roles: readonly [string, string][],
+  context: number,
+): string =>
   [
     'policy: policy',
     'server: { log: warn }',
     `engine: { max_seq: ${context} }`,
     'models:',
-    ...roles.map(([model, role]) => `  ${model}: { path: ${name}/${model}, role: ${role} }`),
+    ...roles.map(
+      ([model, role]) => `  ${model}: { path: ${name}/${model}, role: ${role}, device: ${device} }`,
+    ),
     '',
   ].join('\n');

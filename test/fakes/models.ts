@@ -28,7 +28,8 @@ export function tinyFolder(
   afterAll(() => rmSync(root, { recursive: true }));
   const [from, to] = [join(root, 'checkpoint'), join(root, 'tiny')];
   writeRandomLlama(from, { ...TINY, ...changes });
-  importModel({ from, to, role: 'policy', weights, created: 0 });
+  const role = changes.score === true ? 'reward' : 'policy';
+  importModel({ from, to, role, weights, created: 0 });
   return to;
 }
 

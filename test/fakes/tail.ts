@@ -40,6 +40,7 @@ export function fakeTail(
       );
       return {
         combined: flat((row) => row.combined),
+        vocab: all[0]!.combined.length,
         topValues: Float64Array.from(
           all.flatMap((row, i) => order[i]!.map((t) => row.combined[t]!)),
         ),

@@ -1,4 +1,4 @@
-/** What KV rows owe the engine: the same bits however a text is read, and rows that hold what they held, wherever they go. */
+/** What KV rows owe the engine: the same numbers however a text is read, and rows that hold what they held, wherever they go. */
 
 import { beforeAll, expect, test } from 'vitest';
 import type { KvRows, LanguageModel } from '../../src/core/model.ts';
@@ -18,11 +18,25 @@ export const step = (
   return tokens.map((_, i) => logits.slice(i * width, (i + 1) * width));
 };
 
-/** Registers a test for each law. @param load called once, before the first; a model of 128 tokens or more */
-export function kvRowsLaws(load: () => LanguageModel): void {
+/**
+ * Registers a test for each law.
+ * @param load called once, before the first; a model of 128 tokens or more
+ * @param tolerance by which numbers may differ; 0: not in one bit
+ */
+export function kvRowsLaws(load: () => LanguageModel, tolerance = 0): void {
   let model: LanguageModel;
-  beforeAll(() => void (model = load()));
+  beforeAll(() => void (model = load()), 120_000); // a GPU's kernels are compiled on first use
   const open = (rows: number, length = 128): KvRows => closing(model.open(rows, length));
+
+  const expectLike = (
+    found: Float32Array,
+    expected: Float32Array | undefined,
+    message?: string,
+  ): void => {
+    if (tolerance === 0) return expect(found, message).toEqual(expected);
+    const apart = found.map((x, i) => Math.abs(x - expected![i]!));
+    expect(Math.max(...apart), message).toBeLessThanOrEqual(tolerance);
+  };
 
   /** What a row says next, from a state of `length` positions, without changing it: a probe in row 0 of another pool. */
   const after = (kv: KvRows, row: number, length: number): Float32Array => {
@@ -46,8 +60,8 @@ export function kvRowsLaws(load: () => LanguageModel): void {
         from += chunk;
       }
       if (from < 41) continue;
-      expect(logits, `chunks of ${size}`).toEqual(whole);
-      expect(after(kv, 1, 41), `chunks of ${size}`).toEqual(state);
+      expectLike(logits, whole, `chunks of ${size}`);
+      expectLike(after(kv, 1, 41), state, `chunks of ${size}`);
     }
   });
 
@@ -65,8 +79,8 @@ export function kvRowsLaws(load: () => LanguageModel): void {
       const logits = many.prefillBatch(first, some);
       some.forEach((prompt, i) => {
         const row = logits.slice(i * model.width, (i + 1) * model.width);
-        expect(row, `prompt of ${prompt.length} in ${count}`).toEqual(expected[i]);
-        expect(after(many, first + i, prompt.length)).toEqual(after(one, i, prompt.length));
+        expectLike(row, expected[i], `prompt of ${prompt.length} in ${count}`);
+        expectLike(after(many, first + i, prompt.length), after(one, i, prompt.length));
       });
     }
   });
@@ -86,7 +100,7 @@ export function kvRowsLaws(load: () => LanguageModel): void {
         lengths.map(() => 20 + i),
         lengths.map((n) => n + i),
       );
-      logits.forEach((row, r) => expect(row, `row ${r}`).toEqual(alone[r]![i]));
+      logits.forEach((row, r) => expectLike(row, alone[r]![i], `row ${r}`));
     }
   });
 
@@ -95,7 +109,7 @@ export function kvRowsLaws(load: () => LanguageModel): void {
     for (const row of [0, 1, 2]) kv.prefill(row, tokensOf(10, row), 0);
     const before = [1, 2].map((row) => after(kv, row, 10));
     step(kv, [30], [10]);
-    expect([1, 2].map((row) => after(kv, row, 10))).toEqual(before);
+    [1, 2].forEach((row, i) => expectLike(after(kv, row, 10), before[i]));
   });
 
   test('rows are copied, exchanged, saved and loaded with all they hold', () => {
@@ -104,23 +118,23 @@ export function kvRowsLaws(load: () => LanguageModel): void {
     lengths.forEach((length, row) => kv.prefill(row, tokensOf(length, row), 0));
     const held = lengths.map((length, row) => after(kv, row, length));
     kv.copy(0, 3, 20);
-    expect(after(kv, 3, 20)).toEqual(held[0]);
+    expectLike(after(kv, 3, 20), held[0]);
     kv.swap(1, 2, 7, 30);
-    expect(after(kv, 1, 30)).toEqual(held[2]);
-    expect(after(kv, 2, 7)).toEqual(held[1]);
+    expectLike(after(kv, 1, 30), held[2]);
+    expectLike(after(kv, 2, 7), held[1]);
     const block = kv.save(1, 30);
     expect(block).toMatchObject({ length: 30, bytes: 30 * model.kvBytes });
     kv.load(0, block, 30);
-    expect(after(kv, 0, 30)).toEqual(held[2]);
+    expectLike(after(kv, 0, 30), held[2]);
     kv.prefill(3, tokensOf(7, 1), 0);
     kv.load(0, block, 5); // part of a block: its first positions
-    expect(after(kv, 0, 5)).toEqual(after(kv, 1, 5));
+    expectLike(after(kv, 0, 5), after(kv, 1, 5));
   });
 
   test('a row of another length class says the same', () => {
     const [short, long] = [open(2, 64), open(3, 128)];
     const prompt = tokensOf(30);
-    expect(short.prefill(1, prompt, 0).slice()).toEqual(long.prefill(2, prompt, 0).slice());
-    expect(after(short, 1, 30)).toEqual(after(long, 2, 30));
+    expectLike(short.prefill(1, prompt, 0).slice(), long.prefill(2, prompt, 0).slice());
+    expectLike(after(short, 1, 30), after(long, 2, 30));
   });
 }
