@@ -267,7 +267,7 @@ describe('calibrated', () => {
     ['it was measured of more answers only', { n: 3 }, context, 'of pruning 3 answers'],
     ['all may lose more', { n: 8, loss: 0.005 }, context, 'may lose 0.01 of the gain, and 0.005'],
   ])('prunes nothing where %s, asks for no score of a part, and says why', (_, ask, of, why) => {
-    const { n, ...fields } = ask as { n: number };
+    const { n, ...fields } = ask;
     const params = parsed({ n, prune: { type: 'calibrated', ...fields } }, of);
     expect([bestOfN.needs(params), bestOfN.prunes!(params)]).toEqual(['complete', false]);
     expect(bestOfN.remarks!(params)['pruning']).toEqual({ refused: expect.stringContaining(why) });
