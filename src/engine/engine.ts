@@ -125,6 +125,7 @@ export class DecodeEngine implements Engine, Disposable {
       heads: opening.lanes.map(() => null),
       branches: new Set(),
       signal,
+      grown: null,
       waits: new Set(),
       law: lawOf(opening.guidance, pools, laneWeights, opening.rule !== null),
       spent: {

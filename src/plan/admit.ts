@@ -85,7 +85,7 @@ function planOf(
   const judged = alignment.rewards !== null;
   const schedules = () => (alignment.rewards ? planSchedules(alignment.rewards) : []);
   const selfQuestion = selfQuestionOf(policy);
-  const context = { maxTokens: room, stream, judged, rewardQuantile, schedules, selfQuestion };
+  const context = { maxTokens: room, judged, rewardQuantile, schedules, selfQuestion };
   const { params, peak, top, extra } = strategyOf(chosen, alignment, context);
   const asking = readers.map((reader, i) => (i === 0 ? { ...reader, extra } : reader));
   const branches = countBranches(catalog, peak, n, prompts.length);

@@ -180,7 +180,7 @@ describe('beam_search.json', () => {
 describe('over the engine', () => {
   const { engine } = fakeEngine({ endBias: 0.5 });
   const params = (fields: object) =>
-    strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: false });
+    strategies.beam!.parse(fields, { maxTokens: 20, judged: false });
   const texts = async (strategy: string, fields: object, ask: object) => {
     const { choices, bugs } = await ran(
       engine,
@@ -253,7 +253,7 @@ describe('over the engine', () => {
       const rewardOf_ = () => composed(judged, loaded(fakeReward('r', ({ text }) => value(text))));
       const plan = planOf({
         strategy: 'beam',
-        params: strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: true }),
+        params: strategies.beam!.parse(fields, { maxTokens: 20, judged: true }),
         reward: judged,
         ...ask,
       });
@@ -306,10 +306,7 @@ describe('over the engine', () => {
       const { engine: fresh, models } = fakeEngine({ endBias: -100 });
       const plan = planOf({
         strategy: 'beam',
-        params: strategies.beam!.parse(
-          { width: 4 },
-          { maxTokens: 12, stream: false, judged: true },
-        ),
+        params: strategies.beam!.parse({ width: 4 }, { maxTokens: 12, judged: true }),
         reward: judged,
         maxTokens: 12,
       });

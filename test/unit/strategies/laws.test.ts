@@ -2,7 +2,7 @@ import { strategies } from '../../../src/strategies/index.ts';
 import { obeysStrategyLaws } from '../../laws/strategy.ts';
 
 const QUESTION = { asks: [3, 9, 4], labels: [5, 6], calibration: null } as const;
-const CONTEXT = { maxTokens: 30, stream: true, judged: true, selfQuestion: () => QUESTION };
+const CONTEXT = { maxTokens: 30, judged: true, selfQuestion: () => QUESTION };
 const SCHEDULE = {
   n: 8,
   alphas: [
