@@ -4,11 +4,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const STEMS = ['model', 'decoder_model_merged'];
-/** As transformers.js names what its conversion makes of the weights, the most exact first. */
-const WEIGHTS = [
-  ...['', '_fp16', '_quantized', '_int8', '_uint8', '_q4', '_q4f16', '_bnb4'],
-  ...['_q2', '_q2f16', '_q1', '_q1f16'],
-];
+/** Endings that transformers.js gives to converted weights, the most exact first; none: float32. */
+const WEIGHTS = ' _fp16 _quantized _int8 _uint8 _q4 _q4f16 _bnb4 _q2 _q2f16 _q1 _q1f16'.split(' ');
 const PLACES = ['', 'onnx'];
 const GRAPHS = WEIGHTS.flatMap((weights) =>
   STEMS.flatMap((stem) => PLACES.map((place) => join(place, `${stem}${weights}.onnx`))),
