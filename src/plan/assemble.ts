@@ -18,7 +18,7 @@ import { logitBias, renderer, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import type { Addressed, Answer, Planned } from './request.ts';
 import { planRule } from './rule.ts';
-import { planPartial, planQuantile } from './scale.ts';
+import { planQuantile, planSchedules } from './scale.ts';
 import { selfQuestionOf } from './sources/self_evaluation.ts';
 import type { ReadingSpec } from './sources/source.ts';
 import type { CommonWire } from './wire.ts';
@@ -146,7 +146,7 @@ const contextOf = (
   stream: streams(addressed),
   judged: rewards !== null,
   rewardQuantile: rewards ? planQuantile(rewards) : () => null,
-  partial: () => (rewards ? planPartial(rewards) : []),
+  schedules: () => (rewards ? planSchedules(rewards) : []),
   selfQuestion: selfQuestionOf(addressed.policy),
 });
 

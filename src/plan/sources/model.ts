@@ -19,7 +19,7 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     name,
     reads: card.reads ?? 'complete',
     ...(card.stats ? { stats: card.stats } : {}),
-    ...(card.partial ? { partial: card.partial } : {}),
+    ...(card.schedules ? { schedules: card.schedules } : {}),
     stepwise: true,
     readings: [readingOf(card, null, at)],
     at,

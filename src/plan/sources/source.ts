@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
-import type { PartialFigure } from '../../core/strategy.ts';
+import type { Schedule } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
 import type { Named } from '../grant.ts';
 import { memberParts } from '../wire.ts';
@@ -56,7 +56,7 @@ export interface SourceSpec {
   /** Figures of its scores over base samples, where they are stored. */
   readonly stats?: RewardStats;
   /** How well its scores of unfinished answers foretell the final ones, where that is stored. */
-  readonly partial?: readonly PartialFigure[];
+  readonly schedules?: readonly Schedule[];
   readonly readings: readonly ReadingSpec[];
   /** Where it stands on no reading but on another server: its name, for what an API key may use. */
   readonly remote?: Named;
