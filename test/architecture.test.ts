@@ -35,7 +35,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   '@cfworker/json-schema': /^rewards\/json_schema\.ts$/,
   cockatiel: /^rewards\/http\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/response_store)\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/responses\/store)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');
