@@ -134,7 +134,7 @@ export function take(job: Job, draw: Draw, logZ: number): void {
   else if (job.left === 0) job.waiter.done();
 }
 
-/** Tells whoever watches of the only branch's token; a watcher that throws fails its own tree, not the loop. */
+/** Tells whoever follows of the only branch's token; one that throws fails its own tree, not the loop. */
 function isHeard(job: Job): boolean {
   try {
     job.tree.grown?.(job.branch);

@@ -170,7 +170,7 @@ export class TreeSession implements Session {
     this.#own(branch).end();
   }
 
-  watch(grown: (only: Branch) => void): void {
+  follow(grown: (only: Branch) => void): void {
     this.#tree.grown = grown;
   }
 

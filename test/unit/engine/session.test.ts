@@ -14,11 +14,11 @@ afterEach(() => engine.audit());
 
 const wide = opening({ peak: 4 });
 
-describe('watch', () => {
+describe('follow', () => {
   test('tells of each token of an only branch as it is drawn, and of none that has a rival', async () => {
     await within(engine, wide, async (session) => {
       const lengths: number[] = [];
-      session.watch(({ tokens }) => lengths.push(tokens.length));
+      session.follow(({ tokens }) => lengths.push(tokens.length));
       await advance(session, [session.root], 3);
       expect(lengths).toEqual([1, 2, 3]);
       const [first, rival] = session.fork(session.root, 2);
@@ -29,10 +29,10 @@ describe('watch', () => {
     });
   });
 
-  test('a watcher that throws fails its own wait at that token, and nobody else notices', async () => {
+  test('a follower that throws fails its own wait at that token, and nobody else notices', async () => {
     const undisturbed = await answer(engine, opening({ seed: 7 }));
     const broken = within(engine, wide, async (session) => {
-      session.watch(({ tokens }) => {
+      session.follow(({ tokens }) => {
         if (tokens.length === 3) throw new Error('heard enough');
       });
       await advance(session, [session.root], 9).catch((error: unknown) => {
