@@ -5,8 +5,8 @@ import type { RewardPlan, RewardUse, Scale, Transform } from '../core/reward.ts'
 import type { Schedule } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
-import type { AlignmentWire, MemberWire } from './schema.ts';
 import type { SourceSpec } from './sources/source.ts';
+import type { AlignmentWire, MemberWire } from './wire.ts';
 
 type TransformWire = NonNullable<MemberWire['transform']>;
 type Stored = Pick<SourceSpec, 'name' | 'stats'>;

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Reward } from '../../src/core/reward.ts';
 import type { Branch } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { candidateOf } from '../../src/run/judge.ts';
+import { candidateOf } from '../../src/run/scores.ts';
 import { alive } from '../../src/strategies/select.ts';
 import { loadLocal } from '../bench/local.ts';
 import { arithProblems } from '../support/arith.ts';

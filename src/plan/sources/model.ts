@@ -3,7 +3,7 @@
 import { ServeError } from '../../core/errors.ts';
 import { show, text } from '../../core/fields.ts';
 import type { Catalog, ModelCard } from '../catalog.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 import type { SourceSpec } from './source.ts';
 
 export const model = sourceKind(
@@ -21,7 +21,7 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     ...(card.stats ? { stats: card.stats } : {}),
     ...(card.schedules ? { schedules: card.schedules } : {}),
     stepwise: true,
-    readers: [readerOf(card, null, at)],
+    readings: [readingOf(card, null, at)],
     at,
   };
 }
