@@ -86,6 +86,7 @@ function planOf(
       salt: ticket.grant.salt,
     },
     budgetMs: alignment.budget.ms,
+    stream: streams(addressed),
     draws: asked.logprobs !== null || alignment.explain,
     drafts: ticket.socket && (wire.stream_options?.include_alignment ?? false),
   };
@@ -142,7 +143,6 @@ const contextOf = (
   maxTokens: number,
 ): StrategyContext => ({
   maxTokens,
-  stream: streams(addressed),
   judged: rewards !== null,
   rewardQuantile: rewards ? planQuantile(rewards) : () => null,
   schedules: () => (rewards ? planSchedules(rewards) : []),
