@@ -10,7 +10,7 @@ import type { Token } from '../core/tree.ts';
 import { answerTokens } from './reader.ts';
 import type { Turns } from './turns.ts';
 
-export interface ScalarHead {
+interface ScalarHead {
   readonly model: ScoreModel;
   /** The model's own. */
   readonly codec: Codec;
