@@ -35,8 +35,7 @@ const ELEMENT = {
 
 type Element = keyof typeof ELEMENT;
 /** Halves are given by their bits. */
-type Data =
-  Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
+type Data = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
 
 /** An ORT value, wherever its memory is. */
 export interface Tensor extends Disposable {
