@@ -21,7 +21,7 @@ import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
-import { knownRules } from './rules/known.ts';
+import { KnownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import type { Device } from './runtime/device.ts';
@@ -41,6 +41,8 @@ export interface Decoding {
   /** Where a model of the config runs, by its name. */
   readonly deviceOf: (model: string) => Device;
   readonly decoders: ReadonlyMap<string, Decoder>;
+  /** What is remembered of rules, of each vocabulary. */
+  readonly rules: readonly KnownRules[];
 }
 
 /**
@@ -58,6 +60,7 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
+  const rules: KnownRules[] = [];
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
       const models = group.models.map((name): [string, Decoder] => {
@@ -66,11 +69,14 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
         return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
-      const engine = engineOf(config, ort, group, new Map(models), onTurn);
+      const { rule_bytes } = config.engine;
+      const known = new KnownRules(group.vocabulary, Math.floor(rule_bytes * group.share));
+      rules.push(known);
+      const engine = engineOf(config, ort, group, { models: new Map(models), known, onTurn });
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders };
+  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, rules };
 }
 
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
@@ -88,12 +94,17 @@ function languageModel(
   );
 }
 
+interface EngineParts {
+  readonly models: ReadonlyMap<string, Decoder>;
+  readonly known: KnownRules;
+  readonly onTurn: () => void;
+}
+
 function engineOf(
   { engine: settings }: Config,
   ort: Ort,
   { vocabulary, share }: VocabularyGroup,
-  models: ReadonlyMap<string, Decoder>,
-  onTurn: () => void,
+  { models, known, onTurn }: EngineParts,
 ): DecodeEngine {
   const all = [...models.values()];
   const classes = classesOf(settings, share, all);
@@ -103,7 +114,7 @@ function engineOf(
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
-    ruleOf: knownRules(vocabulary, Math.floor(settings.rule_bytes * share)),
+    ruleOf: (network) => known.start(network),
     classes,
     iterationTokens: settings.iteration_tokens,
     prefixBytes: Math.floor(settings.prefix_bytes * share),

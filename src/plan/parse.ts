@@ -20,13 +20,16 @@ export interface Planner {
   chat(body: unknown, ambient: Ambient): Admitted;
   completion(body: unknown, ambient: Ambient): Admitted;
   response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
+  /** Held by compiled rules. */
+  readonly ruleBytes: number;
 }
 
 export function planner(catalog: Catalog): Planner {
   const chat = chatSchema(catalog.limits);
   const completion = completionSchema(catalog.limits);
   const response = responsesSchema(catalog.limits);
-  const rulesOf = ruleCompilers(catalog);
+  const compilers = ruleCompilers(catalog);
+  const rulesOf = ({ vocabulary }: ModelCard): RuleCompiler => compilers.get(vocabulary!)!; // every policy has one
   return {
     chat(body, ambient) {
       const wire = check(chat, unwrapped(body), '');
@@ -73,19 +76,20 @@ export function planner(catalog: Catalog): Planner {
       const received = { catalog, ...chosen, rules: rulesOf(chosen.policy), ambient };
       return admitResponse(received, wire, recall);
     },
+    get ruleBytes() {
+      return [...compilers.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    },
   };
 }
 
-/** One for each vocabulary: a rule is spelled in tokens. */
-function ruleCompilers(catalog: Catalog): (policy: ModelCard) => RuleCompiler {
+/** One for each vocabulary, since a rule is spelled in tokens; they share the memory. */
+function ruleCompilers(catalog: Catalog): ReadonlyMap<string, RuleCompiler> {
   const first = policiesOf(catalog).filter(({ name, vocabulary }) => name === vocabulary);
-  const compilers = new Map(
-    first.map(({ name, codec }) => [
-      name,
-      new RuleCompiler(name, codec.vocabulary, catalog.limits.rules),
-    ]),
+  const { rules } = catalog.limits;
+  const limits = { ...rules, cacheBytes: Math.floor(rules.cacheBytes / first.length) };
+  return new Map(
+    first.map(({ name, codec }) => [name, new RuleCompiler(name, codec.vocabulary, limits)]),
   );
-  return ({ vocabulary }) => compilers.get(vocabulary!)!; // every policy has one
 }
 
 /** `extra_body` is the Python SDK's way to add fields; written literally, it is read as if it had been used. */
