@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { sharedCodecs } from './codecs.ts';
 import type { LoadCodec } from './codecs.ts';
 import { ServeError } from './core/errors.ts';
-import { check, integer, number, table, text, tolerant } from './core/fields.ts';
+import { check, integer, list, number, table, text, tolerant } from './core/fields.ts';
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
@@ -92,7 +92,7 @@ function cardOf(
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...factsOf(manifest, path),
-    ...partialOf(manifest, path),
+    ...schedulesOf(manifest, path),
     created: manifest.created,
     get codec() {
       return codecOf(manifest);
@@ -132,20 +132,34 @@ function factsOf({ role, facts: raw }: Manifest, path: string): Facts {
   }
 }
 
-const partialFacts = tolerant({
-  partial: table(
-    z.string().regex(/^[1-9]\d{0,6}$/, 'keyed by a number of tokens'),
-    tolerant({ correlation: number(-1, 1), samples: integer(0, 2 ** 31) }),
-    'an object of {correlation, samples} by number of tokens',
+const SHARE = number(0, 1);
+const pruningFacts = tolerant({
+  pruning: list(
+    tolerant({
+      n: integer(2, 65_536),
+      alphas: table(
+        z.string().regex(/^[1-9]\d{0,6}$/, 'keyed by a number of tokens'),
+        number(0, 0.99),
+        'an object of shares by number of tokens',
+      ),
+      loss: SHARE,
+      most: SHARE,
+      saved: SHARE,
+    }),
+    256,
   ).optional(),
 });
 
 /** @throws ConfigError that names the figure at fault */
-function partialOf({ role, facts }: Manifest, path: string): Pick<ModelCard, 'partial'> {
+function schedulesOf({ role, facts }: Manifest, path: string): Pick<ModelCard, 'schedules'> {
   if (role !== 'reward') return {};
   try {
-    const figures = Object.entries(check(partialFacts, facts, 'facts').partial ?? {});
-    return { partial: figures.map(([tokens, figure]) => ({ tokens: Number(tokens), ...figure })) };
+    const { pruning = [] } = check(pruningFacts, facts, 'facts');
+    const schedules = pruning.map(({ n, alphas, loss, most, saved }) => {
+      const decisions = Object.entries(alphas).map(([at, alpha]) => ({ at: Number(at), alpha }));
+      return { n, alphas: decisions.toSorted((a, b) => a.at - b.at), loss, most, saved };
+    });
+    return { schedules };
   } catch (error) {
     throw new ConfigError(`${path}: ${reason(error)}`);
   }

@@ -82,12 +82,14 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
 function languageModel(
   device: Device,
-  { folder, layout }: Manifest,
+  { folder, layout, graph }: Manifest,
   name: string,
   vocab: number,
 ): Decoder {
-  const load = layout === undefined ? loadDecoder : loadExported;
-  const model = load(device, folder, name);
+  const model =
+    layout === undefined
+      ? loadDecoder(device, folder, name)
+      : loadExported(device, folder, name, graph);
   if (model.width >= vocab) return model;
   throw new Error(
     `${folder}: the graph gives ${model.width} logits, the tokenizer ${vocab} tokens`,

@@ -8,18 +8,26 @@ import { readManifest } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import { readExport } from './runtime/export.ts';
 
+type Described = Pick<ModelEntry, 'path' | 'role' | 'graph'>;
+
 /** @throws ConfigError that names the file and the field, or what is not supported of an export */
-export function describeModel({ path, role }: Pick<ModelEntry, 'path' | 'role'>): Manifest {
-  if (existsSync(join(path, 'manifest.json')) || !existsSync(path)) return readManifest(path);
+export function describeModel({ path, role, graph: asked }: Described): Manifest {
+  const imported = existsSync(join(path, 'manifest.json'));
+  if (imported && asked !== undefined)
+    throw new ConfigError(
+      `${path} has a manifest, and one graph; graph: ${asked} can be said of other tools' exports only`,
+    );
+  if (imported || !existsSync(path)) return readManifest(path);
   try {
     const folder = realpathSync(path);
-    const { graph, layout, shape, files, limits } = readExport(folder);
+    const { graph, layout, shape, files, limits } = readExport(folder, asked);
     return {
       format: 1,
       name: basename(folder),
       role,
       weights: 'exported',
       layout,
+      graph,
       shape,
       created: Math.floor(statSync(join(folder, graph)).mtimeMs / 1000),
       files: Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, { bytes }])),

@@ -2,6 +2,7 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { minVersion, satisfies } from 'semver';
 import { expect, test } from 'vitest';
 
 /** A folder may always import itself; files beside the folders compose everything. */
@@ -34,7 +35,7 @@ const BEHIND: Readonly<Record<string, RegExp>> = {
   '@cfworker/json-schema': /^rewards\/json_schema\.ts$/,
   cockatiel: /^rewards\/http\.ts$/,
   yaml: /^ops\/config\.ts$/,
-  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/response_store)\.ts$/,
+  'lru-cache': /^(engine\/prefix_cache|rewards\/cached|rules\/compile|api\/responses\/store)\.ts$/,
 };
 
 const root = join(import.meta.dirname, '../src');
@@ -72,4 +73,18 @@ test.each(files)('%s keeps dependencies behind their files, and is at most 300 l
     if (place) expect(file, `${target} lives behind ${String(place)}`).toMatch(place);
   }
   expect(readFileSync(join(root, file), 'utf8').split('\n').length).toBeLessThanOrEqual(301);
+});
+
+/** What npm wrote down of each package that may be installed; '' is this one. */
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly engines?: { readonly node?: string } }>>;
+}
+
+test('all packages run on the Node that this one promises, as they say themselves; one does so without saying it', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, '../package-lock.json'), 'utf8')) as Lock;
+  const least = minVersion(packages['']?.engines?.node ?? '');
+  const refusing = Object.entries(packages).filter(
+    ([, { engines }]) => !satisfies(least ?? '', engines?.node ?? '*'),
+  );
+  expect(refusing.map(([path]) => path)).toEqual(['node_modules/openai-newest']);
 });

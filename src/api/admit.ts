@@ -1,8 +1,8 @@
 /** A body becomes a request that generates: valid, charged, and known by its id. */
 
 import type { Measured } from '../ops/meter.ts';
-import type { Admitted } from '../plan/request.ts';
-import type { Caller } from './allowance.ts';
+import type { Planned } from '../plan/request.ts';
+import type { Caller } from './callers/allowance.ts';
 import type { Task } from './conduct.ts';
 import type { Context } from './context.ts';
 import type { Surface, Worded } from './surface.ts';
@@ -25,14 +25,14 @@ export function admit(
 ): Worded {
   if (settings.log_prompts) log.info({ request, body }, 'prompt');
   const [id, seed] = [ambient.id(surface.idPrefix), ambient.seed()];
-  const worded = surface.admit(planner, body, { id, request, seed, grant, socket });
+  const worded = surface.plan(planner, body, { id, request, seed, grant, socket });
   task.begin(worded.cost);
   task.meter.admitted(measured(worded));
   if (worded.answer.stream) task.name(worded.answer.id);
   return worded;
 }
 
-const measured = ({ plan, answer }: Admitted): Measured => ({
+const measured = ({ plan, answer }: Planned): Measured => ({
   model: plan.prompts[0]!.lanes[0]!.model,
   strategy: answer.strategy,
   guides: plan.opening.guidance.uses.length,

@@ -18,7 +18,7 @@ export const chat = inChoices({
   chunkObject: 'chat.completion.chunk',
   createFrame: 'chat.completion.create',
   chunkFrame: 'chat.completion.chunk',
-  admit: (planner, body, ambient) => planner.chat(body, ambient),
+  plan: (planner, body, ticket) => planner.chat(body, ticket),
   opening: ({ calls }) =>
     `"delta":{"role":"assistant","content":${calls ? 'null' : '""'},"refusal":null}`,
   teller: (answer, choice) => (answer.calls ? callTeller(answer, choice) : TELLER),

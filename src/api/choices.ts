@@ -2,12 +2,12 @@
 
 import type { Draw, Finish } from '../core/tree.ts';
 import type { Planner } from '../plan/parse.ts';
-import type { Admitted, Ambient, Answer } from '../plan/request.ts';
+import type { Planned, Ticket, Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
 import { ChunkWriter } from './chunks.ts';
-import { byId } from './dialect.ts';
 import { explained } from './logprobs.ts';
+import { byId } from './sockets/dialect.ts';
 import type { Surface } from './surface.ts';
 import type { Choices } from './whole.ts';
 
@@ -19,7 +19,7 @@ export interface ChoiceWords {
   readonly chunkObject: string;
   readonly createFrame: string;
   readonly chunkFrame: string;
-  admit(planner: Planner, body: unknown, ambient: Ambient): Admitted;
+  plan(planner: Planner, body: unknown, ticket: Ticket): Planned;
   /** Members of a choice in its first chunk, as JSON without braces; null: nothing comes before the text. */
   opening(answer: Answer, choice: number): string | null;
   /** How the text of a choice is told, piece by piece. */
@@ -50,11 +50,11 @@ export function inChoices(words: ChoiceWords): Surface {
     chunkFrame,
     dialect: byId,
     sse: { message: (chunk) => `data: ${chunk}\n\n`, end: 'data: [DONE]\n\n' },
-    admit(planner, body, ambient) {
-      const admitted = words.admit(planner, body, ambient);
-      const { answer } = admitted;
+    plan(planner, body, ticket) {
+      const planned = words.plan(planner, body, ticket);
+      const { answer } = planned;
       return {
-        ...admitted,
+        ...planned,
         writer: (created) => new ChunkWriter(words, answer, created),
         whole: (choices, created, reports) => wholeOf(words, answer, choices, created, reports),
       };

@@ -22,7 +22,7 @@ export const completions = inChoices({
   chunkObject: 'text_completion',
   createFrame: 'completion.create',
   chunkFrame: 'completion.chunk',
-  admit: (planner, body, ambient) => planner.completion(body, ambient),
+  plan: (planner, body, ticket) => planner.completion(body, ticket),
   opening: (answer, choice) =>
     answer.echo ? `"text":${JSON.stringify(echoOf(answer, choice))}` : null,
   teller: () => TELLER,

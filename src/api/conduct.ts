@@ -1,10 +1,10 @@
-/** What every request that is counted passes through, over HTTP or WebSocket: its caller's allowance, the drain gate, the meter and the log line. */
+/** What every request that is counted passes through, over HTTP or WebSocket: its caller's allowance, the drain, the meter and the log line. */
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Request, Response } from 'express';
 import { Meter } from '../ops/meter.ts';
 import type { Outcome } from '../ops/meter.ts';
-import type { Caller, Lease } from './allowance.ts';
+import type { Caller, Lease } from './callers/allowance.ts';
 import type { Context } from './context.ts';
 import type { Ending } from './relay.ts';
 import { callerOf, draining, knownFailure, requestId } from './reply.ts';

@@ -3,8 +3,8 @@
 import type { Response } from 'express';
 import { STATUS, ServeError, toFailure } from '../core/errors.ts';
 import type { ErrorCode, Failure } from '../core/errors.ts';
-import type { Caller } from './allowance.ts';
 import { rest } from './body.ts';
+import type { Caller } from './callers/allowance.ts';
 
 export interface ErrorBody {
   readonly error: {

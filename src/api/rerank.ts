@@ -2,10 +2,10 @@
 
 import { parseRerank } from '../plan/rerank.ts';
 import type { Reranking } from '../plan/rerank.ts';
-import type { JudgeSurface } from './judge.ts';
+import type { ScoringSurface } from './score_texts.ts';
 
 /** @param documents whether results hold their document where the request does not say */
-const surface = (endpoint: string, documents: boolean): JudgeSurface<Reranking> => ({
+const surface = (endpoint: string, documents: boolean): ScoringSurface<Reranking> => ({
   endpoint,
   idPrefix: 'rerank-',
   parse: parseRerank,
@@ -28,7 +28,7 @@ const surface = (endpoint: string, documents: boolean): JudgeSurface<Reranking> 
   },
 });
 
-export const reranks: readonly JudgeSurface<Reranking>[] = [
+export const reranks: readonly ScoringSurface<Reranking>[] = [
   surface('/v1/rerank', true),
   surface('/rerank', true),
   surface('/v2/rerank', false),

@@ -3,9 +3,9 @@
 import type { Score } from '../core/reward.ts';
 import { parseScore } from '../plan/score.ts';
 import type { Scoring } from '../plan/score.ts';
-import type { JudgeSurface } from './judge.ts';
+import type { ScoringSurface } from './score_texts.ts';
 
-export const score: JudgeSurface<Scoring> = {
+export const score: ScoringSurface<Scoring> = {
   endpoint: '/v1/score',
   idPrefix: 'score-',
   parse: parseScore,

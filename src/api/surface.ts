@@ -3,9 +3,9 @@
 import type { Failure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { Planner } from '../plan/parse.ts';
-import type { Admitted, Ambient } from '../plan/request.ts';
+import type { Planned, Ticket } from '../plan/request.ts';
 import type { Reports } from './accounts.ts';
-import type { Dialect } from './dialect.ts';
+import type { Dialect } from './sockets/dialect.ts';
 import type { Choices } from './whole.ts';
 
 export interface Surface {
@@ -19,7 +19,7 @@ export interface Surface {
   readonly dialect: Dialect;
   readonly sse: SseWords;
   /** @throws ServeError if the request is not valid */
-  admit(planner: Planner, body: unknown, ambient: Ambient): Worded;
+  plan(planner: Planner, body: unknown, ticket: Ticket): Worded;
   /** Itself with a memory that one socket has to itself; left out: it needs none. */
   forSocket?(): Surface;
 }
@@ -32,7 +32,7 @@ export interface SseWords {
 }
 
 /** A valid request, and how its answer is worded; `created` is in seconds since the epoch. */
-export interface Worded extends Admitted {
+export interface Worded extends Planned {
   /** For an answer that streams. */
   writer(created: number): Writer;
   /** An answer in one piece. */

@@ -3,8 +3,8 @@
 import type { Call } from '../core/call.ts';
 import type { Finish } from '../core/tree.ts';
 import type { Answer } from '../plan/request.ts';
-import { CallReader } from './calls.ts';
-import type { Said } from './calls.ts';
+import { CallReader } from './call_reader.ts';
+import type { Said } from './call_reader.ts';
 import type { Teller } from './choices.ts';
 
 /** Ids are made of the answer's own, so that they repeat with it. */

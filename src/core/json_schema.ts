@@ -3,16 +3,16 @@
 import { z } from 'zod';
 
 /** A JSON Schema, draft 2020-12. */
-export type Shape = Readonly<Record<string, unknown>>;
+export type SchemaObject = Readonly<Record<string, unknown>>;
 
 /** What is read by hand reads as anything. */
-export function shapeOf(schema: z.ZodType): Shape {
+export function schemaOf(schema: z.ZodType): SchemaObject {
   const { $schema: _draft, ...shape } = z.toJSONSchema(schema, {
     io: 'input',
     unrepresentable: 'any',
     override({ zodSchema, jsonSchema }) {
       const item = itemOf(zodSchema);
-      if (item) jsonSchema.items = shapeOf(item) as typeof jsonSchema;
+      if (item) jsonSchema.items = schemaOf(item) as typeof jsonSchema;
       if (zodSchema instanceof z.ZodDefault) jsonSchema.default = zodSchema.def.defaultValue;
     },
   });

@@ -55,11 +55,11 @@ export interface TextModel {
 
 export interface AskedText {
   readonly tokens: readonly Token[];
-  readonly picks: readonly Pick[];
+  readonly picks: readonly PickedToken[];
 }
 
 /** A token that may follow position `after` of a text. */
-export interface Pick {
+export interface PickedToken {
   readonly after: number;
   readonly token: Token;
 }

@@ -2,7 +2,7 @@
 
 import type { Extract } from './answer.ts';
 import type { ChatMessage, Turn } from './text.ts';
-import type { Token } from './tree.ts';
+import type { Question, Token } from './tree.ts';
 
 export interface Score {
   /** NaN where the candidate could not be judged: it is disqualified. */
@@ -87,7 +87,7 @@ export type RewardSource =
   | {
       readonly kind: 'judge';
       readonly by: ReadBy;
-      readonly questions: readonly Question[];
+      readonly questions: readonly JudgeQuestion[];
       readonly calibration: Calibration | null;
       readonly reads: 'prefix' | 'complete';
     }
@@ -118,10 +118,8 @@ export interface ReadBy {
 /** decay: sum_k r_k / k. Of steps, `prod` multiplies sigmoids: each step's chance of being right. */
 export type RatioAggregate = 'sum' | 'mean' | 'decay' | 'min' | 'last' | 'prod';
 
-export interface Question {
-  /** What follows the answer, up to where the judge speaks. */
-  readonly asks: readonly Token[];
-  readonly labels: readonly Token[];
+/** Asked after an answer; the judge speaks right behind it. */
+export interface JudgeQuestion extends Question {
   /** What each label is worth. */
   readonly values: readonly number[];
 }

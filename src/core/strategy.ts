@@ -44,11 +44,16 @@ export interface Strategy<P> {
   search(tree: Tree, params: P): Search;
 }
 
-/** Measured over base samples: the correlation of a reward's score after `tokens` with its final score. */
-export interface PartialFigure {
-  readonly tokens: number;
-  readonly correlation: number;
-  readonly samples: number;
+/** Measured over base samples: when to give up which share of n growing answers by a reward, and what comes of it. */
+export interface Schedule {
+  readonly n: number;
+  /** By length in tokens, ascending: the share of the growing answers that is given up. */
+  readonly alphas: readonly { readonly at: number; readonly alpha: number }[];
+  /** Share of best-of-n's gain that is lost, and what it is at most with 95 % certainty. */
+  readonly loss: number;
+  readonly most: number;
+  /** Share of the tokens that are not drawn. */
+  readonly saved: number;
 }
 
 /** What of the request a strategy may know while it parses. */
@@ -59,11 +64,8 @@ export interface StrategyContext {
   readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
-  /**
-   * How far the request's reward of unfinished answers goes with that of finished ones, by length; empty where nothing is
-   * stored.
-   */
-  readonly partial?: () => readonly PartialFigure[];
+  /** How answers may be pruned by the request's reward; empty where nothing is stored. */
+  readonly schedules?: () => readonly Schedule[];
   /**
    * How the request's policy is asked about its own answers; null: by the question that was calibrated.
    * @param at path of the object that asks for it

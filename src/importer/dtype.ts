@@ -1,5 +1,7 @@
 /** Number formats of weights: what is stored to float32, and float32 to float16. */
 
+import { halfBits } from '../runtime/halves.ts';
+
 export type Dtype = 'F32' | 'F16' | 'BF16';
 
 /** Little-endian values as float32; float32 itself is not copied. */
@@ -10,18 +12,6 @@ export function toFloat32(dtype: Dtype, bytes: ArrayBuffer): Float32Array {
   if (dtype === 'BF16') for (let i = 0; i < bits.length; i++) bits[i] = stored[i]! << 16;
   else for (let i = 0; i < bits.length; i++) bits[i] = halfBits(stored[i]!);
   return new Float32Array(bits.buffer);
-}
-
-/** The bits of the float32 with the value of a binary16: 1 sign bit, 5 of exponent, 10 of fraction. */
-function halfBits(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  const shift = Math.clz32(fraction) - 21; // until the leading one stands where it is implied
-  return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
 }
 
 /** The nearest binary16 of each value, as its bits; even on ties, infinite from 65520 on. */

@@ -179,6 +179,13 @@ const model = strict({
     .describe(
       'Where it runs; `auto` is `cpu`. Models of one config may be on different ones. `cuda` is refused at start with what is missing.',
     ),
+  graph: z
+    .string('a string')
+    .regex(/^(\w[\w.-]*\/)?\w[\w.-]*\.onnx$/, 'a file of the folder, such as onnx/model_q4.onnx')
+    .optional()
+    .describe(
+      'Folders that other tools exported: which of their graphs; left out: the most exact one with a usual name.',
+    ),
   reads: oneOf(['prefix', 'complete'])
     .optional()
     .describe(

@@ -8,7 +8,7 @@ import type { StreamEvent } from '../core/events.ts';
 import type { EngineSnapshot, Inference } from '../core/inference.ts';
 import type { FromWorker, ToWorker } from '../core/messages.ts';
 import type { Judged, Judging } from '../core/reward.ts';
-import { EventQueue, isLast } from './event-queue.ts';
+import { EventQueue, isLast } from './event_queue.ts';
 import type { Logger } from './log.ts';
 
 /** A plan, as far as this side looks into it. */

@@ -49,6 +49,8 @@ export type Manifest = Omit<Stored, 'files' | 'layout'> & {
   readonly folder: string;
   /** growing: another tool's export whose KV grows, which no manifest describes. */
   readonly layout?: Stored['layout'] | 'growing';
+  /** Of other tools' exports: the graph's path in the folder. */
+  readonly graph?: string;
   /** By their path in the folder. Those of other tools' exports have no sha256. */
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256?: string }>>;
   /** Of other tools' exports: what a user of it should know, a sentence without its end each. */

@@ -9,21 +9,22 @@ import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Named } from './grant.ts';
 import type { ValueUse } from './plan.ts';
+import type { Addressed } from './request.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
+import { onceEach } from './sources/source.ts';
+import type { ReadingSpec } from './sources/source.ts';
+import { parseValueGuide } from './values.ts';
+import type { ValueGuide } from './values.ts';
 import {
   alignmentSchema,
   guideMask,
   modelGuideSchema,
   ratioGuideSchema,
   strategySchema,
-} from './schema.ts';
-import type { OwnPrompt } from './schema.ts';
-import { onceEach } from './sources/source.ts';
-import type { Reader } from './sources/source.ts';
-import { parseValueGuide } from './values.ts';
-import type { ValueGuide } from './values.ts';
+} from './wire.ts';
+import type { OwnPrompt } from './wire.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
 export interface LaneSpec {
@@ -40,8 +41,8 @@ export interface Alignment {
   /** For each guide of the request what it rules; null where it is of another kind. */
   readonly rules: readonly (PlacedRule | null)[];
   readonly values: readonly ValueUse[];
-  /** Who reads the prompt in order to judge, each reading once. */
-  readonly readers: readonly Reader[];
+  /** How the prompt is read in order to judge, each reading once. */
+  readonly readings: readonly ReadingSpec[];
   /** For each guide of the request its place among `guidance.uses`, then `values`; null where it has no weight. */
   readonly guideOrder: readonly (number | null)[];
   /** Null: no candidate is judged. */
@@ -57,14 +58,10 @@ export interface Alignment {
   readonly budget: { readonly tokens: number | null; readonly ms: number | null };
 }
 
-/** Whom the `alignment` is asked of. */
-export interface Addressed {
-  readonly catalog: Catalog;
-  readonly policy: ModelCard;
-  readonly preset: Preset | null;
-}
-
-export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addressed): Alignment {
+export function parseAlignment(
+  raw: unknown,
+  { catalog, policy, preset }: Pick<Addressed, 'catalog' | 'policy' | 'preset'>,
+): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
   const lanes = new Lanes(policy);
   const guides = wire.guides ?? [];
@@ -78,7 +75,7 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
       ? parseValueGuide(guide, at, catalog)
       : parseGuide(guide, at, catalog, lanes);
   });
-  const values = parsed.filter((guide) => guide !== null && 'readers' in guide);
+  const values = parsed.filter((guide) => guide !== null && 'readings' in guide);
   const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
   const recorded = [...uses, ...values];
   const guidance = {
@@ -97,7 +94,10 @@ export function parseAlignment(raw: unknown, { catalog, policy, preset }: Addres
     rules,
     guideOrder: parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide))),
     values: values.map(({ use }) => use),
-    readers: onceEach([...(rewards?.readers ?? []), ...values.flatMap(({ readers }) => readers)]),
+    readings: onceEach([
+      ...(rewards?.readings ?? []),
+      ...values.flatMap(({ readings }) => readings),
+    ]),
     rewards,
     asksForRewards: rewards !== null && gives(raw, 'rewards'),
     named: namedIn(raw, lanes, rewards, values),
@@ -114,11 +114,12 @@ function namedIn(
   rewards: Rewards | null,
   values: readonly ValueGuide[],
 ): Named[] {
-  const guides = [...lanes, ...values.flatMap(({ readers }) => readers)].map(({ card }) => ({
+  const guides = [...lanes, ...values.flatMap(({ readings }) => readings)].map(({ card }) => ({
     card,
     at: 'alignment.guides',
   }));
-  const judges = gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.readers ?? []) : [];
+  const judges =
+    gives(raw, 'rewards') || gives(raw, 'constraints') ? (rewards?.readings ?? []) : [];
   const remotes = gives(raw, 'rewards') ? (rewards?.specs ?? []) : [];
   return [
     ...[...(gives(raw, 'guides') ? guides : []), ...judges]

@@ -1,7 +1,7 @@
 /** The names this server knows, and the limits it keeps. Built once at start; read by every request. */
 
 import type { Calibration } from '../core/reward.ts';
-import type { PartialFigure } from '../core/strategy.ts';
+import type { Schedule } from '../core/strategy.ts';
 import type { Codec } from '../core/text.ts';
 import type { RuleLimits } from '../rules/compile.ts';
 
@@ -22,8 +22,8 @@ export interface ModelCard {
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
   readonly stats?: RewardStats;
-  /** Rewards only, where the manifest has them: how far scores of unfinished answers can be trusted. */
-  readonly partial?: readonly PartialFigure[];
+  /** Rewards only, where the manifest has them: when answers may be given up by their beginnings. */
+  readonly schedules?: readonly Schedule[];
   /** Seconds since the epoch, from the manifest. */
   readonly created: number;
 }

@@ -22,8 +22,8 @@ export interface Placed {
   readonly at: string | null;
 }
 
-/** Who reads a prompt and its answer: a lane's model, or a reward, whose own tokens are taken to be as many as the policy's. */
-export interface Reader {
+/** What a prompt and its answer must fit into: a lane's model, or a reward's, whose tokens are taken to be as many as the policy's. */
+export interface Need {
   readonly card: ModelCard;
   /** Tokens that it reads beside them. */
   readonly extra?: number;
@@ -35,23 +35,23 @@ export interface Reader {
 export function fitContext(
   limit: TokenLimit,
   prompts: readonly Placed[],
-  specs: readonly Reader[],
+  needs: readonly Need[],
   maxLength: number,
 ): number {
-  const room = Math.min(...prompts.map((prompt) => roomOf(prompt, specs, limit, maxLength)));
+  const room = Math.min(...prompts.map((prompt) => roomOf(prompt, needs, limit, maxLength)));
   return limit.asked ?? Math.min(limit.fallback, room);
 }
 
 function roomOf(
   { lanes, at: promptAt }: Placed,
-  specs: readonly Reader[],
+  needs: readonly Need[],
   { asked, at }: TokenLimit,
   maxLength: number,
 ): number {
   const rooms = lanes.map(({ model, prompt }, i) => {
-    const reader = specs[i];
-    const context = Math.min(reader?.card.context ?? maxLength, maxLength) - (reader?.extra ?? 0);
-    const room = Math.floor((context - prompt.length) / (reader?.answers ?? 1));
+    const need = needs[i];
+    const context = Math.min(need?.card.context ?? maxLength, maxLength) - (need?.extra ?? 0);
+    const room = Math.floor((context - prompt.length) / (need?.answers ?? 1));
     if (room >= Math.max(1, asked ?? 1)) return room;
     const wanted = asked === null ? 'at least one more' : `${at} ${asked}`;
     const advice = room < 1 ? 'shorten the prompt' : `ask for at most ${room}`;

@@ -31,25 +31,25 @@ function inputItem(raw: unknown, at: string, recall: RecallItem): InputItem {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     throw wrong(at, raw, 'an object');
   const item: Readonly<Record<string, unknown>> = { ...raw };
-  const read = READERS.get(item['type'] ?? 'message');
-  if (read) return read(item, at, recall);
-  throw wrong(`${at}.type`, item['type'], `one of ${[...READERS.keys()].join(', ')}`);
+  const parse = PARSERS.get(item['type'] ?? 'message');
+  if (parse) return parse(item, at, recall);
+  throw wrong(`${at}.type`, item['type'], `one of ${[...PARSERS.keys()].join(', ')}`);
 }
 
-type Reader = (
+type ItemParser = (
   item: Readonly<Record<string, unknown>>,
   at: string,
   recall: RecallItem,
 ) => InputItem;
 
-const READERS: ReadonlyMap<unknown, Reader> = new Map([
+const PARSERS: ReadonlyMap<unknown, ItemParser> = new Map([
   ['message', readMessage],
   ['function_call', readCall],
   ['function_call_output', readCallOutput],
   ['item_reference', readReference],
   // Written by other models; those here keep no reasoning apart.
   ['reasoning', (wire) => ({ wire, message: null })],
-] satisfies [string, Reader][]);
+] satisfies [string, ItemParser][]);
 
 const ROLES: ReadonlyMap<unknown, ChatMessage['role']> = new Map([
   ['system', 'system'],

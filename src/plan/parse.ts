@@ -3,82 +3,89 @@
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
 import { RuleCompiler } from '../rules/compile.ts';
-import { admit } from './admit.ts';
+import { assemble } from './assemble.ts';
+import type { Asked } from './assemble.ts';
 import { policiesOf, policyCard } from './catalog.ts';
-import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { Catalog, Limits, ModelCard } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
+import type { Addressed, Planned, Ticket } from './request.ts';
+import { planResponse } from './responses.ts';
+import type { PlannedResponse, Recall } from './responses.ts';
 import { formatRule, refuseTools } from './rule.ts';
-import { admitResponse } from './responses.ts';
-import type { AdmittedResponse, Recall } from './responses.ts';
-import { chatSchema, completionSchema, responsesSchema } from './schema.ts';
-import type { CompletionWire } from './schema.ts';
-import type { Admitted, Ambient } from './request.ts';
 import { parseTools, toolsRule, withTools } from './tools.ts';
+import { chatSchema, completionSchema, responsesSchema } from './wire.ts';
+import type { ChatWire, CompletionWire } from './wire.ts';
 
 /** Parses requests against one catalog. */
 export interface Planner {
-  chat(body: unknown, ambient: Ambient): Admitted;
-  completion(body: unknown, ambient: Ambient): Admitted;
-  response(body: unknown, ambient: Ambient, recall: Recall): AdmittedResponse;
+  chat(body: unknown, ticket: Ticket): Planned;
+  completion(body: unknown, ticket: Ticket): Planned;
+  response(body: unknown, ticket: Ticket, recall: Recall): PlannedResponse;
   /** Held by compiled rules. */
   readonly ruleBytes: number;
 }
 
 export function planner(catalog: Catalog): Planner {
-  const chat = chatSchema(catalog.limits);
-  const completion = completionSchema(catalog.limits);
-  const response = responsesSchema(catalog.limits);
+  const { limits } = catalog;
+  const [chat, completion] = [chatSchema(limits), completionSchema(limits)];
+  const response = responsesSchema(limits);
   const compilers = ruleCompilers(catalog);
-  const rulesOf = ({ vocabulary }: ModelCard): RuleCompiler => compilers.get(vocabulary!)!; // every policy has one
+  const about = (model: string | null | undefined, ticket: Ticket): Omit<Addressed, 'wire'> => {
+    const chosen = chosenModel(model, catalog);
+    const rules = compilers.get(chosen.policy.vocabulary!)!; // every policy has one
+    return { catalog, ...chosen, rules, ticket };
+  };
   return {
-    chat(body, ambient) {
+    chat(body, ticket) {
       const wire = check(chat, unwrapped(body), '');
-      const chosen = chosenModel(wire.model, catalog);
-      const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
-      const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
-      const format = formatRule(wire.response_format);
-      const tools = parseTools(wire, catalog.limits);
-      const source = chatSource(wire.messages);
-      return admit(
-        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
-        {
-          sources: [tools ? { ...source, messages: withTools(source.messages, tools) } : source],
-          maxTokens: { asked, at, fallback: Infinity },
-          logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
-          echo: false,
-          bestOf: null,
-          rule: tools ? toolsRule(tools, format) : format,
-          calls: tools !== null,
-        },
-      );
+      return assemble({ ...about(wire.model, ticket), wire }, askedOfChat(wire, limits));
     },
-    completion(body, ambient) {
+    completion(body, ticket) {
       const wire = check(completion, unwrapped(body), '');
-      const chosen = chosenModel(wire.model, catalog);
-      refuseUnserved(wire);
-      const { vocabulary } = chosen.policy.codec;
-      return admit(
-        { catalog, wire, ...chosen, rules: rulesOf(chosen.policy), ambient },
-        {
-          sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
-          maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
-          logprobs: wire.logprobs ?? null,
-          echo: wire.echo ?? false,
-          bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
-          rule: formatRule(wire.response_format),
-          calls: false,
-        },
-      );
+      const addressed = { ...about(wire.model, ticket), wire };
+      return assemble(addressed, askedOfCompletion(wire, addressed));
     },
-    response(body, ambient, recall) {
+    response(body, ticket, recall) {
       const wire = check(response, unwrapped(body), '');
-      const chosen = chosenModel(wire.model, catalog);
-      const received = { catalog, ...chosen, rules: rulesOf(chosen.policy), ambient };
-      return admitResponse(received, wire, recall);
+      return planResponse(about(wire.model, ticket), wire, recall);
     },
     get ruleBytes() {
       return [...compilers.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     },
+  };
+}
+
+function askedOfChat(wire: ChatWire, limits: Limits): Asked {
+  const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
+  const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
+  const format = formatRule(wire.response_format);
+  const tools = parseTools(wire, limits);
+  const source = chatSource(wire.messages);
+  return {
+    sources: [tools ? { ...source, messages: withTools(source.messages, tools) } : source],
+    maxTokens: { asked, at, fallback: Infinity },
+    logprobs: chatLogprobs(wire.logprobs ?? false, wire.top_logprobs ?? null),
+    echo: false,
+    bestOf: null,
+    rule: tools ? toolsRule(tools, format) : format,
+    calls: tools !== null,
+  };
+}
+
+function askedOfCompletion(
+  wire: CompletionWire,
+  { catalog, policy }: Pick<Addressed, 'catalog' | 'policy'>,
+): Asked {
+  refuseUnserved(wire);
+  const { vocabulary } = policy.codec;
+  return {
+    sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
+    maxTokens: { asked: wire.max_tokens ?? null, at: 'max_tokens', fallback: 16 },
+    logprobs: wire.logprobs ?? null,
+    echo: wire.echo ?? false,
+    bestOf: (wire.best_of ?? 1) > (wire.n ?? 1) ? (wire.best_of ?? null) : null,
+    rule: formatRule(wire.response_format),
+    calls: false,
   };
 }
 
@@ -102,14 +109,9 @@ function unwrapped(body: unknown): unknown {
   return { ...extra, ...rest };
 }
 
-interface Chosen {
-  /** As the client named it. */
-  readonly model: string;
-  readonly policy: ModelCard;
-  readonly preset: Preset | null;
-}
+type ChosenModel = Pick<Addressed, 'model' | 'policy' | 'preset'>;
 
-function chosenModel(asked: string | null | undefined, catalog: Catalog): Chosen {
+function chosenModel(asked: string | null | undefined, catalog: Catalog): ChosenModel {
   const name = asked ?? catalog.policy;
   const preset = catalog.presets.get(name) ?? null;
   if (preset) return { model: name, policy: policyCard(catalog, preset.policy), preset };

@@ -5,8 +5,8 @@ import { joinPath, show, wrong } from '../core/fields.ts';
 import type { ChatMessage } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import type { ModelCard } from './catalog.ts';
-import type { ChatWire, OwnPrompt } from './schema.ts';
 import { spokenCalls, spokenResult } from './spoken.ts';
+import type { ChatWire, OwnPrompt } from './wire.ts';
 
 /** One prompt of a request; `at` is the path of its field. */
 export type Source =

@@ -1,10 +1,25 @@
-/** What parsing a request gives: the Plan for the inference process, and what the HTTP side needs to word the answer. */
+/** A request on its way to a Plan: whom it is addressed to, and what planning gives, for the inference process and for the wording of the answer. */
 
 import type { Codec } from '../core/text.ts';
+import type { RuleCompiler } from '../rules/compile.ts';
+import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Grant } from './grant.ts';
 import type { Plan } from './plan.ts';
+import type { CommonWire } from './wire.ts';
 
-export interface Admitted {
+/** A request whose model is known. */
+export interface Addressed {
+  readonly catalog: Catalog;
+  readonly wire: CommonWire;
+  /** As the client named it. */
+  readonly model: string;
+  readonly policy: ModelCard;
+  readonly preset: Preset | null;
+  readonly rules: RuleCompiler;
+  readonly ticket: Ticket;
+}
+
+export interface Planned {
   readonly plan: Plan;
   readonly answer: Answer;
   /** Most tokens that policy and guides may draw or read for it, prompts included. */
@@ -40,8 +55,8 @@ export interface Answer {
   readonly codec: Codec;
 }
 
-/** What parsing cannot know by itself. */
-export interface Ambient {
+/** What parsing cannot know by itself: who asks, and as what. */
+export interface Ticket {
   readonly id: string;
   /** The request's name in the log. */
   readonly request: string;

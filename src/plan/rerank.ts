@@ -2,9 +2,9 @@
 
 import { anything, check, flag, integer, strict, text, tolerant, wrong } from '../core/fields.ts';
 import type { Catalog, Limits } from './catalog.ts';
-import { rewardParts } from './schema.ts';
 import { scoringOf, textPairs } from './score.ts';
 import type { Scoring } from './score.ts';
+import { rewardParts } from './wire.ts';
 
 export interface Reranking extends Scoring {
   readonly texts: readonly string[];

@@ -3,18 +3,17 @@
 import { ServeError } from '../core/errors.ts';
 import { show, wrong } from '../core/fields.ts';
 import type { ChatMessage } from '../core/text.ts';
-import { admit } from './admit.ts';
-import type { Received } from './admit.ts';
+import { assemble } from './assemble.ts';
 import type { TokenLimit } from './cost.ts';
 import { inputItems } from './items.ts';
 import type { InputItem } from './items.ts';
 import { wellFormed } from './prompt.ts';
-import type { Admitted } from './request.ts';
+import type { Addressed, Planned } from './request.ts';
 import { textFormatRule } from './rule.ts';
-import { UNSERVED_IN_RESPONSES } from './schema.ts';
-import type { CommonWire, ResponsesWire } from './schema.ts';
 import { isCalls } from './spoken.ts';
 import { parseFlatTools, toolsRule, withTools } from './tools.ts';
+import { UNSERVED_IN_RESPONSES } from './wire.ts';
+import type { CommonWire, ResponsesWire } from './wire.ts';
 
 /** Earlier answers that a request may refer to; null: not held, or not any more. */
 export interface Recall {
@@ -24,7 +23,7 @@ export interface Recall {
   item(id: string): ChatMessage | null;
 }
 
-export interface AdmittedResponse extends Admitted {
+export interface PlannedResponse extends Planned {
   readonly asked: ResponseAsked;
 }
 
@@ -49,14 +48,14 @@ export interface ResponseAsked {
 }
 
 /** @throws ServeError with the path of the field at fault */
-export function admitResponse(
-  about: Omit<Received, 'wire'>,
+export function planResponse(
+  about: Omit<Addressed, 'wire'>,
   wire: ResponsesWire,
   recall: Recall,
-): AdmittedResponse {
+): PlannedResponse {
   refuseUnserved(wire);
-  const received = { ...about, wire: inChatWords(wire) };
-  const items = inputItems(inputOf(wire), received.catalog.limits.messages, (id) =>
+  const addressed = { ...about, wire: inChatWords(wire) };
+  const items = inputItems(inputOf(wire), addressed.catalog.limits.messages, (id) =>
     recall.item(id),
   );
   const conversation = joined([
@@ -64,7 +63,7 @@ export function admitResponse(
     ...items.flatMap(({ message }) => message ?? []),
   ]);
   if (conversation.length === 0) throw wrong('input', wire.input, 'text, or at least one message');
-  const admitted = fitted(received, wire, conversation);
+  const planned = fitted(addressed, wire, conversation);
   const asked: ResponseAsked = {
     instructions: wire.instructions ?? null,
     previous: wire.previous_response_id ?? null,
@@ -80,7 +79,7 @@ export function admitResponse(
     input: items.map((item) => item.wire),
     conversation,
   };
-  return { ...admitted, asked };
+  return { ...planned, asked };
 }
 
 /** A call is an item, but part of the message before it, as it was when the model wrote them. */
@@ -125,19 +124,19 @@ function earlier(id: string | null, recall: Recall): readonly ChatMessage[] {
 
 /** With `truncation: auto`, the fewest oldest messages are left out with which the rest fits; the last one stays. */
 function fitted(
-  received: Received,
+  addressed: Addressed,
   wire: ResponsesWire,
   conversation: readonly ChatMessage[],
-): Admitted {
+): Planned {
   const limit = { asked: wire.max_output_tokens ?? null, at: 'max_output_tokens' };
-  const attempt = (drop: number, reserve: number | null): Admitted =>
-    admitMessages(received, wire, conversation.slice(drop), {
+  const attempt = (drop: number, reserve: number | null): Planned =>
+    planMessages(addressed, wire, conversation.slice(drop), {
       ...limit,
       asked: limit.asked ?? reserve,
       fallback: Infinity,
     });
   if (wire.truncation !== 'auto') return attempt(0, null);
-  const reserve = Math.max(1, Math.floor(received.catalog.maxLength / ROOM_LEFT));
+  const reserve = Math.max(1, Math.floor(addressed.catalog.maxLength / ROOM_LEFT));
   const drop = fewest(conversation.length - 1, (count) => fits(() => attempt(count, reserve)));
   return attempt(drop, null);
 }
@@ -166,20 +165,20 @@ function fits(attempt: () => unknown): boolean {
   }
 }
 
-function admitMessages(
-  received: Received,
+function planMessages(
+  addressed: Addressed,
   wire: ResponsesWire,
   conversation: readonly ChatMessage[],
   maxTokens: TokenLimit,
-): Admitted {
+): Planned {
   const { instructions, include, top_logprobs: top } = wire;
   const content = instructions ? wellFormed(instructions, 'instructions') : '';
   const system = content === '' ? [] : [{ role: 'system', content } as const];
   const logprobs = include?.includes('message.output_text.logprobs') || (top ?? 0) > 0;
-  const tools = parseFlatTools(wire, received.catalog.limits);
+  const tools = parseFlatTools(wire, addressed.catalog.limits);
   const format = textFormatRule(wire.text?.format);
   const messages = [...system, ...conversation];
-  return admit(received, {
+  return assemble(addressed, {
     sources: [
       { kind: 'chat', messages: tools ? withTools(messages, tools) : messages, at: 'input' },
     ],

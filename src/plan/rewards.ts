@@ -13,11 +13,11 @@ import type {
 } from '../core/reward.ts';
 import type { Catalog, Limits } from './catalog.ts';
 import { scaleOf, transformOf } from './scale.ts';
-import type { AlignmentWire, MemberWire } from './schema.ts';
 import { parseMember } from './sources/index.ts';
 import { modelSource } from './sources/model.ts';
 import { onceEach } from './sources/source.ts';
-import type { ParsedMember, Reader, SourceSpec } from './sources/source.ts';
+import type { ParsedMember, ReadingSpec, SourceSpec } from './sources/source.ts';
+import type { AlignmentWire, MemberWire } from './wire.ts';
 
 type Wires = Pick<AlignmentWire, 'rewards' | 'ensemble' | 'lagrange' | 'constraints' | 'length'>;
 type EnsembleWire = NonNullable<AlignmentWire['ensemble']>;
@@ -28,7 +28,7 @@ export interface Rewards {
   /** What each use is made of, in the order of `plan.uses`. */
   readonly specs: readonly SourceSpec[];
   /** Each reading once. */
-  readonly readers: readonly Reader[];
+  readonly readings: readonly ReadingSpec[];
 }
 
 /** A reward of the request under its id. */
@@ -59,7 +59,6 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
   const uses = members.map((member) => useOf(member, wire, catalog.limits));
   if (wire.ensemble) refuseUnfit(wire.ensemble, uses, members);
   if (wire.lagrange) refuseUncapped(wire, uses);
-  const readers = members.flatMap(({ spec }) => spec.readers);
   return {
     plan: {
       uses,
@@ -69,7 +68,7 @@ export function parseRewards(wire: Wires, catalog: Catalog): Rewards | null {
       length: wire.length ? lengthOf(wire.length) : null,
     },
     specs: members.map(({ spec }) => spec),
-    readers: onceEach(readers),
+    readings: onceEach(members.flatMap(({ spec }) => spec.readings)),
   };
 }
 

@@ -2,11 +2,11 @@
 
 import { wrong } from '../core/fields.ts';
 import type { RewardPlan, RewardUse, Scale, Transform } from '../core/reward.ts';
-import type { PartialFigure } from '../core/strategy.ts';
+import type { Schedule } from '../core/strategy.ts';
 import type { ModelCard } from './catalog.ts';
 import type { Rewards } from './rewards.ts';
-import type { AlignmentWire, MemberWire } from './schema.ts';
 import type { SourceSpec } from './sources/source.ts';
+import type { AlignmentWire, MemberWire } from './wire.ts';
 
 type TransformWire = NonNullable<MemberWire['transform']>;
 type Stored = Pick<SourceSpec, 'name' | 'stats'>;
@@ -42,9 +42,9 @@ export function planQuantile({ plan, specs }: Rewards): (share: number) => numbe
 }
 
 /** Known where one reward alone decides, higher being better: how it is scaled does not matter. */
-export function planPartial({ plan, specs }: Rewards): readonly PartialFigure[] {
+export function planSchedules({ plan, specs }: Rewards): readonly Schedule[] {
   const alone = decidesAlone(plan);
-  return alone && plan.uses[0]!.weight > 0 ? (specs[0]!.partial ?? []) : [];
+  return alone && plan.uses[0]!.weight > 0 ? (specs[0]!.schedules ?? []) : [];
 }
 
 function decidesAlone({ uses, ensemble, lagrange, length, constraints }: RewardPlan): boolean {

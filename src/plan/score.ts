@@ -14,14 +14,14 @@ import {
 } from '../core/fields.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
-import type { Named } from './grant.ts';
 import type { Catalog, Limits } from './catalog.ts';
+import type { Named } from './grant.ts';
 import { chatSource, continued, renderer, sourceText, wellFormed } from './prompt.ts';
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
-import { messagesSchema, rewardParts, stepsSchema } from './schema.ts';
-import type { ChatWire } from './schema.ts';
+import { messagesSchema, rewardParts, stepsSchema } from './wire.ts';
+import type { ChatWire } from './wire.ts';
 
 /** What is to be judged, and what the answer says of it. */
 export interface Scoring {
@@ -87,13 +87,13 @@ export function scoringOf(
   const read = renderer();
   const candidates = pairs.map((pair) => candidateOf(pair, complete, { rewards, catalog, read }));
   const others = 2 * (pairs.length - 1); // a judge of pairs reads each beside each other one, in both orders
-  const pairing = rewards.readers.some(({ answers }) => answers !== undefined) ? others : 1;
+  const pairing = rewards.readings.some(({ answers }) => answers !== undefined) ? others : 1;
   return {
     judging: { reward: rewards.plan, candidates: candidates.map(({ candidate }) => candidate) },
     model: model ?? rewards.plan.uses.map(({ id }) => id).join('+'),
     named: [
       ...(model ? [{ name: model, at: 'model' }] : []),
-      ...(alignment ? rewards.readers : []).map(({ card, at }) => ({ name: card.name, at })),
+      ...(alignment ? rewards.readings : []).map(({ card, at }) => ({ name: card.name, at })),
       ...rewards.specs.flatMap(({ remote }) => remote ?? []),
     ],
     tokens: candidates.reduce((sum, { tokens }) => sum + tokens * Math.max(1, pairing), 0),
@@ -177,7 +177,7 @@ function conversations(raw: unknown, catalog: Catalog): Pair[] {
   });
 }
 
-interface Reading {
+interface Rendering {
   readonly rewards: Rewards;
   readonly catalog: Catalog;
   readonly read: ReturnType<typeof renderer>;
@@ -186,11 +186,11 @@ interface Reading {
 function candidateOf(
   { query, document, at }: Pair,
   complete: boolean,
-  { rewards: { readers }, catalog, read }: Reading,
+  { rewards, catalog, read }: Rendering,
 ): { candidate: Candidate; tokens: number } {
   const policy = policyCard(catalog);
   let tokens = 0;
-  const readings = readers.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
+  const readings = rewards.readings.map(({ key, card, own, at: ownAt, extra, answers = 1 }) => {
     const prompt = read(card, query, own, ownAt);
     const answer = continued(card, document, at).length;
     const length = prompt.length + answer * answers + card.codec.closing(complete).length + extra;

@@ -65,7 +65,7 @@ interface Offered {
 }
 
 /** One of the modes, or the function that is to be called, by its name and the path of that. */
-type Choice = (typeof MODES)[number] | { readonly name: string; readonly at: string };
+type ToolChoice = (typeof MODES)[number] | { readonly name: string; readonly at: string };
 
 /** Chat's. Null: the request names none, or wants none called. */
 export function parseTools(wire: ToolsWire, limits: Limits): Tools | null {
@@ -94,7 +94,7 @@ export function parseFlatTools(wire: ToolsWire, limits: Limits): Tools | null {
 const defaultOf = (given: readonly unknown[]): 'auto' | 'none' =>
   given.length > 0 ? 'auto' : 'none';
 
-function toolsOf(offered: readonly Offered[], choice: Choice, many: boolean): Tools | null {
+function toolsOf(offered: readonly Offered[], choice: ToolChoice, many: boolean): Tools | null {
   if (choice === 'none' || (choice === 'auto' && offered.length === 0)) return null;
   const functions = offered.map(functionOf);
   refuseTwins(functions, offered);

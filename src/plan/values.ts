@@ -6,13 +6,13 @@ import type { Catalog } from './catalog.ts';
 import type { ValueUse } from './plan.ts';
 import { relativeScale } from './relative.ts';
 import { scaleOf, transformOf } from './scale.ts';
-import { guideMask, valueGuideSchema } from './schema.ts';
 import { modelSource } from './sources/model.ts';
-import type { Reader } from './sources/source.ts';
+import type { ReadingSpec } from './sources/source.ts';
+import { guideMask, valueGuideSchema } from './wire.ts';
 
 export interface ValueGuide {
   readonly use: ValueUse;
-  readonly readers: readonly Reader[];
+  readonly readings: readonly ReadingSpec[];
 }
 
 /** The likeliest tokens that a value guide considers where the request does not say. */
@@ -52,6 +52,6 @@ export function parseValueGuide(raw: unknown, at: string, catalog: Catalog): Val
       topK: wire.top_k ?? TOP_K,
       entropyAbove: guideMask(wire.mask),
     },
-    readers: spec.readers,
+    readings: spec.readings,
   };
 }

@@ -10,9 +10,9 @@ import type { Reward, RewardSource } from '../core/reward.ts';
 import { calibrated } from '../core/self_evaluation.ts';
 import type { Reader } from './reader.ts';
 
-type Judging = Extract<RewardSource, { kind: 'judge' }>;
+type JudgeSource = Extract<RewardSource, { kind: 'judge' }>;
 
-export function judge(reader: Reader, asked: Judging): Reward {
+export function judge(reader: Reader, asked: JudgeSource): Reward {
   const { by, questions, calibration, reads } = asked;
   return {
     name: `judge:${reader.name}`,

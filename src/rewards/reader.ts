@@ -3,7 +3,7 @@
  * shares runs of at most so many tokens, which take turns with decoding.
  */
 
-import type { AskedText, Pick, TextModel } from '../core/model.ts';
+import type { AskedText, PickedToken, TextModel } from '../core/model.ts';
 import type { Candidate } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
@@ -92,6 +92,6 @@ export const answerTokens = (
 
 /** `tokens` after `before`: asks for the log-prob of each of them. A first token of all has nothing before it. */
 export function continuation(before: readonly Token[], tokens: readonly Token[]): AskedText {
-  const picks = tokens.map((token, i): Pick => ({ after: before.length + i - 1, token }));
+  const picks = tokens.map((token, i): PickedToken => ({ after: before.length + i - 1, token }));
   return { tokens: [...before, ...tokens], picks: before.length === 0 ? picks.slice(1) : picks };
 }

@@ -6,7 +6,7 @@
 import type { SearchReport, StreamEvent } from '../core/events.ts';
 import type { Score } from '../core/reward.ts';
 import type { Branch } from '../core/tree.ts';
-import type { Gone } from './judge.ts';
+import type { Gone } from './scores.ts';
 
 /** Numbers kept per figure; a longer search tells of its beginning. */
 const LONGEST = 512;

@@ -1,4 +1,4 @@
-/** One request, start to end: its choices run together, and end together. */
+/** One request, start to end: its trees run together, and end together. */
 
 import { setMaxListeners } from 'node:events';
 import { BudgetSpent } from '../core/budget.ts';
@@ -7,8 +7,8 @@ import { toFailure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
 import type { Plan } from '../plan/plan.ts';
-import { runChoice } from './choice.ts';
 import type { Gate } from './gate.ts';
+import { runTree } from './tree.ts';
 
 export interface Running {
   readonly engine: Engine;
@@ -28,21 +28,21 @@ export interface Running {
 }
 
 export interface Accounted extends Running {
-  /** Told once what a choice has cost, however it ended. */
+  /** Told once what a tree has cost, however it ended. */
   readonly account: (spent: Spent) => void;
-  /** Told once the engine has taken a choice. */
+  /** Told once the engine has taken a tree. */
   readonly accepted: () => void;
 }
 
-/** Runs all choices of a plan together; the last event is `end` or `failed`. Never rejects. */
+/** Runs all trees of a plan together; the last event is `end` or `failed`. Never rejects. */
 export async function run(plan: Plan, running: Running): Promise<void> {
-  const choices = plan.prompts.flatMap((prompt) =>
+  const places = plan.prompts.flatMap((prompt) =>
     Array.from({ length: plan.n }, (_, tree) => ({ prompt, tree })),
   );
-  // One signal for all choices: the request's abort, the end of its time, or the first failure of one of them.
+  // One signal for all trees: the request's abort, the end of its time, or the first failure of one of them.
   const over = new AbortController();
   const { signal } = over;
-  setMaxListeners(0, signal); // each choice listens
+  setMaxListeners(0, signal); // each tree listens
   const abort = (): void => over.abort(running.signal.reason);
   if (running.signal.aborted) abort();
   running.signal.addEventListener('abort', abort);
@@ -52,13 +52,13 @@ export async function run(plan: Plan, running: Running): Promise<void> {
   let spent = 0;
   const account = ({ generatedTokens, guideTokens }: Spent): void =>
     void (spent += generatedTokens + guideTokens);
-  let waiting = choices.length;
+  let waiting = places.length;
   const accepted = (): void => {
     if (--waiting === 0 && plan.stream) running.emit({ kind: 'accepted' });
   };
-  const trees = choices.map(async (choice, index) => {
+  const trees = places.map(async (place, index) => {
     try {
-      await runChoice(plan, { ...choice, index }, { ...running, signal, account, accepted });
+      await runTree(plan, { ...place, index }, { ...running, signal, account, accepted });
     } catch (error) {
       failures.push(error);
       over.abort(error);

@@ -4,8 +4,8 @@ import type { Added, Bend } from '../core/guide.ts';
 import type { Reward, RewardPlan } from '../core/reward.ts';
 import type { Branch } from '../core/tree.ts';
 import type { PlanPrompt, ValueUse } from '../plan/plan.ts';
-import { candidateOf, judged } from './judge.ts';
 import type { Running } from './run.ts';
+import { candidateOf, judged } from './scores.ts';
 
 interface Judging extends Pick<Running, 'signal' | 'onBug'> {
   readonly rewardOf: (plan: RewardPlan) => Reward;

@@ -3,12 +3,13 @@
  * takes and gives, and what that costs. Whatever is not supported is refused by its name.
  */
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { filesOf, findGraph } from './export_files.ts';
 import { readJson } from './json.ts';
 import { outlineOf, type Outline, type Port } from './outline.ts';
 import { presentName } from './kv_store.ts';
-import { kvNames, type Shape } from './shape.ts';
+import { kvElement, kvNames, type Shape } from './shape.ts';
 
 export interface Export {
   /** The graph's file within the folder. */
@@ -28,15 +29,11 @@ export interface Takes {
   readonly positions: boolean;
   /** Dims of `num_logits_to_keep`; null: there is none. */
   readonly logitsToKeep: readonly number[] | null;
+  /** `use_cache_branch` says whether there is a past: one graph for the first run, one for steps of a token. */
+  readonly cacheBranch: boolean;
+  /** `logits` are halves. */
+  readonly halfLogits: boolean;
 }
-
-const GRAPHS = [
-  'model.onnx',
-  'onnx/model.onnx',
-  'decoder_model_merged.onnx',
-  'onnx/decoder_model_merged.onnx',
-];
-const TOKENIZER = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
 interface Genai {
   readonly model?: {
@@ -50,24 +47,27 @@ interface Genai {
   };
 }
 
-/** @throws Error that names the folder and what it lacks, or the input, output or type that is not supported */
-export function readExport(folder: string): Export {
+/**
+ * @param asked the graph's file in the folder; left out: the one that a config names, or that has a usual name
+ * @throws Error that names the folder and what it lacks, or the input, output or type that is not supported
+ */
+export function readExport(folder: string, asked?: string): Export {
   const genai = jsonOf<Genai>(folder, 'genai_config.json');
   const config = jsonOf<Readonly<Record<string, unknown>>>(folder, 'config.json');
-  const graph = graphOf(folder, genai);
+  const { graph, others } = findGraph(folder, asked ?? namedBy(folder, genai));
   const path = join(folder, graph);
   const outline = outlineOf(path);
   const shape = shapeOf(folder, outline, genai, config);
   try {
-    const takes = takesOf(outline, shape);
     const shared = outline.operators.has('GroupQueryAttention');
+    const takes = takesOf(outline, shape, shared);
     return {
       graph,
       layout: shared ? 'genai' : 'growing',
       shape,
       takes,
       files: filesOf(folder, graph),
-      limits: limitsOf(outline, shared),
+      limits: [...chosen(graph, others), ...limitsOf(outline, shared, takes)],
     };
   } catch (error) {
     throw new Error(`${path} is no decoder that this server runs: ${(error as Error).message}`, {
@@ -79,17 +79,13 @@ export function readExport(folder: string): Export {
 const jsonOf = <T extends object>(folder: string, name: string): T | null =>
   existsSync(join(folder, name)) ? readJson<T>(join(folder, name)) : null;
 
-function graphOf(folder: string, genai: Genai | null): string {
+/** The file that genai_config.json names, if any. */
+function namedBy(folder: string, genai: Genai | null): string | null {
   const named = genai?.model?.decoder?.filename;
-  if (named !== undefined && (typeof named !== 'string' || !/^\w[\w.-]*$/.test(named)))
-    throw new Error(
-      `${join(folder, 'genai_config.json')}: model.decoder.filename is ${JSON.stringify(named)}; it must be a plain file name`,
-    );
-  const asked = named === undefined ? GRAPHS : [named];
-  const found = asked.find((name) => existsSync(join(folder, name)));
-  if (found !== undefined) return found;
+  if (named === undefined) return null;
+  if (typeof named === 'string' && /^\w[\w.-]*$/.test(named)) return named;
   throw new Error(
-    `${folder} holds no manifest.json, and no graph that another tool exported: ${asked.join(', ')}`,
+    `${join(folder, 'genai_config.json')}: model.decoder.filename is ${JSON.stringify(named)}; it must be a plain file name`,
   );
 }
 
@@ -129,32 +125,38 @@ function shapeOf(
       of('n_positions'),
       of('n_ctx'),
     ),
+    ...(inputs.get('past_key_values.0.key')?.type === 'float16' ? { halves: true } : {}),
   };
 }
 
 const TAKEN = ['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'];
+const BRANCH = 'use_cache_branch';
 
 /** Checks every input and output. */
-function takesOf({ inputs, outputs }: Outline, shape: Shape): Takes {
+function takesOf({ inputs, outputs }: Outline, shape: Shape, shared: boolean): Takes {
   const past = shape.layers === 0 ? ['past_key_values.0.key'] : kvNames(shape);
-  for (const name of ['input_ids', 'attention_mask']) demand('input', name, inputs, 'int64', 2);
+  for (const name of ['input_ids', 'attention_mask']) demand('input', name, inputs, 2, 'int64');
   for (const name of past) {
-    demand('input', name, inputs, 'float32', 4);
-    demand('output', presentName(name), outputs, 'float32', 4);
+    demand('input', name, inputs, 4, kvElement(shape));
+    demand('output', presentName(name), outputs, 4, kvElement(shape));
   }
-  demand('output', 'logits', outputs, 'float32', 3);
-  const given = new Set([...TAKEN, ...past]);
+  demand('output', 'logits', outputs, 3, 'float32', 'float16');
+  const supported = shared ? TAKEN : [...TAKEN, BRANCH];
+  const given = new Set([...supported, ...past]);
   const unknown = [...inputs.keys()].find((name) => !given.has(name));
   if (unknown !== undefined)
     throw new Error(
-      `its input ${unknown} is not supported; ${TAKEN.join(', ')} and past_key_values.N.key and .value are`,
+      `its input ${unknown} is not supported; ${supported.join(', ')} and past_key_values.N.key and .value are`,
     );
   const [positions, keep] = [inputs.get('position_ids'), inputs.get('num_logits_to_keep')];
-  if (positions !== undefined) demand('input', 'position_ids', inputs, 'int64', 2);
-  if (keep !== undefined) demand('input', 'num_logits_to_keep', inputs, 'int64', keep.dims.length);
+  if (positions !== undefined) demand('input', 'position_ids', inputs, 2, 'int64');
+  if (keep !== undefined) demand('input', 'num_logits_to_keep', inputs, keep.dims.length, 'int64');
+  if (inputs.has(BRANCH)) demand('input', BRANCH, inputs, 1, 'bool');
   return {
     positions: positions !== undefined,
     logitsToKeep: keep?.dims.map(() => 1) ?? null,
+    cacheBranch: inputs.has(BRANCH),
+    halfLogits: outputs.get('logits')?.type === 'float16',
   };
 }
 
@@ -162,37 +164,34 @@ function demand(
   kind: 'input' | 'output',
   name: string,
   ports: ReadonlyMap<string, Port>,
-  type: string,
   rank: number,
+  ...types: readonly string[]
 ): void {
   const port = ports.get(name);
   if (port === undefined) throw new Error(`it has no ${kind} ${name}`);
-  if (port.type !== type || port.dims.length !== rank)
+  if (!types.includes(port.type) || port.dims.length !== rank)
     throw new Error(
-      `its ${kind} ${name} is ${port.type} of ${port.dims.length} dims; only ${type} of ${rank} is supported`,
+      `its ${kind} ${name} is ${port.type} of ${port.dims.length} dims; only ${types.join(' or ')} of ${rank} is supported`,
     );
-}
-
-function filesOf(folder: string, graph: string): Record<string, number> {
-  const place = dirname(graph);
-  const parts = readdirSync(join(folder, place)).filter((name) => name.startsWith(basename(graph)));
-  const names = [
-    ...parts.map((name) => join(place, name)),
-    ...TOKENIZER.filter((name) => existsSync(join(folder, name))),
-  ];
-  return Object.fromEntries(names.map((name) => [name, statSync(join(folder, name)).size]));
 }
 
 /** Scales that are found at run time, over all rows of a batch. */
 const DYNAMIC = ['DynamicQuantizeLinear', 'DynamicQuantizeMatMul'];
 
-function limitsOf({ operators }: Outline, shared: boolean): string[] {
+/** Which graph it is, where there are several. */
+const chosen = (graph: string, others: readonly string[]): string[] =>
+  others.length === 0 ? [] : [`of its graphs it is ${graph}, not ${others.join(', ')}`];
+
+function limitsOf({ operators }: Outline, shared: boolean, { cacheBranch }: Takes): string[] {
   const dynamic = DYNAMIC.find((name) => operators.has(name));
   return [
     'logits are computed at every position of a prompt',
     ...(shared
       ? []
       : ['KV is copied at every step, and rows of other lengths run apart: slower than an import']),
+    ...(cacheBranch
+      ? ['prompts are read token by token behind their first 32 (use_cache_branch)']
+      : []),
     ...(dynamic === undefined
       ? []
       : [`its logits depend on what runs beside (${dynamic}): a seed does not fix the bytes`]),

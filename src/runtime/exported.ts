@@ -18,10 +18,16 @@ const ROWS = { genai: GenaiRows, growing: GrowingRows };
 
 /**
  * Loads the graph of a folder that another tool exported, and tries it once.
+ * @param asked the graph's file in the folder; left out: the one with a usual name
  * @throws Error that names the folder and what is not supported, or carries ORT's message
  */
-export function loadExported(device: Device, folder: string, name: string): Decoder {
-  const { graph, layout, shape, takes } = readExport(folder);
+export function loadExported(
+  device: Device,
+  folder: string,
+  name: string,
+  asked?: string,
+): Decoder {
+  const { graph, layout, shape, takes } = readExport(folder, asked);
   const session = sharedSession(device, join(folder, graph));
   const copies = { past: [], present: [] };
   const model: ExportedModel = { device, session, shape, takes, copies };

@@ -4,8 +4,9 @@ import type { KvRows } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Device } from './device.ts';
 import type { Takes } from './export.ts';
+import { intoFloats } from './halves.ts';
 import type { OrtSession, Tensor } from './ort.ts';
-import type { Shape } from './shape.ts';
+import type { KvArray, Shape } from './shape.ts';
 
 export interface ExportedModel {
   readonly device: Device;
@@ -13,7 +14,28 @@ export interface ExportedModel {
   readonly shape: Shape;
   readonly takes: Takes;
   /** Buffers of KV that grows, which all rows of the model run in; empty at first. */
-  readonly copies: { readonly past: Float32Array[]; readonly present: Float32Array[] };
+  readonly copies: { readonly past: KvArray[]; readonly present: KvArray[] };
+}
+
+/** Logits of a run: what ORT writes to, and how they are read. */
+export interface Said {
+  readonly tensor: Tensor;
+  /** The logits as floats; to be called after a run, and valid until `floats` is called again. */
+  read(): Float32Array;
+}
+
+/** Room for logits of these dims. @param floats as many numbers */
+export function saidOf(
+  { device: { ort }, takes }: ExportedModel,
+  dims: readonly number[],
+  floats: Float32Array,
+): Said {
+  if (!takes.halfLogits) return { tensor: ort.tensor('float32', dims, floats), read: () => floats };
+  const halves = new Uint16Array(floats.length);
+  return {
+    tensor: ort.tensor('float16', dims, halves),
+    read: () => (intoFloats(halves, floats), floats),
+  };
 }
 
 /** What the graph says after the token at `position`; [vocab], valid during the call. */
@@ -54,6 +76,9 @@ export function feedTensors(
     input_ids: over(ids, width),
     attention_mask: over(mask, columns),
     ...(takes.positions ? { position_ids: over(positions, width) } : {}),
+    ...(takes.cacheBranch
+      ? { use_cache_branch: ort.tensor('bool', [1], Uint8Array.of(Number(columns > width))) }
+      : {}),
     ...(takes.logitsToKeep === null
       ? {}
       : { num_logits_to_keep: ort.tensor('int64', takes.logitsToKeep, ALL) }),

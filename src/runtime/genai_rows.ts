@@ -10,9 +10,11 @@ import {
   emptyFeed,
   feedTensors,
   lastOf,
+  saidOf,
   type ExportedModel,
   type ExportedRows,
   type Feed,
+  type Said,
   type Visit,
 } from './exported_rows.ts';
 import { present, StoredRows } from './kv_store.ts';
@@ -25,7 +27,7 @@ const PIECE = 64;
 interface Step {
   readonly run: Bound;
   /** [rows, vocab] */
-  readonly logits: Float32Array;
+  readonly logits: Said;
 }
 
 export class GenaiRows extends StoredRows implements ExportedRows {
@@ -55,7 +57,7 @@ export class GenaiRows extends StoredRows implements ExportedRows {
     }
     const step = (this.#steps[n] ??= this.#buildStep(n));
     step.run.run();
-    return step.logits;
+    return step.logits.read();
   }
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
@@ -90,17 +92,18 @@ export class GenaiRows extends StoredRows implements ExportedRows {
   }
 
   #buildStep(n: number): Step {
-    const { device, session, shape } = this.#model;
-    const logits = this.#logits.subarray(0, n * shape.vocab);
+    const { session, shape } = this.#model;
+    const floats = this.#logits.subarray(0, n * shape.vocab);
+    const logits = saidOf(this.#model, [n, 1, shape.vocab], floats);
     const kv = this.kv.front(n);
     const inputs = feedTensors(this.#model, this.#feed, n, 1, this.length);
-    const out = device.ort.tensor('float32', [n, 1, shape.vocab], logits);
-    this.#owned.push(...Object.values(inputs), out);
-    return { run: session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }), logits };
+    this.#owned.push(...Object.values(inputs), logits.tensor);
+    const outputs = { logits: logits.tensor, ...present(kv) };
+    return { run: session.bind({ ...inputs, ...kv }, outputs), logits };
   }
 
   #readPiece(row: number, tokens: readonly Token[], from: number, visit: Visit): void {
-    const { device, session, shape } = this.#model;
+    const { session, shape } = this.#model;
     const [n, { vocab }] = [tokens.length, shape];
     const feed = emptyFeed(1, n, from + n);
     feed.mask.fill(1n);
@@ -109,14 +112,15 @@ export class GenaiRows extends StoredRows implements ExportedRows {
       feed.positions[i] = BigInt(from + i);
     }
     const inputs = feedTensors(this.#model, feed, 1, n, from + n);
-    const out = device.ort.tensor('float32', [1, n, vocab], this.#logits.subarray(0, n * vocab));
+    const said = saidOf(this.#model, [1, n, vocab], this.#logits.subarray(0, n * vocab));
     try {
       this.kv.lend(row, 1, from, (kv) =>
-        session.bind({ ...inputs, ...kv }, { logits: out, ...present(kv) }).run(),
+        session.bind({ ...inputs, ...kv }, { logits: said.tensor, ...present(kv) }).run(),
       );
     } finally {
-      for (const tensor of [...Object.values(inputs), out]) tensor[Symbol.dispose]();
+      for (const tensor of [...Object.values(inputs), said.tensor]) tensor[Symbol.dispose]();
     }
-    for (let i = 0; i < n; i++) visit(from + i, this.#logits.subarray(i * vocab, (i + 1) * vocab));
+    const logits = said.read();
+    for (let i = 0; i < n; i++) visit(from + i, logits.subarray(i * vocab, (i + 1) * vocab));
   }
 }

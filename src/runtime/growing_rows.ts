@@ -2,7 +2,8 @@
  * KV rows over a graph whose KV grows: present is past and what was read, copied in the graph at every run, and
  * copied by us into it and out of it. Every token is read in a run whose shape depends on its position alone, so
  * that its bits do not depend on what else runs: prompts in blocks that begin at multiples of 32, read again from
- * there where a block was begun before; steps behind a past that is padded to one of few lengths.
+ * there where a block was begun before; steps behind a past that is padded to one of few lengths. Graphs with
+ * `use_cache_branch` were traced over one token there: they see a block right only where nothing is before it.
  */
 
 import type { KvBlock } from '../core/model.ts';
@@ -12,6 +13,7 @@ import {
   emptyFeed,
   feedTensors,
   lastOf,
+  saidOf,
   type ExportedModel,
   type ExportedRows,
   type Visit,
@@ -19,7 +21,7 @@ import {
 import { HostKv } from './host_kv.ts';
 import { presentName } from './kv_store.ts';
 import type { Tensor } from './ort.ts';
-import { kvBytes, kvNames, type Shape } from './shape.ts';
+import { kvArray, kvBytes, kvElement, kvNames, type KvArray, type Shape } from './shape.ts';
 
 /** Tokens of a prompt that one run reads. */
 const BLOCK = 32;
@@ -95,16 +97,19 @@ export class GrowingRows implements ExportedRows {
     const { vocab } = this.#model.shape;
     const [start, end] = [row * this.length, from + tokens.length];
     this.#tokens.set(tokens, start + from);
-    for (let held = from - (from % BLOCK); held < end; held += BLOCK) {
-      const stop = Math.min(end, held + BLOCK);
+    for (let held = from - (from % this.#width(from)); held < end;) {
+      const width = this.#width(held);
+      const stop = Math.min(end, held + width);
+      const columns = width === 1 ? this.#columns(held) : held;
       const part = { row, held, tokens: this.#tokens.subarray(start + held, start + stop) };
-      const logits = this.#run([part], held, BLOCK);
+      const logits = this.#run([part], columns, width);
       const first = Math.max(from, held);
-      this.#keep(0, part, held, BLOCK, first - held);
+      this.#keep(0, part, columns, width, first - held);
       for (let position = first; position < stop; position++) {
         const at = (position - held) * vocab;
         visit(position, logits.subarray(at, at + vocab));
       }
+      held += width;
     }
   }
 
@@ -141,6 +146,11 @@ export class GrowingRows implements ExportedRows {
     return this.#tokens.subarray(row * this.length, row * this.length + length);
   }
 
+  /** Tokens of a prompt that are read in one run from a position on, which is the first of such. */
+  #width(position: number): number {
+    return this.#model.takes.cacheBranch && position >= BLOCK ? 1 : BLOCK;
+  }
+
   #columns(held: number): number {
     const { takes, shape } = this.#model;
     if (!takes.positions) return held; // the graph counts columns: none may be padding
@@ -160,18 +170,18 @@ export class GrowingRows implements ExportedRows {
     const { ort } = device;
     const { kvHeads, headDim, vocab } = shape;
     const [n, all] = [parts.length, columns + width];
-    const logits = new Float32Array(n * width * vocab);
-    const kv = (buffers: Float32Array[], length: number, name: (past: string) => string) =>
+    const said = saidOf(this.#model, [n, width, vocab], new Float32Array(n * width * vocab));
+    const kv = (buffers: KvArray[], length: number, name: (past: string) => string) =>
       kvNames(shape).map((past, i): [string, Tensor] => {
-        const part = grown(buffers, i, n * kvHeads * length * headDim);
-        return [name(past), ort.tensor('float32', [n, kvHeads, length, headDim], part)];
+        const part = grown(shape, buffers, i, n * kvHeads * length * headDim);
+        return [name(past), ort.tensor(kvElement(shape), [n, kvHeads, length, headDim], part)];
       });
     const inputs = {
       ...feedTensors(this.#model, feedOf(parts, columns, width), n, width, all),
       ...Object.fromEntries(kv(copies.past, columns, (past) => past)),
     };
     const outputs = {
-      logits: ort.tensor('float32', [n, width, vocab], logits),
+      logits: said.tensor,
       ...Object.fromEntries(kv(copies.present, all, presentName)),
     };
     parts.forEach((part, i) => this.#fetch(i, part, columns));
@@ -181,7 +191,7 @@ export class GrowingRows implements ExportedRows {
       for (const tensor of [...Object.values(inputs), ...Object.values(outputs)])
         tensor[Symbol.dispose]();
     }
-    return logits;
+    return said.read();
   }
 
   /** Copies what a row holds to the past of a run's row `i`. What is behind it there is old, and masked. */
@@ -217,7 +227,7 @@ export class GrowingRows implements ExportedRows {
   #eachHead(
     i: number,
     row: number,
-    visit: (kv: Float32Array, own: number, head: number, buffer: number) => void,
+    visit: (kv: KvArray, own: number, head: number, buffer: number) => void,
   ): void {
     const { buffers, rowSize, headSize } = this.#kv;
     const { kvHeads } = this.#model.shape;
@@ -241,10 +251,10 @@ class ReadBlock implements KvBlock {
 }
 
 /** The first `size` values of a buffer that grows with what is asked of it; numbers all, as masked KV must be. */
-function grown(buffers: Float32Array[], i: number, size: number): Float32Array {
+function grown(shape: Shape, buffers: KvArray[], i: number, size: number): KvArray {
   const known = buffers[i];
   const fits = known !== undefined && known.length >= size;
-  const buffer = fits ? known : new Float32Array(Math.max(size, 2 * (known?.length ?? 0)));
+  const buffer = fits ? known : kvArray(shape, Math.max(size, 2 * (known?.length ?? 0)));
   buffers[i] = buffer;
   return buffer.subarray(0, size);
 }

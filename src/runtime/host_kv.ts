@@ -3,14 +3,14 @@
 import type { KvBlock } from '../core/model.ts';
 import { Block, type KvStore, type KvTensors } from './kv_store.ts';
 import type { Ort, Tensor } from './ort.ts';
-import { kvNames, type Shape } from './shape.ts';
+import { kvArray, kvElement, kvNames, type KvArray, type Shape } from './shape.ts';
 
 export class HostKv implements KvStore {
   readonly rows: number;
   readonly length: number;
   readonly most: number;
   /** key and value of each layer in turn, [rows, kvHeads, length, headDim] each. */
-  readonly buffers: readonly Float32Array[];
+  readonly buffers: readonly KvArray[];
   readonly headSize: number;
   readonly rowSize: number;
   readonly #ort: Ort;
@@ -18,16 +18,15 @@ export class HostKv implements KvStore {
   readonly #fronts: (KvTensors | undefined)[] = [];
   readonly #single: (KvTensors | undefined)[] = [];
   readonly #owned: Tensor[] = [];
-  #spare: Float32Array | null = null;
+  #spare: KvArray | null = null;
 
   constructor(ort: Ort, shape: Shape, rows: number, length: number) {
     [this.#ort, this.#shape, this.rows, this.length] = [ort, shape, rows, length];
     this.most = rows;
     this.headSize = length * shape.headDim;
     this.rowSize = shape.kvHeads * this.headSize;
-    this.buffers = Array.from(
-      { length: 2 * shape.layers },
-      () => new Float32Array(rows * this.rowSize),
+    this.buffers = Array.from({ length: 2 * shape.layers }, () =>
+      kvArray(shape, rows * this.rowSize),
     );
   }
 
@@ -39,7 +38,7 @@ export class HostKv implements KvStore {
   }
 
   swap(rowA: number, rowB: number, a: number, b: number): void {
-    this.#spare ??= new Float32Array(this.headSize);
+    this.#spare ??= kvArray(this.#shape, this.headSize);
     const spare = this.#spare;
     this.#eachHead(Math.max(a, b), (kv, head, size) => {
       const [atA, atB] = [rowA * this.rowSize + head, rowB * this.rowSize + head];
@@ -51,7 +50,7 @@ export class HostKv implements KvStore {
 
   save(row: number, length: number): KvBlock {
     const { kvHeads, headDim } = this.#shape;
-    const values = new Float32Array(this.buffers.length * kvHeads * length * headDim);
+    const values = kvArray(this.#shape, this.buffers.length * kvHeads * length * headDim);
     let at = 0;
     this.#eachHead(length, (kv, head, size) => {
       const source = row * this.rowSize + head;
@@ -102,13 +101,13 @@ export class HostKv implements KvStore {
       kvNames(this.#shape).map((name, i) => {
         const kv = this.buffers[i]!;
         const part = kv.subarray(first * this.rowSize, (first + n) * this.rowSize);
-        return [name, this.#ort.tensor('float32', dims, part)];
+        return [name, this.#ort.tensor(kvElement(this.#shape), dims, part)];
       }),
     );
   }
 
   /** Visits the first `length` positions of every buffer and head: offset within a row, and size. */
-  #eachHead(length: number, visit: (kv: Float32Array, head: number, size: number) => void): void {
+  #eachHead(length: number, visit: (kv: KvArray, head: number, size: number) => void): void {
     const size = length * this.#shape.headDim;
     for (const kv of this.buffers)
       for (let head = 0; head < this.rowSize; head += this.headSize) visit(kv, head, size);

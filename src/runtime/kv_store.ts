@@ -2,6 +2,7 @@
 
 import type { KvBlock } from '../core/model.ts';
 import type { Tensor } from './ort.ts';
+import type { KvArray } from './shape.ts';
 
 /** Tensors by the names of a graph's KV inputs. */
 export type KvTensors = Readonly<Record<string, Tensor>>;
@@ -28,8 +29,8 @@ export interface KvStore extends Disposable {
 /** KV positions copied out of a row into this process's memory: [buffers, kvHeads, length, headDim]. */
 export class Block implements KvBlock {
   readonly length: number;
-  readonly values: Float32Array;
-  constructor(length: number, values: Float32Array) {
+  readonly values: KvArray;
+  constructor(length: number, values: KvArray) {
     this.length = length;
     this.values = values;
   }

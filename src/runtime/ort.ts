@@ -28,11 +28,15 @@ const ELEMENT = {
   uint8: 2,
   int32: 6,
   int64: 7,
+  bool: 9,
+  float16: 10,
   float64: 11,
 } as const;
 
 export type Element = keyof typeof ELEMENT;
-export type Data = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
+/** Halves are given by their bits. */
+export type Data =
+  Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
 
 /** An ORT value, wherever its memory is. */
 export interface Tensor extends Disposable {

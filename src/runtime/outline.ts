@@ -9,7 +9,7 @@ import type { Dim } from './onnx.ts';
 export interface Outline {
   readonly inputs: ReadonlyMap<string, Port>;
   readonly outputs: ReadonlyMap<string, Port>;
-  /** Names of the operators that it is made of, those inside branches aside. */
+  /** Names of the operators that it is made of, those inside branches too. */
   readonly operators: ReadonlySet<string>;
   /** Names of the floats that its operators are given, such as softcap, where these are not 0. */
   readonly settings: ReadonlySet<string>;
@@ -48,9 +48,19 @@ export function outlineOf(path: string): Outline {
 function outline(walk: Walk): Outline {
   const [inputs, outputs] = [new Map<string, Port>(), new Map<string, Port>()];
   const [operators, settings, stored] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  let depth = 0;
+  const branch = (end: number): void => {
+    if (++depth > DEEPEST) throw new Error(`branches within branches, more than ${DEEPEST} deep`);
+    walk.fields(end, { 1: (stop) => walk.fields(stop, node) });
+    depth--;
+  };
   const attribute = (end: number): void => {
     let [name, float] = ['', 0];
-    walk.fields(end, { 1: (stop) => (name = walk.text(stop)), 2: () => (float = walk.float()) });
+    walk.fields(end, {
+      1: (stop) => (name = walk.text(stop)),
+      2: () => (float = walk.float()),
+      6: branch,
+    });
     if (float !== 0) settings.add(name);
   };
   const node: Visitors = { 4: (end) => operators.add(walk.text(end)), 5: attribute };
@@ -92,6 +102,7 @@ function portOf(walk: Walk, end: number): [string, Port] {
 /** By field number; `end` is where the field's content ends, `value` what a number says. */
 type Visitors = Readonly<Record<number, (end: number, value: number) => void>>;
 
+const DEEPEST = 16;
 const WINDOW = 2 ** 16;
 const LONGEST_TEXT = 2 ** 12;
 /** Bytes of the longest number. */

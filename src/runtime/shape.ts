@@ -11,7 +11,19 @@ export interface Shape {
   readonly vocab: number;
   /** Longest sequence, in tokens. */
   readonly context: number;
+  /** KV is of halves; left out: of floats. Our own graphs have floats. */
+  readonly halves?: true;
 }
+
+/** Numbers of KV, halves by their bits. */
+export type KvArray = Float32Array | Uint16Array;
+
+export const kvElement = ({ halves }: Shape): 'float16' | 'float32' =>
+  halves ? 'float16' : 'float32';
+
+/** So many numbers of a model's KV, all zero. */
+export const kvArray = ({ halves }: Shape, size: number): KvArray =>
+  halves ? new Uint16Array(size) : new Float32Array(size);
 
 interface DecoderConfig {
   readonly num_hidden_layers: number;
@@ -47,8 +59,8 @@ function configShape(folder: string): Shape {
 }
 
 /** Bytes of KV per position. */
-export const kvBytes = ({ layers, kvHeads, headDim }: Shape): number =>
-  2 * layers * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+export const kvBytes = ({ layers, kvHeads, headDim, halves }: Shape): number =>
+  2 * layers * kvHeads * headDim * (halves ? 2 : Float32Array.BYTES_PER_ELEMENT);
 
 /** Names of a model's KV inputs: key and value of each layer in turn. */
 export const kvNames = ({ layers }: Shape): string[] =>

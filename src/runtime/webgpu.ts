@@ -46,8 +46,10 @@ export function webgpu(ort: Ort): Device {
       widths.set(headDim, width);
       return width;
     },
-    store: (shape, rows, length) =>
-      new DeviceKv({ ort, zeros, graphs: graphsOf(2 * shape.layers) }, shape, rows, length),
+    store(shape, rows, length) {
+      if (shape.halves) throw new Error(`KV of halves is not kept on ${PROVIDER}`);
+      return new DeviceKv({ ort, zeros, graphs: graphsOf(2 * shape.layers) }, shape, rows, length);
+    },
     [Symbol.dispose]() {
       allocator[Symbol.dispose]();
       for (const graphs of known.values()) graphs[Symbol.dispose]();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Caller } from '../../src/api/allowance.ts';
+import { Caller } from '../../src/api/callers/allowance.ts';
 import { ANYTHING } from '../../src/plan/grant.ts';
 
 /** A caller with a clock of its own. */

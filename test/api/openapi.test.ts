@@ -11,7 +11,7 @@ import {
   chatSchema,
   completionSchema,
   responsesSchema,
-} from '../../src/plan/schema.ts';
+} from '../../src/plan/wire.ts';
 import { scoreSchema } from '../../src/plan/score.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { limits } from '../fakes/catalog.ts';

@@ -28,12 +28,18 @@ export interface LocalFigures extends Figures {
 
 /** Planning is the HTTP process's work: plans are made before the clock runs. */
 const PLANS = 400;
+const PATIENCE_MS = 3_600_000;
 
 /** A server's inside, loaded from a config file. */
 export function loadLocal(configFile: string) {
   const given = readConfig(configFile);
-  // No HTTP process wants a core here.
-  const config = { ...given, engine: { ...given.engine, threads: availableParallelism() } };
+  // No HTTP process wants a core here, and nobody is kept waiting by a reward that is late.
+  const patient = Object.entries(given.models).map(([name, model]) => [
+    name,
+    { ...model, timeout_ms: PATIENCE_MS },
+  ]);
+  const models = Object.fromEntries(patient) as typeof given.models;
+  const config = { ...given, models, engine: { ...given.engine, threads: availableParallelism() } };
   const catalog = buildCatalog(config, loadCodec);
   const decoding = loadEngines(config, () => undefined);
   const { engine, ort } = decoding;

@@ -1,8 +1,8 @@
 /**
- * npm run evaluate:partial [-- --prompts 100 --answers 16 --only REGEX --write]: how far a reward's score of the first tokens of an
+ * npm run evaluate:partial [-- --prompts 100 --answers 32 --only REGEX --write]: how far a reward's score of the first tokens of an
  * answer goes with its score of the whole one, over base samples of prompts that no training and no table of evidence
- * saw. Within prompts, for pruning compares answers of one prompt. `--write` stores the figures in the manifests as
- * `facts.partial`, by which `prune: calibrated` decides.
+ * saw; within prompts, for pruning compares answers of one prompt. And what would be lost and saved if answers were given
+ * up by it (schedules.ts): `--write` stores that in the manifests as `facts.pruning`, by which `prune: calibrated` decides.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Reward } from '../../src/core/reward.ts';
 import type { Branch } from '../../src/core/tree.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import { candidateOf } from '../../src/run/judge.ts';
+import { candidateOf } from '../../src/run/scores.ts';
 import { alive } from '../../src/strategies/select.ts';
 import { loadLocal } from '../bench/local.ts';
 import { arithProblems } from '../support/arith.ts';
@@ -18,11 +18,12 @@ import { pooled } from '../support/pooled.ts';
 import { linesOf, markdown, mean } from './asked.ts';
 import { correlationWithin, ranksOf, type Pair } from './correlation.ts';
 import { writeFacts } from './facts.ts';
+import { schedulesOf, type Fitted, type Watched } from './schedules.ts';
 
 const { values: options } = parseArgs({
   options: {
     prompts: { type: 'string', default: '100' },
-    answers: { type: 'string', default: '16' },
+    answers: { type: 'string', default: '32' },
     only: { type: 'string', default: '.' },
     write: { type: 'boolean', default: false },
   },
@@ -52,16 +53,12 @@ const SETS = [
 const DEFAULT = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 const { config, engine, rewards: judges, planOf } = loadLocal(DEFAULT);
 
-/** What a reward said of an answer: at each point that it was longer than, and in the end. */
-interface Seen {
-  readonly prompt: number;
-  readonly tokens: number;
-  readonly partial: Map<number, number>;
-  final: number;
-}
-
 /** The answers of one prompt, watched by each reward as they grow. */
-async function watched(plan: Plan, prompt: number, rewards: readonly Reward[]): Promise<Seen[][]> {
+async function watched(
+  plan: Plan,
+  prompt: number,
+  rewards: readonly Reward[],
+): Promise<Watched[][]> {
   const [asked] = plan.prompts;
   const { signal } = new AbortController();
   const peak = { least: ANSWERS, most: ANSWERS };
@@ -96,7 +93,7 @@ async function watched(plan: Plan, prompt: number, rewards: readonly Reward[]): 
 }
 
 /** By length; lengths that too few answers outgrow are left out. */
-function figuresOf(seen: readonly Seen[]) {
+function figuresOf(seen: readonly Watched[]) {
   const measured = POINTS.map((point) => {
     const pairs = seen
       .filter(({ partial }) => partial.has(point))
@@ -116,42 +113,70 @@ function figuresOf(seen: readonly Seen[]) {
     });
 }
 
-const digits = (x: number): number => Number(x.toFixed(3));
+const CORRELATION_HEAD = ['reward', 'tokens (of a mean answer)', 'Pearson', 'Spearman', 'pairs'];
+
+function correlationRows(name: string, seen: readonly Watched[]): string[][] {
+  const length = mean(seen.map(({ tokens }) => tokens));
+  return figuresOf(seen).map(({ point, correlation, spearman, samples }) => [
+    name,
+    `${point} (${Math.round((100 * point) / length)} %)`,
+    correlation.toFixed(2),
+    spearman.toFixed(2),
+    `${samples}`,
+  ]);
+}
+
+const SCHEDULE_HEAD = [
+  'reward',
+  'answers',
+  'given up of what grows',
+  'gain lost',
+  'at most (95 %)',
+  'tokens saved',
+];
+
+function scheduleRow(name: string, { n, alphas, loss, most, saved }: Fitted): string[] {
+  const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+  const shares = [...alphas].map(([at, alpha]) => `${percent(alpha)} at ${at}`);
+  return [name, `${n}`, shares.join(', '), percent(loss), percent(most), percent(saved)];
+}
+
+const digits = (x: number): number => Number(x.toFixed(4));
+
+/** As manifests store it. */
+const factOf = ({ n, alphas, loss, most, saved }: Fitted) => ({
+  n,
+  alphas: Object.fromEntries(alphas),
+  loss: digits(loss),
+  most: Math.ceil(1e4 * most) / 1e4, // a bound is no less than it is
+  saved: digits(saved),
+});
 
 for (const { policy, rewards, prompts, maxTokens } of SETS) {
   const chosen = rewards.filter((name) => new RegExp(options.only).test(name));
   if (chosen.length === 0) continue;
   const strategy = { type: 'best_of_n', n: ANSWERS };
   const alignment = { strategy, rewards: chosen.map((model) => ({ model })) };
+  const models = chosen.map((name) => judges.models.get(name)!);
   const answers = await pooled(prompts, 4, ({ prompt }, seed) => {
     const plan = planOf({ model: policy, prompt, seed, max_tokens: maxTokens, alignment }, seed);
-    return watched(
-      plan,
-      seed,
-      chosen.map((name) => judges.models.get(name)!),
-    );
+    return watched(plan, seed, models);
   });
-  const rows = chosen.flatMap((name, r) => {
+  const found = chosen.map((name, r) => {
     const seen = answers.flatMap((of) => of[r]!);
-    const figures = figuresOf(seen);
-    const partial = figures.map(({ point, correlation, spearman, samples }) => [
-      point,
-      { correlation: digits(correlation), spearman: digits(spearman), samples },
-    ]);
-    if (options.write)
-      writeFacts(config.models[name]!.path, { partial: Object.fromEntries(partial) });
-    const length = mean(seen.map(({ tokens }) => tokens));
-    return figures.map(({ point, correlation, spearman, samples }) => [
-      name,
-      `${point} (${Math.round((100 * point) / length)} %)`,
-      correlation.toFixed(2),
-      spearman.toFixed(2),
-      `${samples}`,
-    ]);
+    const points = figuresOf(seen).map(({ point }) => point);
+    return { name, seen, schedules: schedulesOf(seen, points) };
   });
   const note = `${prompts.length} prompts, ${ANSWERS} base samples each at temperature 1; pairs: samples longer than that, less one a prompt for its mean.`;
-  const head = ['reward', 'tokens (of a mean answer)', 'Pearson', 'Spearman', 'pairs'];
-  console.log(`${markdown({ head, rows, notes: [note] })}\n`);
+  const correlations = found.flatMap(({ name, seen }) => correlationRows(name, seen));
+  console.log(`${markdown({ head: CORRELATION_HEAD, rows: correlations, notes: [note] })}\n`);
+  const rows = found.flatMap(({ name, schedules }) =>
+    schedules.map((one) => scheduleRow(name, one)),
+  );
+  console.log(`${markdown({ head: SCHEDULE_HEAD, rows, notes: [] })}\n`);
+  if (options.write)
+    for (const { name, schedules } of found)
+      writeFacts(config.models[name]!.path, { pruning: schedules.map(factOf) });
 }
 engine.audit();
 process.exit(0);

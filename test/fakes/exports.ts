@@ -7,7 +7,10 @@ import { afterAll } from 'vitest';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { openSources } from '../../src/importer/sources.ts';
+import { graph, type Value } from '../../src/runtime/onnx.ts';
+import { mulberry } from '../support/mulberry.ts';
 import { growingLlama, type GrowingOptions } from './growing_llama.ts';
+import { merged } from './merged.ts';
 
 function freshFolder(): string {
   const root = mkdtempSync(join(tmpdir(), 'coxswain-export-'));
@@ -45,19 +48,62 @@ export function genaiFolder(
   return to;
 }
 
-/** As Optimum does for transformers.js: the graph in onnx/, the rest as in the checkpoint. */
+/** As Optimum does for transformers.js: the graph in onnx/, the rest as in the checkpoint. @param twice as older ones did: two graphs merged */
 export function optimumFolder(
   options: GrowingOptions,
   changes: Partial<RandomLlama> = {},
   place = 'onnx/model.onnx',
+  twice = false,
 ): string {
   const shape = { ...TINY, ...changes };
   const to = freshFolder();
   writeRandomLlama(to, shape);
   const sources = openSources({ from: to, role: 'policy' });
   mkdirSync(join(to, 'onnx'));
-  writeFileSync(join(to, place), growingLlama(sources.weights, shape, options));
+  const make = (more: Partial<GrowingOptions> = {}): Uint8Array =>
+    growingLlama(sources.weights, shape, { ...options, ...more });
+  const graph = twice ? merged(make({ branch: 'step' }), make({ branch: 'first' })) : make();
+  writeFileSync(join(to, place), graph);
   sources[Symbol.dispose]();
   rmSync(join(to, 'model.safetensors'));
+  return to;
+}
+
+/** One layer of attention over embeddings, in halves: as a model builder's float16 graph keeps its KV. */
+export function halvesFolder(): string {
+  const [heads, dim, vocab] = [2, 16, 320];
+  const width = heads * dim;
+  const g = graph('halves');
+  const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  const mask = g.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
+  const random = mulberry(7);
+  const table = Float32Array.from({ length: vocab * width }, () => 2 * random() - 1);
+  const embedding = g.initializer('embedding', [vocab, width], table);
+  const states = g.node('Gather', [embedding, ids], { axis: 0 });
+  const halves = g.node('Cast', [states], { to: 10 });
+  const int32 = (value: Value): Value => g.node('Cast', [value], { to: 6 });
+  const seen = g.node('ReduceSum', [mask, g.ints(1)], { keepdims: 0 });
+  const total = g.node('Gather', [g.node('Shape', [mask]), g.scalar(1, 'int64')], { axis: 0 });
+  const dims = ['batch_size', heads, 'length', dim];
+  const [keys, values] = ['key', 'value'].map((part) =>
+    g.input(`past_key_values.0.${part}`, 'float16', dims),
+  );
+  const held = int32(g.node('Sub', [seen, g.ints(1)]));
+  const [attended, key, value] = g.nodes(
+    'com.microsoft.GroupQueryAttention',
+    [halves, halves, halves, keys!, values!, held, int32(total)],
+    ['attended', 'key', 'value'],
+    { num_heads: heads, kv_num_heads: heads },
+  );
+  g.output('present.0.key', key, 'float16', dims);
+  g.output('present.0.value', value, 'float16', dims);
+  const floats = g.node('Cast', [attended], { to: 1 });
+  const turned = g.node('Transpose', [embedding], { perm: [1, 0] });
+  const logits = ['batch_size', 'sequence_length', vocab];
+  g.output('logits', g.node('MatMul', [floats, turned]), 'float32', logits);
+  const to = freshFolder();
+  writeRandomLlama(to, { ...TINY, layers: 1 });
+  rmSync(join(to, 'model.safetensors'));
+  writeFileSync(join(to, 'model_fp16.onnx'), g.bytes());
   return to;
 }

@@ -12,6 +12,10 @@ export interface GrowingOptions {
   readonly positions: boolean;
   /** Products with weights as dynamic quantisation makes them: one scale for all that is multiplied. */
   readonly dynamic?: boolean;
+  /** KV and logits are halves, as conversion to float16 leaves them; what is between is not. */
+  readonly halves?: boolean;
+  /** One of the two branches that older exports merge: with no past at all, or traced over one token behind a past. */
+  readonly branch?: 'first' | 'step';
 }
 
 interface Build extends GrowingOptions {
@@ -25,7 +29,7 @@ interface Build extends GrowingOptions {
   readonly sin: Value;
 }
 
-const [FLOAT, BOOL] = [1, 9]; // TensorProto.DataType, for Cast
+const [FLOAT, BOOL, HALF] = [1, 9, 10]; // TensorProto.DataType, for Cast
 const HIDDEN_SCORE = -3.4e38;
 
 export function growingLlama(
@@ -37,31 +41,43 @@ export function growingLlama(
   const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
   const seen = g.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
   const [length, total] = [dimOf(g, ids, 1), dimOf(g, seen, 1)];
-  const past = g.node('Sub', [total, length]);
+  const past = options.branch === 'first' ? g.scalar(0, 'int64') : g.node('Sub', [total, length]);
   const columns = g.node('Range', [past, total, g.scalar(1, 'int64')]);
   const positions = options.positions
     ? g.input('position_ids', 'int64', ['batch_size', 'sequence_length'])
     : g.node('Unsqueeze', [columns, g.ints(0)]);
-  const mask = maskOf(g, seen, columns, total);
+  const mask = maskOf(g, seen, columns, total, options);
   const build = { ...options, g, shape, source, mask, ...turns(g, shape, positions) };
   const table = stored(build, 'model.embed_tokens.weight');
   let x = g.node('Gather', [table, ids], { axis: 0 });
   for (let i = 0; i < shape.layers; i++) x = layer(build, i, x);
   const read = norm(build, x, 'model.norm.weight');
   const logits = g.node('MatMul', [read, g.node('Transpose', [table], { perm: [1, 0] })]);
-  g.output('logits', logits, 'float32', ['batch_size', 'sequence_length', shape.vocab]);
+  const [said, type] = asKept(build, logits);
+  g.output('logits', said, type, ['batch_size', 'sequence_length', shape.vocab]);
   return g.bytes();
 }
 
 const dimOf = (g: GraphBuilder, value: Value, axis: number): Value =>
   g.node('Gather', [g.node('Shape', [value]), g.scalar(axis, 'int64')], { axis: 0 });
 
-/** A token in column c sees the columns up to c that the mask shows. */
-function maskOf(g: GraphBuilder, seen: Value, columns: Value, total: Value): Value {
+const asKept = ({ g, halves = false }: Build, value: Value) =>
+  halves
+    ? ([g.node('Cast', [value], { to: HALF }), 'float16'] as const)
+    : ([value, 'float32'] as const);
+
+/** A token in column c sees the columns up to c that the mask shows. Traced over one token, there is no order to see. */
+function maskOf(
+  g: GraphBuilder,
+  seen: Value,
+  columns: Value,
+  total: Value,
+  { branch }: GrowingOptions,
+): Value {
   const all = g.node('Range', [g.scalar(0, 'int64'), total, g.scalar(1, 'int64')]);
   const causal = g.node('LessOrEqual', [all, g.node('Unsqueeze', [columns, g.ints(1)])]);
   const shown = g.node('Unsqueeze', [g.node('Cast', [seen], { to: BOOL }), g.ints(1, 2, 3)]);
-  const both = g.node('And', [causal, shown]);
+  const both = branch === 'step' ? shown : g.node('And', [causal, shown]);
   return g.node('Where', [both, g.scalar(0), g.scalar(HIDDEN_SCORE)]);
 }
 
@@ -96,8 +112,8 @@ function attention(build: Build, i: number, x: Value): Value {
     g.node('Reshape', [linear(build, name(part), x), g.ints(0, 0, count, dim)]);
   const byHead = (value: Value): Value => g.node('Transpose', [value], { perm: [0, 2, 1, 3] });
   const q = byHead(turned(build, split('q', heads), dim));
-  const k = grown(g, i, 'key', byHead(turned(build, split('k', kvHeads), dim)), kvHeads, dim);
-  const v = grown(g, i, 'value', byHead(split('v', kvHeads)), kvHeads, dim);
+  const k = grown(build, i, 'key', byHead(turned(build, split('k', kvHeads), dim)), kvHeads, dim);
+  const v = grown(build, i, 'value', byHead(split('v', kvHeads)), kvHeads, dim);
   // Queries [batch, kvHeads, group, sequence, dim] over keys [batch, kvHeads, 1, total, dim].
   const grouped = g.node('Reshape', [q, g.ints(0, kvHeads, heads / kvHeads, -1, dim)]);
   const one = (value: Value): Value => g.node('Unsqueeze', [value, g.ints(2)]);
@@ -109,12 +125,23 @@ function attention(build: Build, i: number, x: Value): Value {
   return linear(build, name('o'), g.node('Reshape', [joined, g.ints(0, 0, hidden)]));
 }
 
-function grown(g: GraphBuilder, i: number, part: string, fresh: Value, heads: number, dim: number) {
+function grown(
+  build: Build,
+  i: number,
+  part: string,
+  fresh: Value,
+  heads: number,
+  dim: number,
+): Value {
+  const { g, halves = false, branch } = build;
   const dims = (length: string) => ['batch_size', heads, length, dim];
   const name = `${i}.${part}`;
-  const past = g.input(`past_key_values.${name}`, 'float32', dims('past_sequence_length'));
-  const all = g.node('Concat', [past, fresh], { axis: 2 });
-  return g.output(`present.${name}`, all, 'float32', dims('total_sequence_length'));
+  const type = halves ? 'float16' : 'float32';
+  const past = g.input(`past_key_values.${name}`, type, dims('past_sequence_length'));
+  const [kept] = asKept(build, fresh);
+  const all = branch === 'first' ? kept : g.node('Concat', [past, kept], { axis: 2 });
+  const present = g.output(`present.${name}`, all, type, dims('total_sequence_length'));
+  return halves ? g.node('Cast', [present], { to: FLOAT }) : present;
 }
 
 /** Rotary positions on the halves of [batch, sequence, heads, dim]. */

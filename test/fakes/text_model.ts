@@ -1,11 +1,11 @@
 /** A language model whose opinion of a token is a hash of everything before it, or whatever a test says. */
 
-import type { AskedText, Pick, TextModel } from '../../src/core/model.ts';
+import type { AskedText, PickedToken, TextModel } from '../../src/core/model.ts';
 import { reader, type Reader } from '../../src/rewards/reader.ts';
 import { Turns } from '../../src/rewards/turns.ts';
 import { byteCodec } from './codec.ts';
 
-export type Opinion = (text: AskedText, pick: Pick) => number;
+export type Opinion = (text: AskedText, pick: PickedToken) => number;
 
 /** In (-4, 0]. */
 const hashed: Opinion = ({ tokens }, { after, token }) => {

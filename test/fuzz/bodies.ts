@@ -8,7 +8,7 @@ import {
   completionSchema,
   responsesSchema,
   rewardParts,
-} from '../../src/plan/schema.ts';
+} from '../../src/plan/wire.ts';
 import { limits } from '../fakes/catalog.ts';
 import type { Chance } from './chance.ts';
 import { FIELDS, NEEDED } from './fields.ts';

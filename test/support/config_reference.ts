@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
-import { shapeOf } from '../../src/core/json_schema.ts';
+import { schemaOf } from '../../src/core/json_schema.ts';
 import { configSchema } from '../../src/ops/config_schema.ts';
 
 interface Shape {
@@ -35,7 +35,7 @@ YAML; keys that are not listed here are refused. Sizes are bytes, or have a unit
 `;
 
 export function reference(): Promise<string> {
-  const { properties = {}, required = [] } = shapeOf(configSchema) as Shape;
+  const { properties = {}, required = [] } = schemaOf(configSchema) as Shape;
   const sections = Object.entries(properties).map(([name, shape]) =>
     section(name, shape, required),
   );

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildCatalog } from '../../src/catalog.ts';
 import { ConfigError, readConfig } from '../../src/ops/config.ts';
 import { byteCodec } from '../fakes/codec.ts';
@@ -96,4 +96,31 @@ test.each([
 test('a damaged file of any model stops the start', () => {
   writeFileSync(join(root, 'rm', 'tokenizer.json'), 'nwo');
   expect(refusal(YAML)).toContain(`${join(root, 'rm', 'tokenizer.json')} is damaged`);
+});
+
+describe('schedules of pruning that a reward stores', () => {
+  const stored = { n: 8, alphas: { 32: 0.5, 4: 0.25 }, loss: 0.01, most: 0.02, saved: 0.3 };
+  const again = (pruning: object[]): void => {
+    rmSync(join(root, 'rm'), { recursive: true });
+    model('rm', { role: 'reward', head: 'scalar', reads: 'prefix', facts: { pruning } });
+  };
+
+  test('are known by length', () => {
+    again([stored]);
+    const alphas = [
+      { at: 4, alpha: 0.25 },
+      { at: 32, alpha: 0.5 },
+    ];
+    expect(build().models.get('rm')?.schedules).toEqual([{ ...stored, alphas }]);
+  });
+
+  test.each([
+    [{ most: 2 }, 'facts.pruning[0].most is 2'],
+    [{ alphas: { 4: 1 } }, 'facts.pruning[0].alphas.4 is 1'],
+    [{ alphas: { soon: 0.5 } }, 'facts.pruning[0].alphas.soon'],
+    [{ n: 1 }, 'facts.pruning[0].n is 1'],
+  ])('%j stops the start', (wrong, message) => {
+    again([{ ...stored, ...wrong }]);
+    expect(refusal(YAML)).toContain(message);
+  });
 });

@@ -31,6 +31,17 @@ test('an export has the role of the config, the sizes of its graph, and files th
   expect(own.limits).toBeUndefined();
 });
 
+test('a graph can be asked for of an export, and of no folder with a manifest', () => {
+  const path = optimumFolder({ positions: true }, {}, 'onnx/mine.onnx');
+  expect(() => describeModel({ path, role: 'policy' })).toThrow(/models\.NAME\.graph can name/);
+  const mine = describeModel({ path, role: 'policy', graph: 'onnx/mine.onnx' });
+  expect(mine.graph).toBe('onnx/mine.onnx');
+  expect(Object.keys(mine.files)).toContain('onnx/mine.onnx');
+  expect(() => describeModel({ path: tinyFolder(), role: 'policy', graph: 'model.onnx' })).toThrow(
+    /has a manifest, and one graph/,
+  );
+});
+
 test('a link in an export is refused, as in every model folder', () => {
   const path = optimumFolder({ positions: true });
   const graph = join(path, 'onnx', 'model.onnx');

@@ -130,8 +130,13 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
     run(/^identity/, 'runtime/tail.test.ts', "'identity'", 'runtime/tail.ts'),
   ],
   'mcts.json': [
-    run(/^backprop_value$/, 'strategies/mcts.test.ts', "'backprop_value'", 'strategies/mcts.ts'),
-    run(/^rollout_mix$/, 'strategies/mcts.test.ts', "'rollout_mix'", 'strategies/mcts.ts'),
+    run(
+      /^backprop_value$/,
+      'strategies/mcts.test.ts',
+      "'backprop_value'",
+      'strategies/mcts_node.ts',
+    ),
+    run(/^rollout_mix$/, 'strategies/mcts.test.ts', "'rollout_mix'", 'strategies/mcts_node.ts'),
   ],
   'pairwise_judge.json': [
     run(
@@ -220,8 +225,8 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
     run(/^inverse_cdf$/, 'engine/sampler.test.ts', "'inverse_cdf'", 'engine/sampler.ts'),
   ],
   'smc.json': [
-    run(/^potentials_/, 'strategies/particles.test.ts', 'potentials_', 'strategies/particles.ts'),
-    run(/^ess$/, 'strategies/particles.test.ts', "'ess'", 'strategies/particles.ts'),
+    run(/^potentials_/, 'strategies/particles.test.ts', 'potentials_', 'strategies/potentials.ts'),
+    run(/^ess$/, 'strategies/particles.test.ts', "'ess'", 'strategies/resample.ts'),
     run(
       /^resampling_schemes$/,
       'strategies/particles.test.ts',
@@ -232,7 +237,7 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
       /^carry_weights/,
       'strategies/particles.test.ts',
       "'carry_weights'",
-      'strategies/particles.ts',
+      'strategies/resample.ts',
       'core/math.ts',
     ),
     run(
@@ -287,7 +292,7 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
     ),
   ],
   'voting.json': [
-    run(/^vote$/, 'strategies/vote.test.ts', "'vote'", 'strategies/vote.ts'),
+    run(/^vote$/, 'strategies/vote.test.ts', "'vote'", 'strategies/tally.ts'),
     run(
       /^goal_filter_token_saving$/,
       'strategies/vote.test.ts',
@@ -345,11 +350,15 @@ describe.each(files)('%s', (file) => {
       expect(names.filter((name) => name.startsWith(gap))).toHaveLength(1);
   });
 
-  test.each(LEDGER[file]!)('$test asks for $asks', ({ test: path, asks }) => {
-    const source = readFileSync(here(path), 'utf8');
-    expect(source).toContain(`'${file}'`);
-    expect(source).toContain(asks);
-  });
+  test.each(LEDGER[file]!)(
+    '$test asks for $asks, and reaches what passes it',
+    ({ test: path, asks, by }) => {
+      const source = readFileSync(here(path), 'utf8');
+      expect(source).toContain(`'${file}'`);
+      expect(source).toContain(asks);
+      expect([...reached([`../test/unit/${path}`])]).toEqual(expect.arrayContaining([...by]));
+    },
+  );
 });
 
 test('what passes them is what the server’s two processes run, or what measures the evidence', () => {

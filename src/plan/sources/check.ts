@@ -27,7 +27,7 @@ export const check = sourceKind(
     source: CHECKS[wire.check](wire, at, catalog),
     name: wire.check,
     reads: 'complete',
-    readers: [],
+    readings: [],
     at: `${at}.check`,
   }),
 );

@@ -18,7 +18,7 @@ export const http = sourceKind(
       source: { kind: 'http', name },
       name,
       reads: card.reads,
-      readers: [],
+      readings: [],
       remote: { name, at: `${at}.http` },
       stepwise: true,
       at: `${at}.http`,

@@ -2,11 +2,11 @@
 
 import { z } from 'zod';
 import { list, text, wrong } from '../../core/fields.ts';
-import type { Question } from '../../core/reward.ts';
+import type { JudgeQuestion } from '../../core/reward.ts';
 import type { Limits, ModelCard } from '../catalog.ts';
-import { ownPrompt } from '../schema.ts';
+import { ownPrompt } from '../wire.ts';
 import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 import type { SourceSpec } from './source.ts';
 
 const MOST_LABELS = 10;
@@ -50,18 +50,18 @@ type Saying = Pick<SourceSpec, 'name' | 'reads' | 'at'> & { readonly own: JudgeW
 
 export function judging(
   card: ModelCard,
-  questions: readonly Question[],
+  questions: readonly JudgeQuestion[],
   calibration: SelfCalibration,
   { name, reads, at, own }: Saying,
 ): SourceSpec {
   const extra = Math.max(...questions.map(({ asks }) => asks.length));
-  const reader = readerOf(card, own, at, extra);
-  const by = { model: card.name, reading: reader.key };
+  const reading = readingOf(card, own, at, extra);
+  const by = { model: card.name, reading: reading.key };
   return {
     source: { kind: 'judge', by, questions, calibration, reads },
     name,
     reads,
-    readers: [reader],
+    readings: [reading],
     at,
   };
 }
@@ -93,7 +93,7 @@ function questionsOf(
   { ratings, options, labels }: JudgeWire,
   at: string,
   card: ModelCard,
-): Question[] {
+): JudgeQuestion[] {
   const tokensOf = (all: readonly string[], field: string) =>
     all.map((one, i) => labelToken(card, one, `${at}.${field}[${i}]`));
   if (ratings) {

@@ -11,7 +11,7 @@ export const length = sourceKind(
     source: { kind: 'length', mode: wire.length, target: wire.target ?? 200 },
     name: 'length',
     reads: 'prefix',
-    readers: [],
+    readings: [],
     at: `${at}.length`,
   }),
 );
@@ -22,7 +22,7 @@ export const repetition = sourceKind(
     source: { kind: 'repetition' },
     name: 'repetition',
     reads: 'prefix',
-    readers: [],
+    readings: [],
     at: `${at}.repetition`,
   }),
 );

@@ -2,9 +2,9 @@
 
 import { list, oneOf, strict, text, wrong } from '../../core/fields.ts';
 import type { Limits } from '../catalog.ts';
-import { ownPrompt } from '../schema.ts';
+import { ownPrompt } from '../wire.ts';
 import { languageModel, readsField, turnOf } from './language_model.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 
 export const likelihood = sourceKind(
   () => ({
@@ -14,13 +14,13 @@ export const likelihood = sourceKind(
   }),
   (wire, at, catalog) => {
     const card = languageModel(wire.likelihood, `${at}.likelihood`, catalog);
-    const reader = readerOf(card, wire.prompt, `${at}.prompt`);
-    const by = { model: card.name, reading: reader.key };
+    const reading = readingOf(card, wire.prompt, `${at}.prompt`);
+    const by = { model: card.name, reading: reading.key };
     return {
       source: { kind: 'likelihood', by, aggregate: wire.aggregate ?? 'sum' },
       name: `likelihood:${card.name}`,
       reads: 'prefix',
-      readers: [reader],
+      readings: [reading],
       at: `${at}.likelihood`,
     };
   },
@@ -47,14 +47,14 @@ export const followUp = sourceKind(
     if (turns.length === 0)
       throw wrong(`${at}.follow_up`, wire.follow_up, 'an object with positive or negative lines');
     const extra = Math.max(...turns.map(({ lead, content }) => lead.length + content.length));
-    const reader = readerOf(card, wire.prompt, `${at}.prompt`, extra);
+    const reading = readingOf(card, wire.prompt, `${at}.prompt`, extra);
     const reads = wire.reads ?? 'complete';
-    const by = { model: card.name, reading: reader.key };
+    const by = { model: card.name, reading: reading.key };
     return {
       source: { kind: 'follow_up', by, positive: positive!, negative: negative!, reads },
       name: `follow_up:${card.name}`,
       reads,
-      readers: [reader],
+      readings: [reading],
       at: `${at}.likelihood`,
     };
   },

@@ -3,7 +3,7 @@
 import { ServeError } from '../../core/errors.ts';
 import { show, text } from '../../core/fields.ts';
 import type { Catalog, ModelCard } from '../catalog.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 import type { SourceSpec } from './source.ts';
 
 export const model = sourceKind(
@@ -19,9 +19,9 @@ export function modelSource(name: string, at: string, catalog: Catalog): SourceS
     name,
     reads: card.reads ?? 'complete',
     ...(card.stats ? { stats: card.stats } : {}),
-    ...(card.partial ? { partial: card.partial } : {}),
+    ...(card.schedules ? { schedules: card.schedules } : {}),
     stepwise: true,
-    readers: [readerOf(card, null, at)],
+    readings: [readingOf(card, null, at)],
     at,
   };
 }

@@ -1,9 +1,9 @@
 /** {"pairwise": MODEL, "question": "... {other} ..."}: which of two answers a language model prefers, over all pairs. */
 
 import { list, oneOf, text, wrong } from '../../core/fields.ts';
-import { ownPrompt } from '../schema.ts';
+import { ownPrompt } from '../wire.ts';
 import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 
 /** Where the other answer stands. */
 const OTHER = '{other}';
@@ -28,12 +28,12 @@ export const pairwise = sourceKind(
     const [first, second] = (wire.labels ?? yesNo(card)).map((label, i) =>
       labelToken(card, label, `${at}.labels[${i}]`),
     );
-    const reader = readerOf(card, wire.prompt, `${at}.prompt`, asks.length);
+    const reading = readingOf(card, wire.prompt, `${at}.prompt`, asks.length);
     const reads = wire.reads ?? 'complete';
     return {
       source: {
         kind: 'pairwise',
-        by: { model: card.name, reading: reader.key },
+        by: { model: card.name, reading: reading.key },
         question,
         labels: [first!, second!],
         aggregate: wire.aggregate ?? 'win_rate',
@@ -43,7 +43,7 @@ export const pairwise = sourceKind(
       name: `pairwise:${card.name}`,
       reads,
       relative: true,
-      readers: [{ ...reader, answers: 2 }],
+      readings: [{ ...reading, answers: 2 }],
       at: `${at}.pairwise`,
     };
   },

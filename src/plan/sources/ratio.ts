@@ -2,9 +2,9 @@
 
 import { flag, list, number, oneOf, strict, text, wrong } from '../../core/fields.ts';
 import type { ModelCard } from '../catalog.ts';
-import { ownPrompt } from '../schema.ts';
+import { ownPrompt } from '../wire.ts';
 import { languageModel } from './language_model.ts';
-import { readerOf, sourceKind } from './source.ts';
+import { readingOf, sourceKind } from './source.ts';
 
 export const ratio = sourceKind(
   ({ weight, stops, stopLength }) => ({
@@ -23,8 +23,8 @@ export const ratio = sourceKind(
     if (!alike(plus, minus))
       throw wrong(`${at}.minus`, wire.minus, `a model with the vocabulary of ${wire.plus}`);
     const [above, below] = [
-      readerOf(plus, wire.plus_prompt, `${at}.plus_prompt`),
-      readerOf(minus, wire.minus_prompt, `${at}.minus_prompt`),
+      readingOf(plus, wire.plus_prompt, `${at}.plus_prompt`),
+      readingOf(minus, wire.minus_prompt, `${at}.minus_prompt`),
     ];
     return {
       source: {
@@ -38,7 +38,7 @@ export const ratio = sourceKind(
       },
       name: `ratio:${plus.name}/${minus.name}`,
       reads: 'prefix',
-      readers: [above, below],
+      readings: [above, below],
       at: `${at}.plus`,
     };
   },

@@ -3,28 +3,28 @@
 import type { z } from 'zod';
 import { check, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
-import type { PartialFigure } from '../../core/strategy.ts';
+import type { Schedule } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
 import type { Named } from '../grant.ts';
-import { memberParts } from '../schema.ts';
-import type { MemberWire, OwnPrompt } from '../schema.ts';
+import { memberParts } from '../wire.ts';
+import type { MemberWire, OwnPrompt } from '../wire.ts';
 
-/** A model that reads prompts and answers in order to judge them, on the request's prompt or on one of its own. */
-export interface Reader {
-  /** Of its reading in `Candidate.readings`: equal keys stand for equal tokens. */
+/** What is read in order to judge: a model, on the request's prompt or on one of its own. */
+export interface ReadingSpec {
+  /** In `Candidate.readings`: equal keys stand for equal tokens. */
   readonly key: string;
   readonly card: ModelCard;
   readonly own: OwnPrompt;
   /** Path of the field that asks for it. */
   readonly at: string;
-  /** Tokens that it reads beside prompt and answer. */
+  /** Tokens beside prompt and answer. */
   readonly extra: number;
-  /** Answers that it reads at a time, each beside each other one; left out: one. */
+  /** Answers at a time, each beside each other one; left out: one. */
   readonly answers?: number;
 }
 
 /** Models on the request's own prompt read it under their name. */
-export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0): Reader => ({
+export const readingOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0): ReadingSpec => ({
   key: own ? JSON.stringify([card.name, own.system ?? null, own.text ?? null]) : card.name,
   card,
   own,
@@ -32,17 +32,17 @@ export const readerOf = (card: ModelCard, own: OwnPrompt, at: string, extra = 0)
   extra,
 });
 
-/** Each reading once, for whoever needs most beside it. */
-export function onceEach(readers: readonly Reader[]): Reader[] {
-  const known = new Map<string, Reader>();
-  for (const reader of readers) {
-    const other = known.get(reader.key);
-    known.set(reader.key, other === undefined ? reader : hungrier(reader, other));
+/** Each once, with the most that is wanted beside it. */
+export function onceEach(readings: readonly ReadingSpec[]): ReadingSpec[] {
+  const known = new Map<string, ReadingSpec>();
+  for (const reading of readings) {
+    const other = known.get(reading.key);
+    known.set(reading.key, other === undefined ? reading : hungrier(reading, other));
   }
   return [...known.values()];
 }
 
-function hungrier(a: Reader, b: Reader): Reader {
+function hungrier(a: ReadingSpec, b: ReadingSpec): ReadingSpec {
   const answers = Math.max(a.answers ?? 1, b.answers ?? 1);
   return { ...a, extra: Math.max(a.extra, b.extra), ...(answers > 1 ? { answers } : {}) };
 }
@@ -56,9 +56,9 @@ export interface SourceSpec {
   /** Figures of its scores over base samples, where they are stored. */
   readonly stats?: RewardStats;
   /** How well its scores of unfinished answers foretell the final ones, where that is stored. */
-  readonly partial?: readonly PartialFigure[];
-  readonly readers: readonly Reader[];
-  /** Where it stands on no reader but on another server: its name, for what an API key may use. */
+  readonly schedules?: readonly Schedule[];
+  readonly readings: readonly ReadingSpec[];
+  /** Where it stands on no reading but on another server: its name, for what an API key may use. */
   readonly remote?: Named;
   /** Whether it reads nothing of a candidate but prompt and text, so that it can judge any part of one. */
   readonly stepwise?: true;

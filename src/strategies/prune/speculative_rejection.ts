@@ -42,8 +42,11 @@ export const surviving = (
   alpha: number,
 ): Verdict => ({
   ranked: ranked(branches, scores),
-  keep: Math.max(1, halfEven((1 - alpha) * branches.length)),
+  keep: keptOf(branches.length, alpha),
 });
+
+/** How many of n go on. */
+export const keptOf = (n: number, alpha: number): number => Math.max(1, halfEven((1 - alpha) * n));
 
 function halfEven(x: number): number {
   const below = Math.floor(x);

@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from 'vitest';
 import type { AskedText } from '../../../src/core/model.ts';
-import type { Question, RewardSource } from '../../../src/core/reward.ts';
+import type { JudgeQuestion, RewardSource } from '../../../src/core/reward.ts';
 import { scoreCache } from '../../../src/rewards/cached.ts';
 import { followUp } from '../../../src/rewards/follow_up.ts';
 import { calibrated } from '../../../src/core/self_evaluation.ts';
@@ -184,7 +184,7 @@ test('a follow-up is likely by the mean of its tokens, the positive lines agains
 
 describe('a judge', () => {
   const FILE = 'pairwise_judge.json';
-  const question = (asks: number[], values: number[]): Question => ({
+  const question = (asks: number[], values: number[]): JudgeQuestion => ({
     asks,
     labels: values.map((_, i) => 100 + i),
     values,
@@ -192,7 +192,7 @@ describe('a judge', () => {
   /** A judge that says `logits[asks][label]`. */
   const judged = async (
     logits: Record<number, readonly number[]>,
-    questions: readonly Question[],
+    questions: readonly JudgeQuestion[],
     calibration: { scale: number; shift: number } | null = null,
   ) => {
     const opinion: Opinion = ({ tokens }, { token }) => logits[tokens.at(-1)!]![token - 100]!;

@@ -1,6 +1,6 @@
 /** Graphs that other tools exported, held to the laws of our own rows, and to our own decoder of the same weights. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { graph, type GraphBuilder } from '../../../src/runtime/onnx.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
 import { loadCodec } from '../../../src/runtime/tokenizer.ts';
 import { opening } from '../../fakes/engine.ts';
-import { genaiFolder, optimumFolder } from '../../fakes/exports.ts';
+import { genaiFolder, halvesFolder, optimumFolder } from '../../fakes/exports.ts';
 import { decoder, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
 import { fakeRules } from '../../fakes/rule.ts';
@@ -25,12 +25,17 @@ import { farthest } from '../importer/checkpoint.ts';
 
 testOrt(2); // the work of a row may be split, as it is when serving
 
+const [FP16, MERGED] = ['onnx/model_fp16.onnx', 'onnx/decoder_model_merged.onnx'];
 const KINDS: Readonly<Record<string, () => string>> = {
   'genai int8': () => genaiFolder('int8'),
   'genai float32': () => genaiFolder('float32'),
   growing: () => optimumFolder({ positions: true }),
   'growing without positions': () => optimumFolder({ positions: false }),
+  'growing halves': () => optimumFolder({ positions: true, halves: true }, {}, FP16),
+  'merged branches without positions': () => optimumFolder({ positions: false }, {}, MERGED, true),
 };
+/** Halves of logits and KV are so far from floats. */
+const TOLERANCE: Readonly<Record<string, number>> = { 'growing halves': 5e-3 };
 const load = (folder: string) => closing(loadExported(cpu(testOrt()), folder, 'policy'));
 
 describe.each(Object.keys(KINDS))('%s', (kind) => {
@@ -39,20 +44,18 @@ describe.each(Object.keys(KINDS))('%s', (kind) => {
   test('says what our own decoder of the same weights says: prompts, steps, judged texts, greedy text', () => {
     const own = decoder(tinyFolder({}, kind === 'genai int8' ? 'int8' : 'float32'));
     const other = load(KINDS[kind]!());
-    expect([other.width, other.context, other.kvBytes]).toEqual([
-      own.width,
-      own.context,
-      own.kvBytes,
-    ]);
+    const kvBytes = kind === 'growing halves' ? own.kvBytes / 2 : own.kvBytes;
+    expect([other.width, other.context, other.kvBytes]).toEqual([own.width, own.context, kvBytes]);
+    const near = TOLERANCE[kind] ?? 1e-4;
     const [a, b] = [own, other].map((model) => greedy(model, [tokensOf(70, 1), tokensOf(3, 2)]));
     expect(b!.tokens).toEqual(a!.tokens);
-    a!.logits.forEach((logits, i) => expect(farthest(logits, b!.logits[i]!)).toBeLessThan(1e-4));
+    a!.logits.forEach((logits, i) => expect(farthest(logits, b!.logits[i]!)).toBeLessThan(near));
     const texts = [40, 2, 67].map((length): AskedText => {
       const tokens = tokensOf(length, length);
       return { tokens, picks: tokens.slice(1).map((token, after) => ({ after, token })) };
     });
     const [right, said] = [own, other].map((model) => closing(model.texts(300)).logProbs(texts));
-    right!.forEach((logProbs, i) => expect(farthest(logProbs, said![i]!)).toBeLessThan(1e-4));
+    right!.forEach((logProbs, i) => expect(farthest(logProbs, said![i]!)).toBeLessThan(near));
   });
 
   test('a prompt of several blocks read in pieces leaves the same bits', () => {
@@ -131,6 +134,44 @@ function engineOver(folder: string): MakeEngine {
   };
 }
 
+describe('genai with KV of halves', () => {
+  kvRowsLaws(() => load(halvesFolder()));
+
+  test('a step after a prompt says what the prompt with it says, in half the memory', () => {
+    const model = load(halvesFolder());
+    expect(model.kvBytes).toBe(2 * 2 * 16 * 2);
+    const kv = closing(model.open(1, 128));
+    const prompt = tokensOf(40);
+    kv.prefill(0, prompt, 0);
+    const [stepped] = step(kv, [9], [40]);
+    const whole = kv.prefill(0, [...prompt, 9], 0);
+    expect(farthest(stepped!, whole)).toBeLessThan(2e-2);
+  });
+});
+
+test('of several graphs the most exact is served, or the one that is asked for; the start says which', () => {
+  const folder = optimumFolder({ positions: true }, {}, 'onnx/model_quantized.onnx');
+  expect(readExport(folder).graph).toBe('onnx/model_quantized.onnx');
+  for (const name of ['model_q4.onnx', 'decoder_model_merged_int8.onnx', 'mine.onnx'])
+    copyFileSync(join(folder, 'onnx', 'model_quantized.onnx'), join(folder, 'onnx', name));
+  const { graph, limits } = readExport(folder);
+  expect(graph).toBe('onnx/model_quantized.onnx');
+  expect(limits[0]).toBe(
+    'of its graphs it is onnx/model_quantized.onnx, not onnx/decoder_model_merged_int8.onnx, onnx/model_q4.onnx',
+  );
+  const asked = readExport(folder, 'onnx/mine.onnx');
+  expect([asked.graph, asked.limits.length]).toEqual(['onnx/mine.onnx', limits.length - 1]);
+  expect(Object.keys(asked.files)).toContain('onnx/mine.onnx');
+  expect(() => readExport(folder, 'onnx/yours.onnx')).toThrow(/has no onnx\/yours\.onnx/);
+});
+
+test('what is inside branches is seen: dynamic quantisation in a merged graph', () => {
+  const options = { positions: true, dynamic: true };
+  const { limits, takes } = readExport(optimumFolder(options, {}, MERGED, true));
+  expect(takes.cacheBranch).toBe(true);
+  expect(limits.join()).toMatch(/token by token behind their first 32.*DynamicQuantizeLinear/);
+});
+
 test('the limits are said: a growing KV, and logits that depend on what runs beside', () => {
   expect(readExport(genaiFolder('int8')).limits).toEqual([
     'logits are computed at every position of a prompt',
@@ -151,16 +192,16 @@ test('a graph whose scales are found at run time stays close, if not equal', () 
 });
 
 test.each([
-  ['use_cache_branch', (g: GraphBuilder) => g.input('use_cache_branch', 'bool', [1])],
+  ['encoder_hidden_states', (g: GraphBuilder) => g.input('encoder_hidden_states', 'float32', [])],
   ['token_type_ids', (g: GraphBuilder) => g.input('token_type_ids', 'int64', ['b', 's'])],
 ])('an input that is not supported is refused by its name: %s', (name, more) => {
   const folder = declared('float32', more);
   expect(() => readExport(folder)).toThrow(new RegExp(`model.onnx.*its input ${name} is not`));
 });
 
-test('KV of halves, a graph without KV, a folder without a graph and a damaged graph are refused', () => {
-  expect(() => readExport(declared('float16'))).toThrow(
-    /its input past_key_values\.0\.key is float16 .*only float32/,
+test('KV of doubles, a graph without KV, a folder without a graph and a damaged graph are refused', () => {
+  expect(() => readExport(declared('float64'))).toThrow(
+    /its input past_key_values\.0\.key is float64 .*only float32/,
   );
   const folder = declared(null);
   expect(() => readExport(folder)).toThrow(/it has no input past_key_values\.0\.key/);
@@ -172,7 +213,7 @@ test('KV of halves, a graph without KV, a folder without a graph and a damaged g
 
 /** A folder with a graph that declares its inputs and outputs, and has nothing between them. */
 function declared(
-  kv: 'float32' | 'float16' | null,
+  kv: 'float32' | 'float64' | null,
   more: (g: GraphBuilder) => unknown = () => null,
 ): string {
   const folder = mkdtempSync(join(tmpdir(), 'coxswain-declared-'));

@@ -3,6 +3,16 @@ import { obeysStrategyLaws } from '../../laws/strategy.ts';
 
 const QUESTION = { asks: [3, 9, 4], labels: [5, 6], calibration: null } as const;
 const CONTEXT = { maxTokens: 30, stream: true, judged: true, selfQuestion: () => QUESTION };
+const SCHEDULE = {
+  n: 8,
+  alphas: [
+    { at: 3, alpha: 0.25 },
+    { at: 6, alpha: 0.5 },
+  ],
+  loss: 0.1,
+  most: 0.15,
+  saved: 0.3,
+};
 const obey = (strategy: string, fields: object): void =>
   obeysStrategyLaws(strategy, strategies[strategy]!.parse(fields, CONTEXT));
 
@@ -28,7 +38,7 @@ obeysStrategyLaws(
   'best_of_n',
   strategies['best_of_n']!.parse(
     { n: 8, prune: { type: 'calibrated', loss: 0.2 } },
-    { ...CONTEXT, partial: () => [{ tokens: 4, correlation: 0.95, samples: 400 }] },
+    { ...CONTEXT, schedules: () => [SCHEDULE] },
   ),
 );
 obey('best_of_n', {

@@ -1,11 +1,10 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { quantile } from '../../../src/core/math.ts';
 import type { Candidate } from '../../../src/core/reward.ts';
-import type { StrategyContext } from '../../../src/core/strategy.ts';
+import type { Schedule, StrategyContext } from '../../../src/core/strategy.ts';
 import type { Branch, NextToken } from '../../../src/core/tree.ts';
 import { expectedImprovement } from '../../../src/strategies/adaptive.ts';
 import { bestOfN } from '../../../src/strategies/best_of_n.ts';
-import { largestAlpha, lowerEnd } from '../../../src/strategies/prune/calibrated.ts';
 import { confidence, confidenceOf } from '../../../src/strategies/prune/confidence.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
@@ -222,77 +221,56 @@ describe('by self-evaluation', () => {
 });
 
 describe('calibrated', () => {
+  const scheduled = (
+    n: number,
+    alphas: readonly number[],
+    most: number,
+    saved: number,
+  ): Schedule => ({
+    n,
+    alphas: alphas.map((alpha, i) => ({ at: 4 * (i + 1), alpha })),
+    loss: most / 2,
+    most,
+    saved,
+  });
   const measured = [
-    { tokens: 4, correlation: 0.1, samples: 400 },
-    { tokens: 8, correlation: 0.95, samples: 400 },
+    scheduled(8, [0.25], 0.01, 0.1),
+    scheduled(8, [0.5, 0.5], 0.08, 0.4),
+    scheduled(8, [0.5], 0.05, 0.2),
+    scheduled(4, [0.25, 0.5], 0.04, 0.3),
   ];
-  const prune = { type: 'calibrated', loss: 0.1 };
-  const context = { partial: () => measured };
+  const context = { schedules: () => measured };
+  const said = (n: number, loss?: number, of: Partial<StrategyContext> = context) =>
+    bestOfN.remarks!(parsed({ n, prune: { type: 'calibrated', loss } }, of))['pruning'];
 
-  test('prunes where the correlation is high, refuses where it is not, and says so', async () => {
-    const params = parsed({ n: 16, prune }, context);
-    const { pruning } = bestOfN.remarks!(params) as { pruning: object[] };
-    expect(pruning).toEqual([
-      { at: 4, correlation: expect.any(Number), alpha: 0, refused: expect.stringContaining('0.3') },
-      { at: 8, correlation: expect.any(Number), alpha: expect.any(Number), refused: null },
-    ]);
-    const report = await searched({ n: 16, prune }, ({ branch }) => branch, { context });
-    const gone = fates(report).filter((fate) => typeof fate === 'number');
-    expect(new Set(gone)).toEqual(new Set([8]));
+  test('keeps to the schedule that saves the most of those that are surely within the loss', () => {
+    expect(said(8, 0.1)).toEqual({ ...measured[1], refused: null });
+    expect(said(8, 0.06)).toEqual({ ...measured[2], refused: null });
+    expect(said(8)).toEqual({ ...measured[0], refused: null });
   });
 
-  test('prunes nothing, and asks for no score of a part, where nothing was measured', () => {
-    const params = parsed({ n: 16, prune });
+  test('takes those of the most answers that were measured and are no more than its own', () => {
+    expect(said(64, 0.1)).toMatchObject({ n: 8 });
+    expect(said(7, 0.1)).toMatchObject({ n: 4 });
+  });
+
+  test('gives up the share of the growing answers that the schedule says, and no other', async () => {
+    const prune = { type: 'calibrated', loss: 0.1 };
+    const report = await searched({ n: 8, prune }, ({ branch }) => branch, { context });
+    expect(fates(report).filter((fate) => typeof fate === 'number')).toHaveLength(6);
+    expect(fates(report).filter((fate) => fate === 4)).toHaveLength(4);
+    expect(fates(report).filter((fate) => fate === 8)).toHaveLength(2);
+  });
+
+  test.each([
+    ['nothing was measured', { n: 8 }, {}, 'nothing was measured of pruning 8 answers'],
+    ['it was measured of more answers only', { n: 3 }, context, 'of pruning 3 answers'],
+    ['all may lose more', { n: 8, loss: 0.005 }, context, 'may lose 0.01 of the gain, and 0.005'],
+  ])('prunes nothing where %s, asks for no score of a part, and says why', (_, ask, of, why) => {
+    const { n, ...fields } = ask;
+    const params = parsed({ n, prune: { type: 'calibrated', ...fields } }, of);
     expect([bestOfN.needs(params), bestOfN.prunes!(params)]).toEqual(['complete', false]);
-    expect(JSON.stringify(bestOfN.remarks!(params))).toContain('no correlation');
-  });
-
-  test('the more it can trust a part, and the more it may lose, the more it gives up', () => {
-    const alphas = [0.2, 0.5, 0.8, 0.95, 1].map((rho) => largestAlpha(rho, 16, 0.05));
-    expect(alphas).toEqual(alphas.toSorted((a, b) => a - b));
-    expect(alphas.at(-1)).toBe(0.9);
-    const losses = [0, 0.02, 0.1, 0.3].map((loss) => largestAlpha(0.6, 16, loss));
-    expect(losses).toEqual(losses.toSorted((a, b) => a - b));
-    expect(losses[3]!).toBeGreaterThan(losses[1]!);
-  });
-
-  test('what it keeps of the gain of best-of-N is what simulation of other pools keeps', () => {
-    const [rho, n, loss] = [0.8, 16, 0.05];
-    const kept = Math.max(1, Math.round((1 - largestAlpha(rho, n, loss)) * n));
-    let [all, pruned] = [0, 0];
-    let state = 12345;
-    const u = (): number =>
-      ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;
-    const normal = (): number => Math.sqrt(-2 * Math.log(u())) * Math.cos(2 * Math.PI * u());
-    for (let pool = 0; pool < 4000; pool++) {
-      const pairs = Array.from({ length: n }, () => {
-        const z = normal();
-        return { z, y: rho * z + Math.sqrt(1 - rho * rho) * normal() };
-      });
-      all += Math.max(...pairs.map(({ y }) => y));
-      const best = pairs.toSorted((a, b) => b.z - a.z).slice(0, kept);
-      pruned += Math.max(...best.map(({ y }) => y));
-    }
-    expect(pruned / all).toBeGreaterThan(1 - loss - 0.02);
-  });
-
-  test('pools are drawn once, whatever is asked of them: requests are parsed where sockets are served', () => {
-    largestAlpha(0.8, 64, 0.02);
-    const drawn = vi.spyOn(Math, 'cos');
-    for (const n of [3, 17, 64]) largestAlpha(0.61, n, 0);
-    expect(drawn).not.toHaveBeenCalled();
-    drawn.mockRestore();
-  });
-
-  test('gives up what ranking each pool anew would', () => {
-    const alphas = [2, 5, 16, 40, 64].map((n) => largestAlpha(0.7, n, 0.05));
-    expect(alphas).toEqual([0, 0.5, 0.75, 0.85, 0.85]); // as found when each was
-  });
-
-  test('an interval is wide where little was measured', () => {
-    expect(lowerEnd(0.8, 1e6)).toBeCloseTo(0.8, 2);
-    expect(lowerEnd(0.8, 10)).toBeLessThan(0.5);
-    expect(lowerEnd(0.8, 3)).toBe(-1);
+    expect(bestOfN.remarks!(params)['pruning']).toEqual({ refused: expect.stringContaining(why) });
   });
 });
 

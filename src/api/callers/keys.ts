@@ -2,9 +2,9 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { ServeError } from '../core/errors.ts';
-import type { ServerSettings } from '../ops/config.ts';
-import { ANYTHING } from '../plan/grant.ts';
+import { ServeError } from '../../core/errors.ts';
+import type { ServerSettings } from '../../ops/config.ts';
+import { ANYTHING } from '../../plan/grant.ts';
 import { Caller } from './allowance.ts';
 
 /** Browsers cannot set headers on a WebSocket: OpenAI's clients send the key as a subprotocol. */

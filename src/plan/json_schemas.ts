@@ -5,13 +5,17 @@
 
 import { z } from 'zod';
 import { integer, list, number, oneOf, table, text, tolerant } from '../core/fields.ts';
-import { shapeOf } from '../core/json_schema.ts';
-import type { Shape } from '../core/json_schema.ts';
+import { schemaOf } from '../core/json_schema.ts';
+import type { SchemaObject } from '../core/json_schema.ts';
 import { strategies } from '../strategies/index.ts';
 import { rules } from '../strategies/prune/index.ts';
 import type { Limits } from './catalog.ts';
 import { rerankSchema } from './rerank.ts';
 import { formatSchema, ruleGuideSchema, textFormatSchema } from './rule.ts';
+import { scoreSchema } from './score.ts';
+import { kinds } from './sources/index.ts';
+import { callsSchema } from './spoken.ts';
+import { choiceSchema, flatChoiceSchema, flatToolSchema, toolSchema } from './tools.ts';
 import {
   UNSERVED_IN_RESPONSES,
   alignmentSchema,
@@ -22,19 +26,15 @@ import {
   ratioGuideSchema,
   responsesSchema,
   valueGuideSchema,
-} from './schema.ts';
-import { scoreSchema } from './score.ts';
-import { kinds } from './sources/index.ts';
-import { callsSchema } from './spoken.ts';
-import { choiceSchema, flatChoiceSchema, flatToolSchema, toolSchema } from './tools.ts';
+} from './wire.ts';
 
 /** Forms by the name of their field; `name[]`: of each item of a list. */
-type Forms = Readonly<Record<string, Shape>>;
+type Forms = Readonly<Record<string, SchemaObject>>;
 
 /** Where the document keeps a schema that several fields have. */
-export const refTo = (name: string): Shape => ({ $ref: `#/components/schemas/${name}` });
+export const refTo = (name: string): SchemaObject => ({ $ref: `#/components/schemas/${name}` });
 
-const maybe = (name: string): Shape => ({ anyOf: [refTo(name), { type: 'null' }] });
+const maybe = (name: string): SchemaObject => ({ anyOf: [refTo(name), { type: 'null' }] });
 
 const string = z.string();
 const ids = list(integer(0, 2 ** 32 - 1), 1_000_000, 1);
@@ -42,39 +42,39 @@ const textPart = tolerant({ type: z.literal('text'), text: string });
 const jsonSchema = z.union([z.boolean(), z.looseObject({})]).describe('A JSON Schema.');
 
 /** Every request's schema and what they share, by name. */
-export function requestShapes(limits: Limits): Forms {
+export function requestSchemas(limits: Limits): Forms {
   const forms = formsOf(limits);
   const completion = {
-    prompt: shapeOf(
+    prompt: schemaOf(
       z.union([string, list(string, limits.branches, 1), ids, list(ids, limits.branches, 1)]),
     ),
     tools: refused('left out: only chats call tools'),
   };
   const documents = z.union([string, tolerant({ text: string })]);
   return {
-    ...sharedShapes(limits, forms),
-    ChatCompletionRequest: filled(shapeOf(chatSchema(limits)), forms),
-    CompletionRequest: filled(shapeOf(completionSchema(limits)), { ...forms, ...completion }),
-    ResponseRequest: filled(shapeOf(responsesSchema(limits)), {
+    ...sharedSchemas(limits, forms),
+    ChatCompletionRequest: filled(schemaOf(chatSchema(limits)), forms),
+    CompletionRequest: filled(schemaOf(completionSchema(limits)), { ...forms, ...completion }),
+    ResponseRequest: filled(schemaOf(responsesSchema(limits)), {
       ...forms,
       ...responseForms(limits),
     }),
-    ScoreRequest: filled(shapeOf(scoreSchema(limits)), forms),
-    RerankRequest: filled(shapeOf(rerankSchema(limits)), {
+    ScoreRequest: filled(schemaOf(scoreSchema(limits)), forms),
+    RerankRequest: filled(schemaOf(rerankSchema(limits)), {
       ...forms,
-      documents: shapeOf(list(documents, limits.documents, 1)),
+      documents: schemaOf(list(documents, limits.documents, 1)),
     }),
   };
 }
 
-function sharedShapes(limits: Limits, forms: Forms): Forms {
+function sharedSchemas(limits: Limits, forms: Forms): Forms {
   const guides = [modelGuideSchema, ratioGuideSchema, valueGuideSchema, ruleGuideSchema];
-  const alignment = filled(shapeOf(alignmentSchema(limits)), forms);
+  const alignment = filled(schemaOf(alignmentSchema(limits)), forms);
   return {
     Alignment: { ...alignment, description: 'How the answer is steered, searched for and judged.' },
-    Guide: filled({ anyOf: guides.map((schema) => shapeOf(schema(limits))) }, forms),
+    Guide: filled({ anyOf: guides.map((schema) => schemaOf(schema(limits))) }, forms),
     Reward: filled(
-      { anyOf: [...new Set(Object.values(kinds))].map((kind) => shapeOf(kind.schema(limits))) },
+      { anyOf: [...new Set(Object.values(kinds))].map((kind) => schemaOf(kind.schema(limits))) },
       forms,
     ),
     Strategy: { anyOf: named(strategies, { prune: maybe('Prune') }) },
@@ -86,9 +86,9 @@ function sharedShapes(limits: Limits, forms: Forms): Forms {
 const named = (
   kinds: Readonly<Record<string, { readonly fields: z.ZodType }>>,
   forms: Forms,
-): Shape[] =>
+): SchemaObject[] =>
   Object.entries(kinds).map(([name, { fields }]) => {
-    const { properties, required, ...shape } = filled(shapeOf(fields), forms);
+    const { properties, required, ...shape } = filled(schemaOf(fields), forms);
     return {
       ...shape,
       properties: { type: { const: name }, ...(properties as object) },
@@ -97,7 +97,7 @@ const named = (
   });
 
 /** What a message of a chat says. */
-export const messageContent = (): Shape => optional(z.union([string, z.array(textPart)]));
+export const messageContent = (): SchemaObject => optional(z.union([string, z.array(textPart)]));
 
 function formsOf(limits: Limits): Forms {
   const { stops, stopLength, documents } = limits;
@@ -115,14 +115,14 @@ function formsOf(limits: Limits): Forms {
     logit_bias: optional(
       table(z.string().regex(/^(0|[1-9]\d{0,9})$/), number(-100, 100), 'biases by token id'),
     ),
-    tools: filled(optional(list(toolSchema, limits.tools)), { parameters: shapeOf(jsonSchema) }),
+    tools: filled(optional(list(toolSchema, limits.tools)), { parameters: schemaOf(jsonSchema) }),
     tool_choice: optional(choiceSchema),
-    response_format: filled(optional(formatSchema), { schema: shapeOf(jsonSchema) }),
-    schema: shapeOf(jsonSchema),
-    json_schema: shapeOf(jsonSchema),
-    answer: shapeOf(z.union([z.number(), string])),
-    queries: shapeOf(texts),
-    documents: shapeOf(texts),
+    response_format: filled(optional(formatSchema), { schema: schemaOf(jsonSchema) }),
+    schema: schemaOf(jsonSchema),
+    json_schema: schemaOf(jsonSchema),
+    answer: schemaOf(z.union([z.number(), string])),
+    queries: schemaOf(texts),
+    documents: schemaOf(texts),
     messages: filled(optional(z.union([conversation, list(conversation, documents, 1)])), message),
     alignment: maybe('Alignment'),
     'guides[]': refTo('Guide'),
@@ -131,9 +131,12 @@ function formsOf(limits: Limits): Forms {
   };
 }
 
-const optional = (schema: z.ZodType): Shape => shapeOf(schema.nullish());
+const optional = (schema: z.ZodType): SchemaObject => schemaOf(schema.nullish());
 
-const refused = (rule: string): Shape => ({ type: 'null', description: `Refused: ${rule}.` });
+const refused = (rule: string): SchemaObject => ({
+  type: 'null',
+  description: `Refused: ${rule}.`,
+});
 
 function responseForms({ messages, tools }: Limits): Forms {
   const part = z.union([
@@ -163,15 +166,15 @@ function responseForms({ messages, tools }: Limits): Forms {
   ]);
   return {
     ...(Object.fromEntries(unserved) as Forms),
-    input: shapeOf(z.union([string, list(item, messages)])),
-    format: filled(optional(textFormatSchema), { schema: shapeOf(jsonSchema) }),
-    tools: filled(optional(list(flatToolSchema, tools)), { parameters: shapeOf(jsonSchema) }),
+    input: schemaOf(z.union([string, list(item, messages)])),
+    format: filled(optional(textFormatSchema), { schema: schemaOf(jsonSchema) }),
+    tools: filled(optional(list(flatToolSchema, tools)), { parameters: schemaOf(jsonSchema) }),
     tool_choice: optional(flatChoiceSchema),
   };
 }
 
 /** The same schema, with a form for each field that says nothing of itself. */
-export function filled(shape: Shape, forms: Forms, name = ''): Shape {
+export function filled(shape: SchemaObject, forms: Forms, name = ''): SchemaObject {
   const known = Object.hasOwn(forms, name) ? forms[name] : undefined;
   if (known !== undefined && isOpen(shape)) return { ...known, ...shape };
   return Object.fromEntries(
@@ -179,19 +182,19 @@ export function filled(shape: Shape, forms: Forms, name = ''): Shape {
   );
 }
 
-const isOpen = (shape: Shape): boolean =>
+const isOpen = (shape: SchemaObject): boolean =>
   !['type', 'anyOf', 'oneOf', '$ref'].some((key) => key in shape);
 
 function part(key: string, value: unknown, forms: Forms, name: string): unknown {
   if (key === 'properties')
     return Object.fromEntries(
-      Object.entries(value as Record<string, Shape>).map(([field, shape]) => [
+      Object.entries(value as Record<string, SchemaObject>).map(([field, shape]) => [
         field,
         filled(shape, forms, field),
       ]),
     );
-  if (key === 'items') return filled(value as Shape, forms, `${name}[]`);
+  if (key === 'items') return filled(value as SchemaObject, forms, `${name}[]`);
   if (key === 'anyOf' || key === 'oneOf')
-    return (value as Shape[]).map((shape) => filled(shape, forms, name));
+    return (value as SchemaObject[]).map((shape) => filled(shape, forms, name));
   return value;
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CallReader, type Said } from '../../../src/api/calls.ts';
+import { CallReader, type Said } from '../../../src/api/call_reader.ts';
 import { spellCall } from '../../../src/core/call.ts';
 
 /** The calls and the text of what was said, joined. */

@@ -1,7 +1,7 @@
 /** What one caller may use: tokens a minute, requests at a time. Tokens are charged up front and given back where they were not generated. */
 
-import { ServeError } from '../core/errors.ts';
-import type { Grant } from '../plan/grant.ts';
+import { ServeError } from '../../core/errors.ts';
+import type { Grant } from '../../plan/grant.ts';
 
 export interface Terms {
   /** Its key's; null: this server asks for none. */

@@ -1,41 +1,29 @@
-/** The part of parsing that both endpoints share: fields to a Plan and what its answer needs. */
+/** What planning is the same for every endpoint that generates: fields made valid to a Plan, and what its answer needs. */
 
 import { z } from 'zod';
 import { misfit, wrong } from '../core/fields.ts';
 import type { Peak, StrategyContext } from '../core/strategy.ts';
 import type { Sampling } from '../core/tree.ts';
-import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
+import type { PlacedRule } from '../rules/compile.ts';
 import { strategies } from '../strategies/index.ts';
 import { parseAlignment } from './alignment.ts';
 import type { Alignment } from './alignment.ts';
-import type { Catalog, ModelCard, Preset } from './catalog.ts';
+import type { ModelCard } from './catalog.ts';
 import { budgetOf, capTokens, costOf, countBranches, fitContext } from './cost.ts';
-import type { TokenLimit } from './cost.ts';
+import type { Need, Placed, TokenLimit } from './cost.ts';
 import { refuseOverGrant } from './grant.ts';
 import { refuseMismatch } from './mismatch.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
 import { logitBias, renderer, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import type { Admitted, Ambient, Answer } from './request.ts';
+import type { Addressed, Answer, Planned } from './request.ts';
 import { planRule } from './rule.ts';
-import { planPartial, planQuantile } from './scale.ts';
-import type { CommonWire } from './schema.ts';
+import { planQuantile, planSchedules } from './scale.ts';
 import { selfQuestionOf } from './sources/self_evaluation.ts';
-import type { Reader } from './sources/source.ts';
+import type { ReadingSpec } from './sources/source.ts';
+import type { CommonWire } from './wire.ts';
 
-/** A request whose model is known. */
-export interface Received {
-  readonly catalog: Catalog;
-  readonly wire: CommonWire;
-  /** As the client named it. */
-  readonly model: string;
-  readonly policy: ModelCard;
-  readonly preset: Preset | null;
-  readonly rules: RuleCompiler;
-  readonly ambient: Ambient;
-}
-
-/** What the two endpoints say in words of their own. */
+/** What each endpoint says in words of its own. */
 export interface Asked {
   readonly sources: readonly Source[];
   readonly maxTokens: TokenLimit;
@@ -49,53 +37,36 @@ export interface Asked {
   readonly calls: boolean;
 }
 
-export function admit(received: Received, asked: Asked): Admitted {
-  const alignment = parseAlignment(received.wire.alignment, received);
-  refuseOverGrant(received.ambient.grant, {
-    ...received,
-    given: received.wire.alignment,
+export function assemble(addressed: Addressed, asked: Asked): Planned {
+  const alignment = parseAlignment(addressed.wire.alignment, addressed);
+  refuseOverGrant(addressed.ticket.grant, {
+    ...addressed,
+    given: addressed.wire.alignment,
     named: alignment.named,
   });
-  const { plan, cost } = planOf(received, asked, alignment);
-  return { plan, answer: answerOf(received, asked, alignment, plan), cost };
+  const { plan, cost } = planOf(addressed, asked, alignment);
+  return { plan, answer: answerOf(addressed, asked, alignment, plan), cost };
 }
 
 function planOf(
-  received: Received,
+  addressed: Addressed,
   asked: Asked,
   alignment: Alignment,
-): Pick<Admitted, 'plan' | 'cost'> {
-  const { catalog, wire, policy, preset, rules, ambient } = received;
-  const { limits, maxLength } = catalog;
+): Pick<Planned, 'plan' | 'cost'> {
+  const { catalog, wire, policy, rules, ticket } = addressed;
+  const { limits } = catalog;
   const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
-  const stream = ambient.socket || (wire.stream ?? false);
   const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
   countBranches(catalog, ONE, n, asked.sources.length); // before any text is encoded
   const read = renderer();
   const prompts = asked.sources.map((source) => promptOf(source, alignment, policy, read));
-  const placed = prompts.map(({ lanes, readings }, i) => ({
-    lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
-    at: asked.sources[i]?.at ?? null,
-  }));
-  const readers = [...alignment.lanes, ...alignment.readers];
-  const room = fitContext(asked.maxTokens, placed, readers, maxLength);
-  const chosen = chosenStrategy(alignment, asked.bestOf);
-  const rewardQuantile = alignment.rewards ? planQuantile(alignment.rewards) : () => null;
-  const judged = alignment.rewards !== null;
-  const partial = () => (alignment.rewards ? planPartial(alignment.rewards) : []);
-  const selfQuestion = selfQuestionOf(policy);
-  const context = { maxTokens: room, stream, judged, rewardQuantile, partial, selfQuestion };
-  const { params, peak, top, extra } = strategyOf(chosen, alignment, context);
-  const asking = readers.map((reader, i) => (i === 0 ? { ...reader, extra } : reader));
-  const branches = countBranches(catalog, peak, n, prompts.length);
-  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ambient.grant.maxCost);
-  const fits = fitContext(asked.maxTokens, placed, asking, maxLength);
-  const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
+  const search = searchOf(addressed, asked, alignment, { n, prompts });
+  const { strategy, params, extra, maxTokens } = search;
   const plan: Plan = {
-    id: ambient.id,
-    request: ambient.request,
-    strategy: chosen.type,
+    id: ticket.id,
+    request: ticket.request,
+    strategy,
     params,
     reward: alignment.rewards?.plan ?? null,
     values: alignment.values,
@@ -108,28 +79,85 @@ function planOf(
       sampling,
       maxTokens,
       extra,
-      budget: budgetOf(alignment.budget.tokens, most, n * prompts.length),
+      budget: budgetOf(alignment.budget.tokens, search.most, n * prompts.length),
       stops,
-      seed: BigInt.asUintN(64, BigInt(wire.seed ?? ambient.seed)),
-      record: { top: Math.max(asked.logprobs ?? 0, top), guides: alignment.explain },
-      salt: ambient.grant.salt,
+      seed: BigInt.asUintN(64, BigInt(wire.seed ?? ticket.seed)),
+      record: { top: Math.max(asked.logprobs ?? 0, search.top), guides: alignment.explain },
+      salt: ticket.grant.salt,
     },
     budgetMs: alignment.budget.ms,
-    stream,
+    stream: streams(addressed),
     draws: asked.logprobs !== null || alignment.explain,
-    drafts: ambient.socket && (wire.stream_options?.include_alignment ?? false),
+    drafts: ticket.socket && (wire.stream_options?.include_alignment ?? false),
   };
-  return { plan, cost: costOf(plan, branches) };
+  return { plan, cost: costOf(plan, search.branches) };
 }
 
+/** A WebSocket always streams. */
+const streams = ({ wire, ticket }: Addressed): boolean => ticket.socket || (wire.stream ?? false);
+
+/** A strategy with its parameters, and what it may take. */
+interface Search extends Pick<Plan, 'strategy' | 'params'> {
+  /** Tokens of its questions, and likeliest tokens that each draw must show. */
+  readonly extra: number;
+  readonly top: number;
+  /** Over all trees. */
+  readonly branches: number;
+  /** Tokens of each branch, and of all together. */
+  readonly maxTokens: number;
+  readonly most: number;
+}
+
+function searchOf(
+  addressed: Addressed,
+  asked: Asked,
+  alignment: Alignment,
+  { n, prompts }: Pick<Plan, 'n' | 'prompts'>,
+): Search {
+  const { catalog, preset, ticket } = addressed;
+  const { limits, maxLength } = catalog;
+  const placed = placedBy(asked.sources, prompts);
+  const needs: readonly Need[] = [...alignment.lanes, ...alignment.readings];
+  const room = fitContext(asked.maxTokens, placed, needs, maxLength);
+  const chosen = chosenStrategy(alignment, asked.bestOf);
+  const context = contextOf(addressed, alignment, room);
+  const { params, peak, top, extra } = strategyOf(chosen, alignment, context);
+  const branches = countBranches(catalog, peak, n, prompts.length);
+  const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ticket.grant.maxCost);
+  const asking = needs.map((need, i) => (i === 0 ? { ...need, extra } : need)); // the policy is asked
+  const fits = fitContext(asked.maxTokens, placed, asking, maxLength);
+  const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
+  return { strategy: chosen.type, params, extra, top, branches, maxTokens, most };
+}
+
+/** Each prompt as all that read it do, and where it stands in the request. */
+const placedBy = (sources: readonly Source[], prompts: readonly PlanPrompt[]): Placed[] =>
+  prompts.map(({ lanes, readings }, i) => ({
+    lanes: [...lanes, ...Object.entries(readings).map(([model, prompt]) => ({ model, prompt }))],
+    at: sources[i]?.at ?? null,
+  }));
+
+const contextOf = (
+  addressed: Addressed,
+  { rewards }: Alignment,
+  maxTokens: number,
+): StrategyContext => ({
+  maxTokens,
+  stream: streams(addressed),
+  judged: rewards !== null,
+  rewardQuantile: rewards ? planQuantile(rewards) : () => null,
+  schedules: () => (rewards ? planSchedules(rewards) : []),
+  selfQuestion: selfQuestionOf(addressed.policy),
+});
+
 function answerOf(
-  { wire, model, policy, ambient }: Received,
+  { wire, model, policy, ticket }: Addressed,
   { sources, logprobs, echo, calls }: Asked,
   alignment: Alignment,
   plan: Plan,
 ): Answer {
   return {
-    id: ambient.id,
+    id: ticket.id,
     model,
     strategy: plan.strategy,
     stream: plan.stream,
@@ -142,7 +170,7 @@ function answerOf(
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
     n: plan.n * plan.answers,
-    seed: wire.seed ?? ambient.seed,
+    seed: wire.seed ?? ticket.seed,
     guideOrder: alignment.guideOrder,
     codec: policy.codec,
   };
@@ -169,7 +197,7 @@ type Render = ReturnType<typeof renderer>;
 
 function promptOf(
   source: Source,
-  { lanes, readers }: Alignment,
+  { lanes, readings }: Alignment,
   policy: ModelCard,
   read: Render,
 ): PlanPrompt {
@@ -181,7 +209,7 @@ function promptOf(
     })),
     text,
     messages: source.kind === 'chat' ? source.messages : null,
-    readings: readingsOf(source, text, readers, read),
+    readings: readingsOf(source, text, readings, read),
   };
 }
 
@@ -189,26 +217,26 @@ function promptOf(
 function readingsOf(
   source: Source,
   text: string,
-  readers: readonly Reader[],
+  specs: readonly ReadingSpec[],
   read: Render,
 ): PlanPrompt['readings'] {
   const said = source.kind === 'tokens' ? ({ kind: 'text', text, at: source.at } as const) : source;
   return Object.fromEntries(
-    readers.map(({ key, card, own, at }) => [key, read(card, said, own, at)]),
+    specs.map(({ key, card, own, at }) => [key, read(card, said, own, at)]),
   );
 }
 
-type Chosen = NonNullable<Alignment['strategy']>;
+type ChosenStrategy = NonNullable<Alignment['strategy']>;
 
 /** `best_of` is best-of-N in OpenAI's words: by reward, or by mean log-probability where none is named. */
-function chosenStrategy({ strategy, rewards }: Alignment, bestOf: number | null): Chosen {
+function chosenStrategy({ strategy, rewards }: Alignment, bestOf: number | null): ChosenStrategy {
   if (bestOf === null) return strategy ?? { type: 'sample', fields: {} };
   if (strategy !== null) throw wrong('best_of', bestOf, 'left out beside alignment.strategy');
   const by = rewards === null ? 'likelihood' : 'reward';
   return { type: 'best_of_n', fields: { n: bestOf, by } };
 }
 
-function strategyOf(chosen: Chosen, alignment: Alignment, context: StrategyContext) {
+function strategyOf(chosen: ChosenStrategy, alignment: Alignment, context: StrategyContext) {
   const method = strategies[chosen.type];
   if (!method) throw new Error(`strategy ${chosen.type} was not checked`);
   const params = parsed(() => method.parse(chosen.fields, context));

@@ -1,12 +1,12 @@
 /** The `response` object of the Responses API: what was asked for, and as much of the answer as there is. */
 
-import type { Call } from '../core/call.ts';
-import type { Draw, Finish } from '../core/tree.ts';
-import type { AdmittedResponse } from '../plan/responses.ts';
-import { alignmentOf, usageOf } from './accounts.ts';
-import type { Reports } from './accounts.ts';
-import { chatLogprobs, explained } from './logprobs.ts';
-import { callId, readCalls } from './tool_calls.ts';
+import type { Call } from '../../core/call.ts';
+import type { Draw, Finish } from '../../core/tree.ts';
+import type { PlannedResponse } from '../../plan/responses.ts';
+import { alignmentOf, usageOf } from '../accounts.ts';
+import type { Reports } from '../accounts.ts';
+import { chatLogprobs, explained } from '../logprobs.ts';
+import { callId, readCalls } from '../tool_calls.ts';
 
 export const ID_PREFIX = 'resp_';
 const ITEM_PREFIX = 'msg_';
@@ -33,7 +33,7 @@ export interface Progress {
 
 /** @param output items so far */
 export function responseObject(
-  { plan, answer, asked }: AdmittedResponse,
+  { plan, answer, asked }: PlannedResponse,
   created: number,
   { status, reports }: Progress,
   output: readonly object[],
@@ -74,13 +74,13 @@ export type ResponseObject = ReturnType<typeof responseObject>;
 export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
 
 export const messageItem = (
-  { answer }: AdmittedResponse,
+  { answer }: PlannedResponse,
   status: ItemStatus,
   content: readonly object[],
 ) => ({ id: itemId(answer.id), type: 'message', status, role: 'assistant', content });
 
 export const callItem = (
-  { answer }: AdmittedResponse,
+  { answer }: PlannedResponse,
   index: number,
   call: Call,
   status: ItemStatus,
@@ -94,21 +94,21 @@ export const callItem = (
 
 /** An answer as items, the last of which ended as the answer did. */
 export function outputItems(
-  admitted: AdmittedResponse,
+  planned: PlannedResponse,
   text: string,
   draws: readonly Draw[],
   ended: ItemStatus,
 ): object[] {
-  const read = admitted.answer.calls ? readCalls(text) : { content: text, calls: [] };
+  const read = planned.answer.calls ? readCalls(text) : { content: text, calls: [] };
   const { content, calls } = read;
   if (calls.length === 0)
-    return [messageItem(admitted, ended, [textPart(admitted, content ?? '', draws)])];
+    return [messageItem(planned, ended, [textPart(planned, content ?? '', draws)])];
   return calls.map((call, i) =>
-    callItem(admitted, i, call, i === calls.length - 1 ? ended : 'completed'),
+    callItem(planned, i, call, i === calls.length - 1 ? ended : 'completed'),
   );
 }
 
-export const textPart = ({ answer }: AdmittedResponse, text: string, draws: readonly Draw[]) => ({
+export const textPart = ({ answer }: PlannedResponse, text: string, draws: readonly Draw[]) => ({
   type: 'output_text',
   annotations: [],
   logprobs: answer.logprobs === null ? [] : chatLogprobs(draws, answer.codec, answer.logprobs),
@@ -116,7 +116,7 @@ export const textPart = ({ answer }: AdmittedResponse, text: string, draws: read
   ...(answer.explain ? { alignment: { tokens: explained(draws, answer) } } : {}),
 });
 
-function responseUsage(answer: AdmittedResponse['answer'], reports: Reports) {
+function responseUsage(answer: PlannedResponse['answer'], reports: Reports) {
   const { prompt_tokens, completion_tokens, total_tokens, ...rest } = usageOf(answer, reports);
   return {
     input_tokens: prompt_tokens,

@@ -1,10 +1,10 @@
 /** What is answered, for the OpenAPI document. Answers may grow members: clients ignore those they do not know. */
 
 import { z } from 'zod';
-import { STATUS } from '../core/errors.ts';
-import type { ErrorCode } from '../core/errors.ts';
-import { shapeOf } from '../core/json_schema.ts';
-import type { Shape } from '../core/json_schema.ts';
+import { STATUS } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { schemaOf } from '../../core/json_schema.ts';
+import type { SchemaObject } from '../../core/json_schema.ts';
 
 const string = z.string();
 const int = z.int();
@@ -166,5 +166,5 @@ const schemas = {
 export type AnswerName = keyof typeof schemas;
 
 /** By name. */
-export const answerShapes = (): Readonly<Record<string, Shape>> =>
-  Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, shapeOf(schema)]));
+export const answerSchemas = (): Readonly<Record<string, SchemaObject>> =>
+  Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, schemaOf(schema)]));

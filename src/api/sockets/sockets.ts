@@ -4,38 +4,29 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { ServeError } from '../core/errors.ts';
-import { show } from '../core/fields.ts';
-import type { Caller } from './allowance.ts';
-import type { Origins } from './browsers.ts';
+import { ServeError } from '../../core/errors.ts';
+import { show } from '../../core/fields.ts';
+import type { Access } from '../callers/access.ts';
+import type { Caller } from '../callers/allowance.ts';
+import { chosenProtocol } from '../callers/keys.ts';
+import type { Context } from '../context.ts';
+import { refuseRaw } from '../malformed.ts';
+import { draining, knownFailure } from '../reply.ts';
+import type { Surface } from '../surface.ts';
 import { Connection } from './connection.ts';
-import type { Context } from './context.ts';
-import { chosenProtocol } from './keys.ts';
-import type { Keys } from './keys.ts';
-import { refuseRaw } from './malformed.ts';
-import { draining, knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
-
-/** Who is let in. */
-export interface Gate {
-  readonly keys: Keys;
-  readonly origins: Origins;
-  /** Paths that need no key. */
-  readonly open: ReadonlySet<string>;
-}
 
 /** Takes upgrades of the surfaces' paths; other paths are refused. */
 export class Sockets {
   readonly #context: Context;
   readonly #surfaces: readonly Surface[];
-  readonly #gate: Gate;
+  readonly #access: Access;
   readonly #server: WebSocketServer;
   readonly #open = new Set<Connection>();
 
-  constructor(context: Context, surfaces: readonly Surface[], gate: Gate) {
+  constructor(context: Context, surfaces: readonly Surface[], access: Access) {
     this.#context = context;
     this.#surfaces = surfaces;
-    this.#gate = gate;
+    this.#access = access;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -57,9 +48,9 @@ export class Sockets {
   /** @throws ServeError unless this upgrade may be made */
   #admit(req: IncomingMessage): [Caller, Surface] {
     const { work, settings } = this.#context;
-    if (!this.#gate.origins.admits(req))
+    if (!this.#access.origins.admits(req))
       throw new ServeError('forbidden_origin', `origin ${show(req.headers.origin)} is not allowed`);
-    const caller = this.#gate.keys.callerOf(req);
+    const caller = this.#access.keys.callerOf(req);
     const path = (req.url ?? '').split('?', 1)[0];
     const surface = this.#surfaces.find(({ endpoint }) => endpoint === path);
     if (!surface) throw new ServeError('not_found', `no WebSocket is served at ${show(path)}`);

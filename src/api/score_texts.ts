@@ -1,4 +1,4 @@
-/** The HTTP handler of an endpoint that judges texts. A client that leaves aborts its request. */
+/** The HTTP handler of an endpoint that scores texts which were written elsewhere. A client that leaves aborts its request. */
 
 import type { Request, Response } from 'express';
 import { ServeError } from '../core/errors.ts';
@@ -12,11 +12,11 @@ import { jsonBody } from './body.ts';
 import { conducted } from './conduct.ts';
 import type { Task } from './conduct.ts';
 import type { Context } from './context.ts';
-import { callerOf, cutShort, requestId } from './reply.ts';
 import type { Ending } from './relay.ts';
+import { callerOf, cutShort, requestId } from './reply.ts';
 
 /** What such an endpoint says in its own words. */
-export interface JudgeSurface<S extends Scoring> {
+export interface ScoringSurface<S extends Scoring> {
   /** Its path, and its name in metrics. */
   readonly endpoint: string;
   readonly idPrefix: string;
@@ -50,8 +50,8 @@ export class Texts {
   }
 }
 
-export const judge = <S extends Scoring>(
-  surface: JudgeSurface<S>,
+export const scoreTexts = <S extends Scoring>(
+  surface: ScoringSurface<S>,
   context: Context,
   texts: Texts,
 ): ((req: Request, res: Response) => Promise<void>) =>
@@ -70,7 +70,7 @@ interface Exchange {
 }
 
 async function answered<S extends Scoring>(
-  surface: JudgeSurface<S>,
+  surface: ScoringSurface<S>,
   asked: S,
   context: Context,
   { task, res }: Exchange,
@@ -88,7 +88,7 @@ async function answered<S extends Scoring>(
 }
 
 async function answer<S extends Scoring>(
-  surface: JudgeSurface<S>,
+  surface: ScoringSurface<S>,
   asked: S,
   { inference, ambient }: Context,
   { task, res }: Exchange,

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import type { Branch } from '../../../src/core/tree.ts';
 import type { Candidate } from '../../../src/core/reward.ts';
-import { Judge } from '../../../src/run/judge.ts';
+import { Scores } from '../../../src/run/scores.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { forever } from '../../fakes/drive.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
@@ -13,8 +13,8 @@ import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts'
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-const judgeOf = (reward = fakeReward('r', ({ branch }) => branch)) =>
-  new Judge({
+const scoresOf = (reward = fakeReward('r', ({ branch }) => branch)) =>
+  new Scores({
     reward,
     prompt: { lanes: [], text: '', messages: null, readings: {} },
     signal: forever,
@@ -34,19 +34,19 @@ const branchOf = (id: number): Branch => ({
 });
 
 test('of hypotheses that were given up it keeps what is reported, and no more than are', async () => {
-  const judge = judgeOf();
+  const scores = scoresOf();
   const answer = branchOf(0);
   let given: WeakRef<Branch> | null = null;
   for (let id = 1; id <= 1000; id++) {
     const other = branchOf(id);
-    await judge.score([answer, other]);
+    await scores.score([answer, other]);
     given ??= new WeakRef(other);
-    judge.kept([answer]);
+    scores.kept([answer]);
   }
   await new Promise((resolve) => setImmediate(resolve)); // a WeakRef holds on until its turn is over
   gc();
   expect(given!.deref()).toBeUndefined();
-  const report = judge.report([answer], 1, [
+  const report = scores.report([answer], 1, [
     { id: 2, tokens: 3 },
     { id: 5000, tokens: 7 },
   ]);
@@ -57,11 +57,11 @@ test('of hypotheses that were given up it keeps what is reported, and no more th
 });
 
 test('those that were given up without being judged are reported too', async () => {
-  const judge = judgeOf();
+  const scores = scoresOf();
   const [answer, other] = [branchOf(0), branchOf(1)];
-  await judge.score([answer, other]);
-  judge.kept([answer]);
-  const report = judge.report([answer], 1, [
+  await scores.score([answer, other]);
+  scores.kept([answer]);
+  const report = scores.report([answer], 1, [
     { id: 1, tokens: 3 },
     { id: 2, tokens: 7 },
   ]);
@@ -73,12 +73,12 @@ test('those that were given up without being judged are reported too', async () 
 
 test('a candidate without a score is told as one, also where no other had a score before', async () => {
   const reward = fakeReward('r', ({ branch }) => (branch === 0 ? NaN : 1));
-  const judge = judgeOf(reward);
+  const scores = scoresOf(reward);
   const values = async (id: number) =>
-    (await judge.score([branchOf(id)])).map(({ value }) => value);
+    (await scores.score([branchOf(id)])).map(({ value }) => value);
   expect(await values(0)).toEqual([NaN]);
   expect(await values(1)).toEqual([1]);
-  expect(judge.scoreOf(branchOf(0))).toBeNull();
+  expect(scores.scoreOf(branchOf(0))).toBeNull();
 });
 
 /** Each judges some candidates before all others, alone or by themselves: those have no score. */

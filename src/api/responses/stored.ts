@@ -1,12 +1,12 @@
 /** What can be done with a response by its id: read it, its input, forget it, or cancel it while it streams. */
 
 import type { Request } from 'express';
-import { ServeError } from '../core/errors.ts';
-import { check, integer, oneOf, show, text, tolerant, wrong } from '../core/fields.ts';
-import type { Context } from './context.ts';
-import { callerOf } from './reply.ts';
-import { ID_PREFIX } from './response_object.ts';
-import type { Kept, ResponseStore } from './response_store.ts';
+import { ServeError } from '../../core/errors.ts';
+import { check, integer, oneOf, show, text, tolerant, wrong } from '../../core/fields.ts';
+import type { Context } from '../context.ts';
+import { callerOf } from '../reply.ts';
+import { ID_PREFIX } from './object.ts';
+import type { Kept, ResponseStore } from './store.ts';
 
 /** A request about the response that its path names, and what answers it. */
 type About = (req: Request) => object | Promise<object>;

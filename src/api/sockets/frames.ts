@@ -1,10 +1,10 @@
 /** Chunks of one request as frames on a shared socket. When the socket's buffer is full, this request's generation waits. */
 
 import type { WebSocket } from 'ws';
-import type { StreamEvent } from '../core/events.ts';
-import type { ServerSettings } from '../ops/config.ts';
+import type { StreamEvent } from '../../core/events.ts';
+import type { ServerSettings } from '../../ops/config.ts';
+import type { Sink } from '../relay.ts';
 import type { Framer } from './dialect.ts';
-import type { Sink } from './relay.ts';
 
 /** A request's share of a socket. */
 export interface Share {

@@ -1,22 +1,22 @@
 /** How requests on a WebSocket are named, and how their answers are framed. Surfaces of one dialect may share a socket. */
 
-import { STATUS, ServeError } from '../core/errors.ts';
-import type { Failure } from '../core/errors.ts';
-import { show, wrong } from '../core/fields.ts';
-import type { Ending } from './relay.ts';
-import { errorBody } from './reply.ts';
-import type { Writer } from './surface.ts';
+import { STATUS, ServeError } from '../../core/errors.ts';
+import type { Failure } from '../../core/errors.ts';
+import { show, wrong } from '../../core/fields.ts';
+import type { Ending } from '../relay.ts';
+import { errorBody } from '../reply.ts';
+import type { Writer } from '../surface.ts';
 
 export interface Dialect {
   /** Where a client names its requests. */
   readonly field: 'id' | 'stream_id';
   /**
-   * Names are lanes: a request waits for those before it on its lane, a socket has only so many lanes, and it does not
+   * Names are lines: a request waits for those before it on its line, a socket has only so many lines, and it does not
    * last for ever. Otherwise a name in use is refused to others.
    */
-  readonly lanes: boolean;
+  readonly lines: boolean;
   /**
-   * The name of a request; empty for the lane that has none.
+   * The name of a request; empty for the line that has none.
    * @throws ServeError if it cannot be one
    */
   name(given: unknown): string;
@@ -40,7 +40,7 @@ const MAX_ID = 128;
 /** Chunks as `data` under the client's own id; `done` or `error` last. */
 export const byId: Dialect = {
   field: 'id',
-  lanes: false,
+  lines: false,
   name(given) {
     if (typeof given === 'string' && given.length > 0 && given.length <= MAX_ID) return given;
     throw wrong('id', given, `a string of 1 to ${MAX_ID} characters, chosen by the client`);
@@ -78,7 +78,7 @@ const STREAM_ID = /^[\w.-]{1,256}$/;
 /** OpenAI's WebSocket mode: events as they are, with the id of their stream if it has one. */
 export const byStream: Dialect = {
   field: 'stream_id',
-  lanes: true,
+  lines: true,
   name(given) {
     if (given === undefined || given === null) return '';
     if (typeof given === 'string' && STREAM_ID.test(given)) return given;

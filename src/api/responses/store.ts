@@ -1,13 +1,13 @@
 /** Responses that later requests may go on from, or ask for again: the latest ones, bounded in number and in bytes. */
 
 import { LRUCache } from 'lru-cache';
-import { spellCall } from '../core/call.ts';
-import type { ChatMessage } from '../core/text.ts';
-import type { InputItem } from '../plan/items.ts';
-import type { Recall } from '../plan/responses.ts';
-import { callItemId, itemId, responseId } from './response_object.ts';
-import type { ResponseObject } from './response_object.ts';
-import { readCalls } from './tool_calls.ts';
+import { spellCall } from '../../core/call.ts';
+import type { ChatMessage } from '../../core/text.ts';
+import type { InputItem } from '../../plan/items.ts';
+import type { Recall } from '../../plan/responses.ts';
+import { readCalls } from '../tool_calls.ts';
+import { callItemId, itemId, responseId } from './object.ts';
+import type { ResponseObject } from './object.ts';
 
 export interface Kept {
   /** Whose it is: nobody else can see it. */

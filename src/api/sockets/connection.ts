@@ -2,23 +2,23 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
-import { ServeError } from '../core/errors.ts';
-import { show, wrong } from '../core/fields.ts';
-import type { Caller } from './allowance.ts';
-import { admit } from './admit.ts';
-import { parseJson } from './body.ts';
-import { conduct } from './conduct.ts';
-import type { Task } from './conduct.ts';
-import type { Context } from './context.ts';
+import { ServeError } from '../../core/errors.ts';
+import { show, wrong } from '../../core/fields.ts';
+import { admit } from '../admit.ts';
+import { parseJson } from '../body.ts';
+import type { Caller } from '../callers/allowance.ts';
+import { conduct } from '../conduct.ts';
+import type { Task } from '../conduct.ts';
+import type { Context } from '../context.ts';
+import { relay } from '../relay.ts';
+import type { Ending } from '../relay.ts';
+import { knownFailure } from '../reply.ts';
+import type { Surface } from '../surface.ts';
 import type { Dialect } from './dialect.ts';
 import { FrameSink, isBehind } from './frames.ts';
-import { relay } from './relay.ts';
-import type { Ending } from './relay.ts';
-import { knownFailure } from './reply.ts';
-import type { Surface } from './surface.ts';
 
 /** The requests under one name, one after the other. */
-interface Lane {
+interface Line {
   /** Null until the one at hand is valid. */
   task: Task | null;
   readonly waiting: (() => Promise<void>)[];
@@ -42,9 +42,9 @@ export class Connection {
   readonly #dialect: Dialect;
   readonly #surfaces: readonly Surface[];
   readonly #headers: IncomingHttpHeaders;
-  /** By name; a lane with nothing to do is not kept. */
-  readonly #lanes = new Map<string, Lane>();
-  /** Every name a lane ever had. */
+  /** By name; a line with nothing to do is not kept. */
+  readonly #lines = new Map<string, Line>();
+  /** Every name a line ever had. */
   readonly #named = new Set<string>();
   /** Requests that run or wait. */
   #requests = 0;
@@ -60,7 +60,7 @@ export class Connection {
     this.#headers = headers;
     const { settings } = context;
     const ping = setInterval(() => this.#ping(), settings.socket_ping_ms);
-    const end = dialect.lanes ? setTimeout(() => this.#expire(), settings.socket_ms) : undefined;
+    const end = dialect.lines ? setTimeout(() => this.#expire(), settings.socket_ms) : undefined;
     ws.on('message', (data, binary) => this.#receive(data, binary));
     ws.on('pong', () => (this.#alive = true));
     ws.on('ping', () => isBehind(ws, settings) && ws.terminate());
@@ -68,7 +68,7 @@ export class Connection {
     ws.on('close', () => {
       clearInterval(ping);
       clearTimeout(end);
-      for (const { task } of this.#lanes.values()) task?.abort();
+      for (const { task } of this.#lines.values()) task?.abort();
     });
   }
 
@@ -87,7 +87,7 @@ export class Connection {
   /** What runs goes on to its end; nothing new is taken. */
   #expire(): void {
     this.#expired = true;
-    if (this.#lanes.size > 0) return;
+    if (this.#lines.size > 0) return;
     this.#fail(null, this.#outlived());
     this.close('this connection has lasted long enough');
   }
@@ -133,7 +133,7 @@ export class Connection {
       throw new ServeError('not_found', `no response ${show(response)} is running`, 'response_id');
     }
     const name = this.#dialect.name(given);
-    const task = this.#lanes.get(name)?.task;
+    const task = this.#lines.get(name)?.task;
     if (task) return task.abort();
     const { field } = this.#dialect;
     throw new ServeError('not_found', `no request ${show(name)} is running on this socket`, field);
@@ -141,18 +141,18 @@ export class Connection {
 
   /** Lets a request run at once, or in its turn. */
   #enter(name: string, serve: () => Promise<void>): void {
-    const lane = this.#lanes.get(name);
-    this.#refuseEntry(name, lane !== undefined);
+    const line = this.#lines.get(name);
+    this.#refuseEntry(name, line !== undefined);
     this.#requests++;
-    if (lane) return void lane.waiting.push(serve);
-    const opened: Lane = { task: null, waiting: [serve] };
-    this.#lanes.set(name, opened);
+    if (line) return void line.waiting.push(serve);
+    const opened: Line = { task: null, waiting: [serve] };
+    this.#lines.set(name, opened);
     void this.#run(name, opened);
   }
 
   #refuseEntry(name: string, busy: boolean): void {
-    const { lanes } = this.#dialect;
-    if (busy && !lanes)
+    const { lines } = this.#dialect;
+    if (busy && !lines)
       throw new ServeError(
         'invalid_value',
         `id ${show(name)} belongs to a request that is still running, and goes on; choose another`,
@@ -165,7 +165,7 @@ export class Connection {
         'rate_limit_exceeded',
         `${most} requests run on this socket, which is all it may have; wait for one to end`,
       );
-    if (lanes && name !== '') this.#name(name, 2 * most);
+    if (lines && name !== '') this.#name(name, 2 * most);
   }
 
   #name(name: string, most: number): void {
@@ -180,13 +180,13 @@ export class Connection {
   }
 
   /** Never rejects: whatever goes wrong with a request becomes a frame. */
-  async #run(name: string, lane: Lane): Promise<void> {
-    for (let next = lane.waiting.shift(); next; next = lane.waiting.shift()) {
+  async #run(name: string, line: Line): Promise<void> {
+    for (let next = line.waiting.shift(); next; next = line.waiting.shift()) {
       if (this.#ws.readyState === this.#ws.OPEN) await next();
-      lane.task = null;
+      line.task = null;
       this.#requests--;
     }
-    this.#lanes.delete(name);
+    this.#lines.delete(name);
     if (this.#expired) this.#expire();
   }
 
@@ -209,8 +209,8 @@ export class Connection {
     if (stream === false) throw wrong('stream', stream, 'left out: a WebSocket always streams');
     const asked = { surface, request: name, caller: this.#caller, body, socket: true };
     const worded = admit(this.#context, task, asked);
-    const lane = this.#lanes.get(name);
-    if (lane) lane.task = task;
+    const line = this.#lines.get(name);
+    if (line) line.task = task;
     const { inference, ambient, settings, metrics } = this.#context;
     const slow = (): void => metrics.count('ws_slow_closed_total');
     const framer = this.#dialect.framer(name, surface.chunkFrame);

@@ -1,12 +1,12 @@
 /** POST /v1/responses, in OpenAI's words: one answer as items, in events of its own, and kept to be gone on from. */
 
-import type { Recall } from '../plan/responses.ts';
-import { byStream } from './dialect.ts';
-import { ID_PREFIX, outputItems, responseObject, statusOf } from './response_object.ts';
-import type { ResponseStore } from './response_store.ts';
-import { ResponseWriter } from './response_writer.ts';
-import type { Keep } from './response_writer.ts';
-import type { Surface } from './surface.ts';
+import type { Recall } from '../../plan/responses.ts';
+import { byStream } from '../sockets/dialect.ts';
+import type { Surface } from '../surface.ts';
+import { ID_PREFIX, outputItems, responseObject, statusOf } from './object.ts';
+import type { ResponseStore } from './store.ts';
+import { ResponseWriter } from './writer.ts';
+import type { Keep } from './writer.ts';
 
 /** Events begin with their type. */
 const TYPE_AT = '{"type":"'.length;
@@ -29,25 +29,25 @@ export const responses = (stores: Stores): Surface => ({
   dialect: byStream,
   sse: { message: (event) => `event: ${typeOf(event)}\ndata: ${event}\n\n`, end: '' },
   forSocket: () => responses({ ...stores, own: stores.another() }),
-  admit(planner, body, ambient) {
-    const admitted = planner.response(body, ambient, recall(stores, ambient.grant.salt));
-    const { input, conversation, store } = admitted.asked;
+  plan(planner, body, ticket) {
+    const planned = planner.response(body, ticket, recall(stores, ticket.grant.salt));
+    const { input, conversation, store } = planned.asked;
     const keep: Keep = (response, text) =>
       (store ? stores.shared : stores.own)?.keep({
-        owner: ambient.grant.salt,
+        owner: ticket.grant.salt,
         response,
         input,
         conversation,
         text,
       });
     return {
-      ...admitted,
-      writer: (created) => new ResponseWriter(admitted, created, keep),
+      ...planned,
+      writer: (created) => new ResponseWriter(planned, created, keep),
       whole(choices, created, reports) {
         const { text, draws, reason } = choices.get(0) ?? { text: '', draws: [], reason: null };
         const status = statusOf(reason);
-        const output = outputItems(admitted, text, draws, status);
-        const response = responseObject(admitted, created, { status, reports }, output);
+        const output = outputItems(planned, text, draws, status);
+        const response = responseObject(planned, created, { status, reports }, output);
         keep(response, text);
         return response;
       },

@@ -1,14 +1,15 @@
 /** Events of one request to those of the Responses API, numbered and in OpenAI's order. */
 
-import type { Failure } from '../core/errors.ts';
-import type { StreamEvent } from '../core/events.ts';
-import type { Draw, Finish } from '../core/tree.ts';
-import type { AdmittedResponse } from '../plan/responses.ts';
-import type { Reports } from './accounts.ts';
-import { CallReader } from './calls.ts';
-import type { Said } from './calls.ts';
-import { chatLogprobs, explained } from './logprobs.ts';
-import { errorBody } from './reply.ts';
+import type { Failure } from '../../core/errors.ts';
+import type { StreamEvent } from '../../core/events.ts';
+import type { Draw, Finish } from '../../core/tree.ts';
+import type { PlannedResponse } from '../../plan/responses.ts';
+import type { Reports } from '../accounts.ts';
+import { CallReader } from '../call_reader.ts';
+import type { Said } from '../call_reader.ts';
+import { chatLogprobs, explained } from '../logprobs.ts';
+import { errorBody } from '../reply.ts';
+import type { Writer } from '../surface.ts';
 import {
   callItem,
   callItemId,
@@ -18,9 +19,8 @@ import {
   responseObject,
   statusOf,
   textPart,
-} from './response_object.ts';
-import type { ItemStatus, ResponseObject, Status } from './response_object.ts';
-import type { Writer } from './surface.ts';
+} from './object.ts';
+import type { ItemStatus, ResponseObject, Status } from './object.ts';
 
 /** Is told the last state of a response that may be gone on from. */
 export type Keep = (response: ResponseObject, text: string) => void;
@@ -35,7 +35,7 @@ type Item =
     };
 
 export class ResponseWriter implements Writer {
-  readonly #admitted: AdmittedResponse;
+  readonly #planned: PlannedResponse;
   readonly #created: number;
   readonly #keep: Keep;
   /** Members that place an event in the message's one part. */
@@ -54,12 +54,12 @@ export class ResponseWriter implements Writer {
   /** Null until the text has ended. */
   #reason: Finish | null = null;
 
-  constructor(admitted: AdmittedResponse, created: number, keep: Keep) {
-    this.#admitted = admitted;
+  constructor(planned: PlannedResponse, created: number, keep: Keep) {
+    this.#planned = planned;
     this.#created = created;
     this.#keep = keep;
-    this.#reader = admitted.answer.calls ? new CallReader() : null;
-    const item = JSON.stringify(itemId(admitted.answer.id));
+    this.#reader = planned.answer.calls ? new CallReader() : null;
+    const item = JSON.stringify(itemId(planned.answer.id));
     this.#place = `"item_id":${item},"output_index":0,"content_index":0`;
   }
 
@@ -109,8 +109,8 @@ export class ResponseWriter implements Writer {
 
   #openMessage(): string[] {
     this.#item = { kind: 'message', text: '' };
-    const item = JSON.stringify(messageItem(this.#admitted, 'in_progress', []));
-    const part = JSON.stringify(textPart(this.#admitted, '', []));
+    const item = JSON.stringify(messageItem(this.#planned, 'in_progress', []));
+    const part = JSON.stringify(textPart(this.#planned, '', []));
     return [
       this.#event('response.output_item.added', `"output_index":0,"item":${item}`),
       this.#event('response.content_part.added', `${this.#place},"part":${part}`),
@@ -123,7 +123,7 @@ export class ResponseWriter implements Writer {
     if (text === '' && draws.length === 0) return events;
     this.#untold = [];
     if (this.#item?.kind === 'message') this.#item.text += text;
-    const { answer } = this.#admitted;
+    const { answer } = this.#planned;
     const logprobs =
       answer.logprobs === null
         ? '[]'
@@ -138,7 +138,7 @@ export class ResponseWriter implements Writer {
 
   #openCall(index: number, name: string): string[] {
     this.#item = { kind: 'call', index, call: { name, arguments: '' } };
-    const item = callItem(this.#admitted, index, this.#item.call, 'in_progress');
+    const item = callItem(this.#planned, index, this.#item.call, 'in_progress');
     const members = `"output_index":${index},"item":${JSON.stringify(item)}`;
     return [this.#event('response.output_item.added', members)];
   }
@@ -152,7 +152,7 @@ export class ResponseWriter implements Writer {
 
   /** Members that place an event in a call. */
   #placeOf(index: number): string {
-    const item = JSON.stringify(callItemId(this.#admitted.answer.id, index));
+    const item = JSON.stringify(callItemId(this.#planned.answer.id, index));
     return `"item_id":${item},"output_index":${index}`;
   }
 
@@ -193,9 +193,9 @@ export class ResponseWriter implements Writer {
   }
 
   #endedMessage(text: string, status: ItemStatus): string[] {
-    const part = textPart(this.#admitted, text, this.#draws);
+    const part = textPart(this.#planned, text, this.#draws);
     const done = JSON.stringify({ text: part.text, logprobs: part.logprobs }).slice(1, -1);
-    const item = JSON.stringify(messageItem(this.#admitted, status, [part]));
+    const item = JSON.stringify(messageItem(this.#planned, status, [part]));
     return [
       this.#event('response.output_text.done', `${this.#place},${done}`),
       this.#event('response.content_part.done', `${this.#place},"part":${JSON.stringify(part)}`),
@@ -204,7 +204,7 @@ export class ResponseWriter implements Writer {
   }
 
   #endedCall({ index, call }: Extract<Item, { kind: 'call' }>, status: ItemStatus): string[] {
-    const item = JSON.stringify(callItem(this.#admitted, index, call, status));
+    const item = JSON.stringify(callItem(this.#planned, index, call, status));
     const done = JSON.stringify(call).slice(1, -1);
     return [
       this.#event('response.function_call_arguments.done', `${this.#placeOf(index)},${done}`),
@@ -214,7 +214,7 @@ export class ResponseWriter implements Writer {
 
   #last(type: string, status: Status, reports: Reports | null): string {
     const ended = status === 'completed' ? status : 'incomplete';
-    const output = this.#item ? outputItems(this.#admitted, this.#text, this.#draws, ended) : [];
+    const output = this.#item ? outputItems(this.#planned, this.#text, this.#draws, ended) : [];
     const response = this.#response(status, reports, output);
     this.#keep(response, this.#text);
     return this.#event(type, `"response":${JSON.stringify(response)}`);
@@ -222,7 +222,7 @@ export class ResponseWriter implements Writer {
 
   #response(status: Status, reports: Reports | null, output: readonly object[]): ResponseObject {
     const progress = { status, reports };
-    return responseObject(this.#admitted, this.#created, progress, output);
+    return responseObject(this.#planned, this.#created, progress, output);
   }
 
   #event(type: string, members: string): string {

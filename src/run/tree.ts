@@ -1,8 +1,9 @@
-/** One choice of a request, start to end: tree to strategy to events. Leaving a scope frees every branch. */
+/** One tree of a request, start to end: opened, searched by its strategy, told in events. Leaving a scope frees every branch. */
 
 import { BudgetSpent, type Budget } from '../core/budget.ts';
 import type { Session, Spent } from '../core/engine.ts';
 import type { CandidateReport, ChoiceReport } from '../core/events.ts';
+import { sum } from '../core/math.ts';
 import { abstains } from '../core/reward.ts';
 import type { RewardPlan } from '../core/reward.ts';
 import type { Peak } from '../core/strategy.ts';
@@ -10,16 +11,16 @@ import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
 import { bestSoFar } from './best_so_far.ts';
-import { Calls } from './calls.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
-import { Judge } from './judge.ts';
+import { Evaluations } from './evaluations.ts';
 import type { Accounted, Running } from './run.ts';
+import { Scores } from './scores.ts';
 import { Values } from './values.ts';
 
-export interface Choice {
+/** Which tree: of which prompt, which of its trees, and which of all. */
+interface Place {
   readonly prompt: PlanPrompt;
-  /** Which of its prompt's trees it is, and which of all the request's choices. */
   readonly tree: number;
   readonly index: number;
 }
@@ -30,50 +31,25 @@ interface Outcome {
   readonly exhausted: Budget | null;
 }
 
-/** What the answers of a tree are made by. */
-interface Parts {
-  readonly session: Session;
-  readonly judge: Judge;
-  /** One for each answer. */
-  readonly commits: readonly Commit[];
+/** Who watches a tree, and knows in the end how it went. */
+interface Watch {
+  readonly scores: Scores;
   readonly chronicle: Chronicle;
-}
-
-/** Who judged, and what it took. */
-interface Costs {
   readonly values: Values;
-  readonly calls: Calls;
+  readonly evaluations: Evaluations;
 }
 
-/** Rejects with what the choice failed with, or the signal's reason; a spent budget is no failure. */
-export async function runChoice(plan: Plan, choice: Choice, running: Accounted): Promise<void> {
-  const { engine, signal, rewardOf, onBug, emit } = running;
-  const { prompt, tree, index } = choice;
-  const calls = new Calls();
-  const judging = {
-    ...running,
-    rewardOf: (asked: RewardPlan) => rewardOf(asked, calls.told, signal),
-  };
-  const values = new Values(plan.values, judging, prompt);
+/** Rejects with what the tree failed with, or the signal's reason; a spent budget is no failure. */
+export async function runTree(plan: Plan, place: Place, running: Accounted): Promise<void> {
+  const { engine, signal, emit } = running;
+  const first = place.index * plan.answers;
+  const watch = watchOf(plan, place.prompt, first, running);
   const opening = {
     ...plan.opening,
-    lanes: prompt.lanes,
-    choice: tree,
+    lanes: place.prompt.lanes,
+    choice: place.tree,
     peak: peakOf(plan),
-    bend: values.bend,
-  };
-  const reward = plan.reward === null ? null : judging.rewardOf(plan.reward);
-  const first = index * plan.answers;
-  const chronicle = new Chronicle(first, plan.drafts ? emit : null);
-  const onScored = chronicle.scored.bind(chronicle);
-  const judge = new Judge({ reward, prompt, signal, onScored, onBug });
-  const finish = (outcome: Outcome, spent: Spent): void => {
-    const whole = reportOf(plan, outcome, spent, { judge, chronicle, values, calls });
-    for (let rank = 0; rank < plan.answers; rank++) {
-      const branch = outcome.ranked[rank];
-      const report = rank === 0 ? whole : shareOf(whole, branch);
-      emit({ kind: 'finish', choice: first + rank, reason: branch?.finish ?? 'length', report });
-    }
+    bend: watch.values.bend,
   };
   try {
     await using session = await engine.open(opening, signal, running.accepted);
@@ -82,22 +58,46 @@ export async function runChoice(plan: Plan, choice: Choice, running: Accounted):
       { length: plan.answers },
       (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
     );
-    const outcome = await searched(plan, first, running, {
-      session,
-      judge,
-      commits,
-      chronicle,
-    });
+    const outcome = await searched(plan, first, running, { session, watch, commits });
     commits.forEach((commit, rank) => {
       const certain = commit.frontier(outcome.ranked.slice(rank, rank + 1));
       if (certain !== null) emit(certain);
     });
     for (const branch of outcome.ranked.slice(0, plan.answers))
-      chronicle.selected(branch, judge.scoreOf(branch));
-    finish(outcome, session.spent);
+      watch.chronicle.selected(branch, watch.scores.scoreOf(branch));
+    finish(plan, first, outcome, reportOf(plan, outcome, session.spent, watch), emit);
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
-    finish({ ranked: [], exhausted: error.budget }, { ...NOTHING, queueMs: plan.budgetMs ?? 0 });
+    const outcome = { ranked: [], exhausted: error.budget };
+    const spent = { ...NOTHING, queueMs: plan.budgetMs ?? 0 };
+    finish(plan, first, outcome, reportOf(plan, outcome, spent, watch), emit);
+  }
+}
+
+function watchOf(plan: Plan, prompt: PlanPrompt, first: number, running: Accounted): Watch {
+  const { signal, onBug } = running;
+  const evaluations = new Evaluations();
+  const rewardOf = (asked: RewardPlan) => running.rewardOf(asked, evaluations.told, signal);
+  const values = new Values(plan.values, { ...running, rewardOf }, prompt);
+  const chronicle = new Chronicle(first, plan.drafts ? running.emit : null);
+  const reward = plan.reward === null ? null : rewardOf(plan.reward);
+  const onScored = chronicle.scored.bind(chronicle);
+  const scores = new Scores({ reward, prompt, signal, onScored, onBug });
+  return { scores, chronicle, values, evaluations };
+}
+
+/** One event for each answer, a choice each: the first tells what the tree has cost. */
+function finish(
+  { answers }: Plan,
+  first: number,
+  { ranked }: Outcome,
+  whole: ChoiceReport,
+  emit: Running['emit'],
+): void {
+  for (let rank = 0; rank < answers; rank++) {
+    const branch = ranked[rank];
+    const report = rank === 0 ? whole : shareOf(whole, branch);
+    emit({ kind: 'finish', choice: first + rank, reason: branch?.finish ?? 'length', report });
   }
 }
 
@@ -107,14 +107,23 @@ function peakOf({ strategy, params, opening: { budget, maxTokens } }: Plan): Pea
   return budget < peak.most * maxTokens ? { least: peak.least, most: peak.least } : peak;
 }
 
+/** What a search runs on. */
+interface Searching {
+  readonly session: Session;
+  readonly watch: Watch;
+  /** One for each answer. */
+  readonly commits: readonly Commit[];
+}
+
 async function searched(
   plan: Plan,
   first: number,
   { gate, signal, emit }: Running,
-  { session, judge, commits, chronicle }: Parts,
+  { session, watch, commits }: Searching,
 ): Promise<Outcome> {
+  const { scores, chronicle } = watch;
   const tree = Object.assign(session, {
-    score: judge.score.bind(judge),
+    score: scores.score.bind(scores),
     note: chronicle.note.bind(chronicle),
   });
   const search = strategies[plan.strategy]!.search(tree, plan.params);
@@ -125,7 +134,7 @@ async function searched(
       const { done, value } = await search.next();
       if (done) return { ranked: value, exhausted: null };
       chronicle.kept(value);
-      judge.kept(value);
+      scores.kept(value);
       session.keep(value);
       for (const commit of commits) {
         const certain = commit.frontier(value);
@@ -136,7 +145,7 @@ async function searched(
     }
   } catch (error) {
     if (!(error instanceof BudgetSpent)) throw error;
-    return { ranked: await bestSoFar(session, judge), exhausted: error.budget };
+    return { ranked: await bestSoFar(session, scores), exhausted: error.budget };
   }
 }
 
@@ -153,24 +162,24 @@ function reportOf(
   plan: Plan,
   { ranked, exhausted }: Outcome,
   spent: Spent,
-  { judge, chronicle, values, calls }: Pick<Parts, 'judge' | 'chronicle'> & Costs,
+  { scores, chronicle, values, evaluations }: Watch,
 ): ChoiceReport {
   const best = ranked[0];
   const pruning = strategies[plan.strategy]!.prunes?.(plan.params) ?? false;
-  const candidates = judge.report(ranked, plan.answers, pruning ? chronicle.gone : []);
+  const candidates = scores.report(ranked, plan.answers, pruning ? chronicle.gone : []);
   const judged = candidates.filter(({ prunedAt, score }) => prunedAt === null && score !== null);
   const kept = new Set(ranked.flatMap(({ draws }) => draws)).size; // twins share the draws of their past
   return {
     ...spent,
     completionTokens: best?.tokens.length ?? 0,
     prunedTokens: Math.max(0, spent.generatedTokens - kept),
-    rewardTokens: judge.tokens + values.tokens + spent.askedTokens,
+    rewardTokens: scores.tokens + values.tokens + spent.askedTokens,
     savedTokens: pruning && exhausted === null ? saved(ranked, candidates) : 0,
     kl: best === undefined ? 0 : best.logprob - best.base,
     exhausted,
     search: chronicle.report,
     candidates,
-    evaluations: calls.kept,
+    evaluations: evaluations.kept,
     abstained: plan.reward?.ensemble ? abstains(judged, plan.reward.ensemble) : false,
   };
 }
@@ -191,7 +200,7 @@ const shareOf = (whole: ChoiceReport, branch: Branch | undefined): ChoiceReport 
 
 /** An estimate: each pruned candidate would have become as long as those that were finished are on average. */
 function saved(ranked: readonly Branch[], candidates: readonly CandidateReport[]): number {
-  const length = ranked.reduce((sum, { tokens }) => sum + tokens.length, 0) / ranked.length;
+  const length = sum(ranked.map(({ tokens }) => tokens.length)) / ranked.length;
   const left = candidates.map(({ prunedAt }) => Math.max(0, length - (prunedAt ?? Infinity)));
-  return Math.round(left.reduce((sum, tokens) => sum + tokens, 0));
+  return Math.round(sum(left));
 }

@@ -15,12 +15,12 @@ export interface Gone {
   readonly tokens: number;
 }
 
-interface Judged extends Gone, Pick<Score, 'value' | 'parts'> {
+interface Scored extends Gone, Pick<Score, 'value' | 'parts'> {
   /** Its length when it was last judged. */
   readonly tokens: number;
 }
 
-export interface JudgeOptions {
+interface ScoresOptions {
   /** Null: the plan has none, and a strategy that asks for one is a bug. */
   readonly reward: Reward | null;
   readonly prompt: PlanPrompt;
@@ -30,16 +30,16 @@ export interface JudgeOptions {
   readonly onBug: (error: unknown) => void;
 }
 
-export class Judge {
-  readonly #options: JudgeOptions;
+export class Scores {
+  readonly #options: ScoresOptions;
   /** Of those that may still win. */
-  readonly #judged = new Map<number, Judged>();
+  readonly #judged = new Map<number, Scored>();
   /** Of those that were given up, as many as are reported. */
-  readonly #gone: Judged[] = [];
+  readonly #gone: Scored[] = [];
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
-  constructor(options: JudgeOptions) {
+  constructor(options: ScoresOptions) {
     this.#options = options;
   }
 
@@ -132,7 +132,7 @@ export function candidateOf(
 export async function judged(
   reward: Reward,
   batch: readonly Candidate[],
-  { signal, onBug }: Pick<JudgeOptions, 'signal' | 'onBug'>,
+  { signal, onBug }: Pick<ScoresOptions, 'signal' | 'onBug'>,
 ): Promise<readonly Score[]> {
   try {
     return await unless(signal, reward.score(batch));
@@ -146,7 +146,7 @@ export async function judged(
 /** @param judged what it scored last; undefined: it was not judged */
 function reportOf(
   { id, tokens }: Gone,
-  judged: Judged | undefined,
+  judged: Scored | undefined,
   fate: 'selected' | 'completed' | 'pruned',
 ): CandidateReport {
   const value = judged?.value ?? null;

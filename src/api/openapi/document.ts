@@ -1,15 +1,15 @@
 /** GET /openapi.json: OpenAPI 3.1, made of the schemas that parse requests. */
 
-import { STATUS } from '../core/errors.ts';
-import { shapeOf } from '../core/json_schema.ts';
-import type { Shape } from '../core/json_schema.ts';
-import type { Limits } from '../plan/catalog.ts';
-import { filled, messageContent, refTo, requestShapes } from '../plan/forms.ts';
-import { answerShapes } from './answers.ts';
+import { STATUS } from '../../core/errors.ts';
+import { schemaOf } from '../../core/json_schema.ts';
+import type { SchemaObject } from '../../core/json_schema.ts';
+import type { Limits } from '../../plan/catalog.ts';
+import { filled, messageContent, refTo, requestSchemas } from '../../plan/json_schemas.ts';
+import { pageSchema } from '../responses/stored.ts';
+import { detokenizeSchema, tokenizeSchema } from '../tokenize.ts';
+import { answerSchemas } from './answers.ts';
 import { operations } from './operations.ts';
 import type { Operation } from './operations.ts';
-import { pageSchema } from './stored.ts';
-import { detokenizeSchema, tokenizeSchema } from './tokenize.ts';
 
 /** What of this server the document depends on. */
 export interface Documented {
@@ -39,7 +39,7 @@ export function openapi({ version, limits, keys, open }: Documented): object {
     ...(keys ? { security: [{ key: [] }] } : {}),
     paths,
     components: {
-      schemas: { ...requestShapes(limits), ...tokenShapes(limits), ...answerShapes() },
+      schemas: { ...requestSchemas(limits), ...tokenSchemas(limits), ...answerSchemas() },
       responses: { Error: { description: ERRORS, content: json(refTo('Error')) } },
       securitySchemes: { key: { type: 'http', scheme: 'bearer' } },
     },
@@ -50,7 +50,7 @@ const ERRORS = `Every failure, in OpenAI’s shape. Codes and their statuses: ${
   .map(([code, status]) => `${code} ${status}`)
   .join(', ')}. 429 and 503 carry \`retry-after\`.`;
 
-const json = (schema: Shape): object => ({ 'application/json': { schema } });
+const json = (schema: SchemaObject): object => ({ 'application/json': { schema } });
 
 function described({ id, tag, summary, path, body, paged, ...operation }: Operation): object {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -87,15 +87,15 @@ function contentOf({ answer, stream }: Pick<Operation, 'answer' | 'stream'>): ob
 }
 
 const pageParameters = (): object[] =>
-  Object.entries(shapeOf(pageSchema)['properties'] as Record<string, Shape>).map(
+  Object.entries(schemaOf(pageSchema)['properties'] as Record<string, SchemaObject>).map(
     ([name, schema]) => ({ name, in: 'query', schema }),
   );
 
-function tokenShapes({ messages }: Limits): Readonly<Record<string, Shape>> {
+function tokenSchemas({ messages }: Limits): Readonly<Record<string, SchemaObject>> {
   const content = { content: messageContent() };
   return {
-    TokenizeRequest: filled(shapeOf(tokenizeSchema(messages)), content),
-    DetokenizeRequest: filled(shapeOf(detokenizeSchema), {
+    TokenizeRequest: filled(schemaOf(tokenizeSchema(messages)), content),
+    DetokenizeRequest: filled(schemaOf(detokenizeSchema), {
       tokens: { type: 'array', items: { type: 'integer', minimum: 0 } },
     }),
   };
