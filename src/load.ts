@@ -5,6 +5,7 @@ import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
 import { devicesOf, library } from './devices.ts';
 import { DecodeEngine } from './engine/engine.ts';
+import type { EngineOptions } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import { classesOf } from './memory.ts';
@@ -43,6 +44,8 @@ export interface Decoding {
   readonly decoders: ReadonlyMap<string, Decoder>;
   /** What is remembered of rules, of each vocabulary. */
   readonly rules: readonly KnownRules[];
+  /** Where rewards wait for their turn beside the engines' iterations. */
+  readonly turns: Turns;
 }
 
 /**
@@ -61,6 +64,8 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
   const rules: KnownRules[] = [];
+  const turns = new Turns({ share: config.engine.reward_share, now: () => performance.now() });
+  const hooks = { onTurn, onIteration: turns.decoded.bind(turns) };
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
       const models = group.models.map((name): [string, Decoder] => {
@@ -69,14 +74,16 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
         return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
-      const { rule_bytes } = config.engine;
-      const known = new KnownRules(group.vocabulary, Math.floor(rule_bytes * group.share));
+      const known = new KnownRules(
+        group.vocabulary,
+        Math.floor(config.engine.rule_bytes * group.share),
+      );
       rules.push(known);
-      const engine = engineOf(config, ort, group, { models: new Map(models), known, onTurn });
+      const engine = engineOf(config, ort, group, { models: new Map(models), known, ...hooks });
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, rules };
+  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, rules, turns };
 }
 
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
@@ -96,17 +103,16 @@ function languageModel(
   );
 }
 
-interface EngineParts {
+interface EngineParts extends Pick<EngineOptions, 'onTurn' | 'onIteration'> {
   readonly models: ReadonlyMap<string, Decoder>;
   readonly known: KnownRules;
-  readonly onTurn: () => void;
 }
 
 function engineOf(
   { engine: settings }: Config,
   ort: Ort,
   { vocabulary, share }: VocabularyGroup,
-  { models, known, onTurn }: EngineParts,
+  { models, known, ...hooks }: EngineParts,
 ): DecodeEngine {
   const all = [...models.values()];
   const classes = classesOf(settings, share, all);
@@ -122,7 +128,7 @@ function engineOf(
     prefixBytes: Math.floor(settings.prefix_bytes * share),
     queue: settings.queue,
     now: () => performance.now(),
-    onTurn,
+    ...hooks,
   });
 }
 
@@ -132,10 +138,10 @@ function engineOf(
  */
 export function loadRewards(
   config: Config,
-  { deviceOf, decoders }: Pick<Decoding, 'deviceOf' | 'decoders'>,
+  { deviceOf, decoders, turns }: Pick<Decoding, 'deviceOf' | 'decoders' | 'turns'>,
 ): Loaded {
   const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
-  const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
+  const cache = scoreCache(reward_bytes);
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const codecOf = sharedCodecs(readCodec);

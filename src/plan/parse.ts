@@ -6,7 +6,7 @@ import { RuleCompiler } from '../rules/compile.ts';
 import { assemble } from './assemble.ts';
 import type { Asked } from './assemble.ts';
 import { policiesOf, policyCard } from './catalog.ts';
-import type { Catalog, Limits, ModelCard } from './catalog.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
 import type { Addressed, Planned, Ticket } from './request.ts';
 import { planResponse } from './responses.ts';
