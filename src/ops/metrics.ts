@@ -164,12 +164,12 @@ const REFUSED = [
   'nodejs_active_resources_total',
 ];
 
-export type CounterName = keyof typeof REQUESTS;
-export type DurationName = keyof typeof DURATIONS;
-export type HeldName = keyof typeof HELD;
+type CounterName = keyof typeof REQUESTS;
+type DurationName = keyof typeof DURATIONS;
+type HeldName = keyof typeof HELD;
 
 /** What is counted of open sockets. */
-export interface Buffering {
+interface Buffering {
   readonly bufferedAmount: number;
 }
 
