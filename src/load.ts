@@ -36,7 +36,7 @@ import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
 /** What decodes, and what it decodes with: the same models may be asked to judge. */
-interface Decoding {
+export interface Decoding {
   readonly engine: Engines;
   readonly ort: Ort;
   /** Where a model of the config runs, by its name. */
