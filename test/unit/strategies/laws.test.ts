@@ -16,8 +16,7 @@ const SCHEDULE = {
 const obey = (strategy: string, fields: object): void =>
   obeysStrategyLaws(strategy, strategies[strategy]!.parse(fields, CONTEXT));
 
-obeysStrategyLaws('sample', { chunk: 1 });
-obeysStrategyLaws('sample', { chunk: 1000 });
+obeysStrategyLaws('sample', {});
 
 const reject = { type: 'speculative_rejection', at: [2, 4, 8] };
 const doubt = { type: 'confidence', warm_up: 2, min_tokens: 2, every: 3, window: 4, quantile: 0.5 };
