@@ -103,7 +103,7 @@ function formsOf(limits: Limits): Forms {
   const { stops, stopLength, documents } = limits;
   const stop = text(stopLength, 1);
   const texts = z.union([string, list(string, documents, 1)]);
-  const conversation = messagesSchema(limits.messages);
+  const conversation = messagesSchema(limits);
   const message = {
     content: messageContent(),
     tool_calls: optional(callsSchema),
