@@ -5,6 +5,7 @@ import { readCodec, sharedCodecs } from './codecs.ts';
 import type { Reward } from './core/reward.ts';
 import { devicesOf, library } from './devices.ts';
 import { DecodeEngine } from './engine/engine.ts';
+import type { EngineOptions } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import { classesOf } from './memory.ts';
@@ -35,12 +36,14 @@ import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
 /** What decodes, and what it decodes with: the same models may be asked to judge. */
-export interface Decoding {
+interface Decoding {
   readonly engine: Engines;
   readonly ort: Ort;
   /** Where a model of the config runs, by its name. */
   readonly deviceOf: (model: string) => Device;
   readonly decoders: ReadonlyMap<string, Decoder>;
+  /** Where rewards wait for their turn beside the engines' iterations. */
+  readonly turns: Turns;
 }
 
 /**
@@ -58,6 +61,8 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
+  const turns = new Turns({ share: config.engine.reward_share, now: () => performance.now() });
+  const hooks = { onTurn, onIteration: turns.decoded.bind(turns) };
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
     (group) => {
       const models = group.models.map((name): [string, Decoder] => {
@@ -66,11 +71,11 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
         return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
-      const engine = engineOf(config, ort, group, new Map(models), onTurn);
+      const engine = engineOf(config, ort, group, new Map(models), hooks);
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders };
+  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, turns };
 }
 
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
@@ -95,7 +100,7 @@ function engineOf(
   ort: Ort,
   { vocabulary, share }: VocabularyGroup,
   models: ReadonlyMap<string, Decoder>,
-  onTurn: () => void,
+  hooks: Pick<EngineOptions, 'onTurn' | 'onIteration'>,
 ): DecodeEngine {
   const all = [...models.values()];
   const classes = classesOf(settings, share, all);
@@ -111,7 +116,7 @@ function engineOf(
     prefixBytes: Math.floor(settings.prefix_bytes * share),
     queue: settings.queue,
     now: () => performance.now(),
-    onTurn,
+    ...hooks,
   });
 }
 
@@ -121,10 +126,10 @@ function engineOf(
  */
 export function loadRewards(
   config: Config,
-  { deviceOf, decoders }: Pick<Decoding, 'deviceOf' | 'decoders'>,
+  { deviceOf, decoders, turns }: Pick<Decoding, 'deviceOf' | 'decoders' | 'turns'>,
 ): Loaded {
   const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
-  const [turns, cache] = [new Turns(), scoreCache(reward_bytes)];
+  const cache = scoreCache(reward_bytes);
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const codecOf = sharedCodecs(readCodec);

@@ -27,7 +27,7 @@ import type { Plan } from './plan/plan.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 
 /** What the command line may set; null leaves it to the config. */
-export interface ServeOptions {
+interface ServeOptions {
   readonly config: string | null;
   readonly host: string | null;
   readonly port: number | null;

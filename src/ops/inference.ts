@@ -16,7 +16,7 @@ interface Named {
   readonly id: string;
 }
 
-export interface InferenceOptions {
+interface InferenceOptions {
   /** The script to fork, and its arguments. */
   readonly script: string;
   readonly args: readonly string[];

@@ -149,11 +149,11 @@ const REFUSED = [
   'nodejs_active_resources_total',
 ];
 
-export type CounterName = keyof typeof REQUESTS;
-export type DurationName = keyof typeof DURATIONS;
+type CounterName = keyof typeof REQUESTS;
+type DurationName = keyof typeof DURATIONS;
 
 /** What is counted of open sockets. */
-export interface Buffering {
+interface Buffering {
   readonly bufferedAmount: number;
 }
 

@@ -27,7 +27,7 @@ import {
 import type { OwnPrompt } from './wire.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
-export interface LaneSpec {
+interface LaneSpec {
   readonly card: ModelCard;
   readonly own: OwnPrompt;
   /** Path of the own prompt, for errors. */

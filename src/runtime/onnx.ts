@@ -58,7 +58,7 @@ export interface GraphBuilder {
   split(file: string): SplitModel;
 }
 
-export interface SplitModel {
+interface SplitModel {
   readonly model: Uint8Array;
   readonly dataBytes: number;
   /** In order, padding included. Values are made as they are asked for. */

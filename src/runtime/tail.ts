@@ -15,7 +15,7 @@ const FLOOR = -1e4;
 
 type Precision = 'float32' | 'float64';
 
-export interface TailOptions {
+interface TailOptions {
   readonly vocab: number;
   /** Token ids that the policy never draws. */
   readonly banned: readonly number[];

@@ -19,7 +19,7 @@ export interface Kept {
   readonly text: string;
 }
 
-export interface StoreBounds {
+interface StoreBounds {
   readonly entries: number;
   readonly bytes: number;
 }
