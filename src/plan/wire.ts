@@ -129,7 +129,7 @@ export type CommonWire = Omit<ChatWire, 'messages' | 'logprobs' | 'top_logprobs'
 
 const FAR = 1e6;
 
-const transformSchema = z.discriminatedUnion(
+export const transformSchema = z.discriminatedUnion(
   'type',
   [
     strict({
@@ -258,46 +258,6 @@ export const ownPrompt = strict({
   text: text(1_000_000).nullish(),
 }).nullish();
 
-type Mask = 'all' | { readonly entropy_above: number } | null | undefined;
-
-/** Nats that the policy's entropy must exceed; null: guided everywhere. */
-export const guideMask = (mask: Mask): number | null =>
-  mask && mask !== 'all' ? mask.entropy_above : null;
-
-const guideParts = (limits: Limits) => ({
-  weight: number(-limits.weight, limits.weight).default(1),
-  mask: z
-    .union([z.literal('all'), strict({ entropy_above: number(0, 100) })], {
-      error: '"all" or {"entropy_above": nats}',
-    })
-    .nullish(),
-});
-
-/** log q(v) of one model. */
-export const modelGuideSchema = perLimits((limits: Limits) =>
-  strict({ model: text(256, 1), prompt: ownPrompt, ...guideParts(limits) }),
-);
-
-/** log plus(v) - log minus(v). */
-export const ratioGuideSchema = perLimits((limits: Limits) =>
-  strict({
-    plus: text(256, 1),
-    minus: text(256, 1),
-    plus_prompt: ownPrompt,
-    minus_prompt: ownPrompt,
-    ...guideParts(limits),
-  }),
-);
-
-/** weight * V(answer and token), on the likeliest tokens. */
-export const valueGuideSchema = perLimits((limits: Limits) =>
-  strict({
-    value: text(256, 1),
-    top_k: integer(1, 64).nullish(),
-    transform: transformSchema.nullish(),
-    ...guideParts(limits),
-  }),
-);
+export type OwnPrompt = z.output<typeof ownPrompt>;
 
 export type AlignmentWire = z.output<ReturnType<typeof alignmentSchema>>;
-export type OwnPrompt = z.output<typeof ownPrompt>;
