@@ -45,8 +45,11 @@ const NONE: EngineSnapshot = {
   prefixQueries: 0,
   prefixHits: 0,
   prefixBytes: 0,
+  scoreBytes: 0,
+  ruleBytes: 0,
   residentBytes: 0,
   heapBytes: 0,
+  heapTotalBytes: 0,
   arrayBytes: 0,
   forwards: {},
 };

@@ -34,6 +34,10 @@ export class ResponseStore {
     this.#kept = new LRUCache({ max: entries, maxSize: bytes, sizeCalculation: bytesOf });
   }
 
+  get bytes(): number {
+    return this.#kept.calculatedSize;
+  }
+
   keep(kept: Kept): void {
     this.#kept.set(kept.response.id, kept);
   }
