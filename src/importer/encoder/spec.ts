@@ -3,6 +3,7 @@
  * As with decoders, a family is one function from its config to this, and knows nothing of graphs.
  */
 
+import type { Says } from '../../runtime/labels.ts';
 import type { Activation, FeedForward, Linear, Norm, Rope } from '../spec.ts';
 
 export interface EncoderSpec {
@@ -88,6 +89,5 @@ export interface ClassificationHead {
   readonly labels: readonly string[];
   /** Index of the label whose logit is read. */
   readonly label: number;
-  /** The logit itself, its sigmoid, or what it says against all other labels: log p / (1 - p) of the softmax. */
-  readonly says: 'number' | 'probability' | 'log_odds';
+  readonly says: Says;
 }
