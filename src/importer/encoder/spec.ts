@@ -24,6 +24,8 @@ export interface EncoderSpec {
   readonly ropes: readonly Rope[];
   readonly relative: Relative | null;
   readonly layers: readonly EncoderLayer[];
+  /** Beside the first layer (DeBERTa v2 xlarge); null: there is none. */
+  readonly convolution: Convolution | null;
   /** null: there is none. */
   readonly finalNorm: string | null;
   readonly head: ClassificationHead;
@@ -75,6 +77,15 @@ export interface EncoderLayer {
   /** A token sees those up to so many tokens away, on both sides; null: all. */
   readonly window: number | null;
   readonly rope: Rope | null;
+}
+
+/** norm(what the first layer gives + act(conv(embeddings))), the convolution over `taps` neighbours, padded with zeros. */
+export interface Convolution {
+  readonly taps: number;
+  /** Of taps * hidden inputs. */
+  readonly linear: Linear;
+  readonly activation: Activation;
+  readonly norm: string;
 }
 
 /** logits = out(norm(act(dense(pooled)))), of which one becomes the score. */
