@@ -2,6 +2,7 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { minVersion, satisfies } from 'semver';
 import { expect, test } from 'vitest';
 
 /** A folder may always import itself; files beside the folders compose everything. */
@@ -48,6 +49,36 @@ const importsOf = (file: string): string[] =>
     ([, from, bare]) => from ?? bare ?? '',
   );
 
+/** What other files import by name, sources and tests alike: FILE NAME. */
+const taken = new Set(
+  ['../src', '../test'].flatMap((folder) => {
+    const at = join(import.meta.dirname, folder);
+    const found = readdirSync(at, { recursive: true, encoding: 'utf8' });
+    return found.filter((file) => file.endsWith('.ts')).flatMap((file) => takenBy(join(at, file)));
+  }),
+);
+
+function takenBy(file: string): string[] {
+  const named = /^(?:import|export) (?:type )?\{([^}]*)\} from '(\.[^']+)';/gm;
+  return [...readFileSync(file, 'utf8').matchAll(named)].flatMap(([, names = '', from = '']) =>
+    names
+      .split(',')
+      .map((name) =>
+        name
+          .trim()
+          .replace(/^type /, '')
+          .replace(/ as .*/, ''),
+      )
+      .map((name) => `${relative(root, join(dirname(file), from))} ${name}`),
+  );
+}
+
+test.each(files)('%s exports nothing that nobody imports', (file) => {
+  const declared = /^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm;
+  for (const [, name = ''] of readFileSync(join(root, file), 'utf8').matchAll(declared))
+    expect(taken, `${name} could be the file's own`).toContain(`${file} ${name}`);
+});
+
 /** '' for files beside the folders. */
 const folderOf = (path: string): string => (path.includes('/') ? (path.split('/')[0] ?? '') : '');
 
@@ -72,4 +103,18 @@ test.each(files)('%s keeps dependencies behind their files, and is at most 300 l
     if (place) expect(file, `${target} lives behind ${String(place)}`).toMatch(place);
   }
   expect(readFileSync(join(root, file), 'utf8').split('\n').length).toBeLessThanOrEqual(301);
+});
+
+/** What npm wrote down of each package that may be installed; '' is this one. */
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly engines?: { readonly node?: string } }>>;
+}
+
+test('all packages run on the Node that this one promises, as they say themselves; one does so without saying it', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, '../package-lock.json'), 'utf8')) as Lock;
+  const least = minVersion(packages['']?.engines?.node ?? '');
+  const refusing = Object.entries(packages).filter(
+    ([, { engines }]) => !satisfies(least ?? '', engines?.node ?? '*'),
+  );
+  expect(refusing.map(([path]) => path)).toEqual(['node_modules/openai-newest']);
 });

@@ -37,6 +37,8 @@ export interface EngineOptions {
   readonly now: () => number;
   /** Called once a loop turn, before the batch forms: whoever was woken has spoken. */
   readonly onTurn?: () => void;
+  /** Called after each iteration with the milliseconds that it took. */
+  readonly onIteration?: (ms: number) => void;
 }
 
 export class DecodeEngine implements Engine, Disposable {
@@ -245,7 +247,7 @@ export class DecodeEngine implements Engine, Disposable {
   }
 
   #iterate(): void {
-    const { iterationTokens, now } = this.#options;
+    const { iterationTokens, now, onIteration } = this.#options;
     const started = now();
     const batch = [...this.#jobs].slice(0, iterationTokens);
     const ready = this.#prefill.run(batch, Math.max(MIN_PREFILL, iterationTokens - batch.length));
@@ -262,6 +264,7 @@ export class DecodeEngine implements Engine, Disposable {
     this.stats.prefillSeconds += (read - started) / 1000;
     this.stats.decodeSeconds += (ended - read) / 1000;
     this.stats.iterationSeconds += (ended - started) / 1000;
+    onIteration?.(ended - started);
   }
 }
 

@@ -4,7 +4,7 @@ import { product } from '../runtime/onnx_tensor.ts';
 import { stored, type Matrix } from './matrix.ts';
 import type { TensorSource } from './safetensors.ts';
 
-export interface Taking {
+interface Taking {
   /** A tensor of the checkpoint; one dim is a column, and those behind the second are parts of it. Throws if there is none of this name and shape. */
   readonly take: (name: string, ...shape: readonly number[]) => Matrix;
   /** Throws if the checkpoint holds a tensor that was not taken and is not among the `redundant` ones. */

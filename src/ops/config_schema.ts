@@ -119,7 +119,14 @@ const engine = strict({
   queue: integer(1, 100_000).default(256).describe('Requests that may wait for admission.'),
   reward_tokens: integer(8, 1_000_000)
     .default(64)
-    .describe('Tokens of one run of a reward model: decoding waits no longer than such a run.'),
+    .describe(
+      'Most tokens of one run of a reward model; a text that cannot be read in pieces runs whole.',
+    ),
+  reward_share: number(0.01, 100)
+    .default(0.3)
+    .describe(
+      'How long a run of a reward model may hold up what is decoded beside it, as a share of an iteration: less is smoother streams, more is faster scores.',
+    ),
   rule_bytes: size
     .default(32 * 2 ** 20)
     .describe('Compiled rules that are remembered, in each process.'),

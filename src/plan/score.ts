@@ -35,7 +35,7 @@ export interface Scoring {
 }
 
 /** A text, what it answers, and the path of its field. */
-export interface Pair {
+interface Pair {
   readonly query: Source;
   readonly document: string;
   readonly at: string;

@@ -21,13 +21,13 @@ import type { CallableFunction } from '../rules/tools.ts';
 import type { Limits } from './catalog.ts';
 
 /** The fields of a request that are about tools. */
-export interface ToolsWire {
+interface ToolsWire {
   readonly tools?: unknown;
   readonly tool_choice?: unknown;
   readonly parallel_tool_calls?: boolean | null | undefined;
 }
 
-export interface Tools {
+interface Tools {
   readonly functions: readonly (CallableFunction & { readonly described: object })[];
   readonly choice: 'auto' | 'required';
   readonly many: boolean;

@@ -3,7 +3,7 @@
  *   R = mean over positive lines u of (1/|u|) log P(u | x, y, the user's turn) - the same mean over negative lines
  */
 
-import type { Reward, RewardSource } from '../core/reward.ts';
+import type { Candidate, Reward, RewardSource } from '../core/reward.ts';
 import { lengthMean } from './implicit.ts';
 import { continuation, type Reader } from './reader.ts';
 
@@ -15,12 +15,13 @@ export function followUp(reader: Reader, { by, positive, negative, reads }: Foll
     name: `follow_up:${reader.name}`,
     reads,
     async score(batch, signal) {
-      const texts = batch.flatMap(({ readings, text }) => {
+      const textsOf = ({ readings, text }: Candidate) => {
         const answer = reader.codec.encode(text);
         return turns.map(({ lead, content }) =>
           continuation([...readings[by.reading]!, ...answer, ...lead], content),
         );
-      });
+      };
+      const texts = (await reader.spell(batch, textsOf, signal)).flat();
       const all = await reader.ask(texts, signal);
       return batch.map((_, i) => {
         const mine = { from: i * turns.length, to: (i + 1) * turns.length };

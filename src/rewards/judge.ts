@@ -6,7 +6,7 @@
  */
 
 import { softmax, sum } from '../core/math.ts';
-import type { Reward, RewardSource } from '../core/reward.ts';
+import type { Candidate, Reward, RewardSource } from '../core/reward.ts';
 import { calibrated } from '../core/self_evaluation.ts';
 import type { Reader } from './reader.ts';
 
@@ -18,13 +18,14 @@ export function judge(reader: Reader, asked: JudgeSource): Reward {
     name: `judge:${reader.name}`,
     reads,
     async score(batch, signal) {
-      const texts = batch.flatMap(({ readings, text }) => {
+      const textsOf = ({ readings, text }: Candidate) => {
         const answered = [...readings[by.reading]!, ...reader.codec.encode(text)];
         return questions.map(({ asks, labels }) => {
           const tokens = [...answered, ...asks];
           return { tokens, picks: labels.map((token) => ({ after: tokens.length - 1, token })) };
         });
-      });
+      };
+      const texts = (await reader.spell(batch, textsOf, signal)).flat();
       const all = await reader.ask(texts, signal);
       return batch.map((_, i) => {
         const at = i * questions.length;

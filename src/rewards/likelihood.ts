@@ -4,7 +4,7 @@
  */
 
 import { sum } from '../core/math.ts';
-import type { Reward, RewardSource } from '../core/reward.ts';
+import type { Candidate, Reward, RewardSource } from '../core/reward.ts';
 import { lengthMean } from './implicit.ts';
 import { answerTokens, continuation, type Reader } from './reader.ts';
 
@@ -15,9 +15,9 @@ export function likelihood(reader: Reader, { by, aggregate }: Likelihood): Rewar
     name: `likelihood:${reader.name}`,
     reads: 'prefix',
     async score(batch, signal) {
-      const texts = batch.map((candidate) =>
-        continuation(candidate.readings[by.reading]!, answerTokens(reader, candidate)),
-      );
+      const textOf = (candidate: Candidate) =>
+        continuation(candidate.readings[by.reading]!, answerTokens(reader, candidate));
+      const texts = await reader.spell(batch, textOf, signal);
       const all = await reader.ask(texts, signal);
       return all.map((logProbs, i) => ({
         value: logProbs === null ? NaN : aggregated(logProbs, aggregate),

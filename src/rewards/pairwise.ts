@@ -6,6 +6,7 @@
  */
 
 import { sigmoid } from '../core/math.ts';
+import type { AskedText } from '../core/model.ts';
 import type { Candidate, Reward, RewardSource, Score } from '../core/reward.ts';
 import { expected } from './judge.ts';
 import type { Reader } from './reader.ts';
@@ -14,7 +15,7 @@ import { copeland, knockout, lottery, winRates } from './tournament.ts';
 type Pairwise = Extract<RewardSource, { kind: 'pairwise' }>;
 
 /** Where the other answer stands in the question. */
-export const OTHER = '{other}';
+const OTHER = '{other}';
 
 export function pairwise(reader: Reader, asked: Pairwise): Reward {
   return {
@@ -53,6 +54,9 @@ interface Asking {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Indices of two candidates. */
+type Pair = readonly [number, number];
+
 /** Candidates of one prompt. */
 class Pool {
   readonly #asking: Asking;
@@ -83,23 +87,26 @@ class Pool {
     const n = this.#pool.length;
     const { aggregate } = this.#asking.asked;
     if (aggregate === 'knockout')
-      return knockout(n, async (i, j) => (await this.#beats(i, j)) >= 1 / 2);
+      return knockout(n, async (i, j) => (await this.#chances([[i, j]]))[0]! >= 1 / 2);
     const wins = this.#pool.map(() => this.#pool.map(() => 1 / 2));
-    await Promise.all(
-      this.#pool.flatMap((_, i) =>
-        this.#pool.slice(0, i).map(async (_other, j) => {
-          const p = await this.#beats(j, i);
-          [wins[j]![i], wins[i]![j]] = [p, 1 - p];
-        }),
-      ),
+    const pairs = this.#pool.flatMap((_, i) =>
+      this.#pool.slice(0, i).map((_other, j): Pair => [j, i]),
     );
+    const chances = await this.#chances(pairs);
+    pairs.forEach(([i, j], k) => ([wins[i]![j], wins[j]![i]] = [chances[k]!, 1 - chances[k]!]));
     return { win_rate: winRates, copeland, lottery }[aggregate](wins);
   }
 
-  /** The chance that i beats j; 1/2 where the model could not read the pair. */
-  async #beats(i: number, j: number): Promise<number> {
+  /** The chance that the first of each pair beats the second; 1/2 where the model could not read them. */
+  async #chances(pairs: readonly Pair[]): Promise<readonly number[]> {
+    const { reader, signal } = this.#asking;
+    const bothOf = ([i, j]: Pair) => [this.#text(i, j), this.#text(j, i)];
+    const texts = await reader.spell(pairs, bothOf, signal);
+    return Promise.all(pairs.map((pair, k) => this.#chance(pair, texts[k]!)));
+  }
+
+  async #chance([i, j]: Pair, texts: readonly AskedText[]): Promise<number> {
     const { reader, asked, signal } = this.#asking;
-    const texts = [this.#text(i, j), this.#text(j, i)];
     for (const { tokens } of texts) this.#tokens[i]! += tokens.length;
     const said = await reader.ask(texts, signal);
     const [first, second] = said.map((one) => (one === null ? NaN : expected(one, [1, 0])));

@@ -18,7 +18,8 @@ export function ratio(plus: Reader, minus: Reader, asked: Ratio): Reward {
     name: `ratio:${plus.name}/${minus.name}`,
     reads: 'prefix',
     async score(batch, signal) {
-      const answers = batch.map((candidate) => answerTokens(plus, candidate));
+      const answerOf = answerTokens.bind(null, plus);
+      const answers = await plus.spell(batch, answerOf, signal);
       const textsOf = ({ reading }: ReadBy) =>
         batch.map(({ readings }, i) => continuation(readings[reading]!, answers[i]!));
       const [above, below] = [textsOf(asked.plus), textsOf(asked.minus)];

@@ -7,7 +7,7 @@ import type { AskedText, PickedToken, TextModel } from '../core/model.ts';
 import type { Candidate } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
-import { runsOf } from './runs.ts';
+import { Pace } from './pace.ts';
 import type { Turns } from './turns.ts';
 import { isWanted } from './wanted.ts';
 
@@ -16,6 +16,12 @@ export interface Reader {
   readonly codec: Codec;
   /** How long a request waits for what it says, in milliseconds. */
   readonly timeoutMs: number;
+  /** What `write` makes of each item in the reader's tokens. In turns: a thousand texts at once would hold up whoever decodes. */
+  spell<T, U>(
+    items: readonly T[],
+    write: (item: T) => U,
+    signal?: AbortSignal,
+  ): Promise<readonly U[]>;
   /**
    * The log-probs of each text's picks; null for a text that is longer than the model reads.
    * @param signal what was not begun when it aborts is not read: it rejects with the signal's reason
@@ -23,7 +29,7 @@ export interface Reader {
   ask(texts: readonly AskedText[], signal?: AbortSignal): Promise<readonly (Float32Array | null)[]>;
 }
 
-export interface ReaderOptions {
+interface ReaderOptions {
   readonly model: TextModel;
   readonly codec: Codec;
   /** Tokens of one run, padding included; a longer text runs alone. */
@@ -41,33 +47,31 @@ interface Waiting {
 
 export function reader({ model, codec, runTokens, turns, timeoutMs }: ReaderOptions): Reader {
   let waiting: Waiting[] = [];
+  const pace = new Pace(turns, runTokens);
 
-  function flush(): void {
-    const asked = waiting;
+  async function flush(): Promise<void> {
+    const asked = waiting.toSorted((a, b) => b.text.tokens.length - a.text.tokens.length);
+    const alone: Waiting[] = []; // of a run that failed: each is tried by itself, so one caller fails no other
     waiting = [];
-    const rows = asked.map(({ text }) => text.tokens);
-    for (const run of runsOf([...rows.keys()], rows, runTokens))
-      void read(run.map((i) => asked[i]!));
-  }
-
-  /** A run that fails is tried text by text: one caller fails no other. */
-  async function read(run: readonly Waiting[]): Promise<void> {
-    let wanted = run;
-    try {
-      const all = await turns.run(() => {
-        wanted = run.filter(isWanted);
-        return wanted.length === 0 ? [] : model.logProbs(wanted.map(({ text }) => text));
+    while (asked.length + alone.length > 0)
+      await pace.run((tokens) => {
+        const run = alone.length > 0 ? alone.splice(0, 1) : firstRun(asked, tokens);
+        const wanted = run.filter(isWanted);
+        if (wanted.length === 0) return 0;
+        try {
+          const all = model.logProbs(wanted.map(({ text }) => text));
+          wanted.forEach(({ resolve }, i) => resolve(all[i]!));
+        } catch (error) {
+          if (wanted.length === 1) wanted[0]!.reject(error);
+          else alone.push(...wanted);
+        }
+        return wanted.length * wanted[0]!.text.tokens.length;
       });
-      wanted.forEach(({ resolve }, i) => resolve(all[i]!));
-    } catch (error) {
-      if (wanted.length === 1) wanted[0]!.reject(error);
-      else for (const one of wanted) void read([one]);
-    }
   }
 
   const queue = (text: AskedText, signal?: AbortSignal): Promise<Float32Array> =>
     new Promise((resolve, reject) => {
-      if (waiting.length === 0) setImmediate(flush);
+      if (waiting.length === 0) setImmediate(() => void flush());
       waiting.push({ text, signal, resolve, reject });
     });
 
@@ -75,6 +79,7 @@ export function reader({ model, codec, runTokens, turns, timeoutMs }: ReaderOpti
     name: model.name,
     codec,
     timeoutMs,
+    spell: turns.each.bind(turns),
     ask: (texts, signal) =>
       Promise.all(
         texts.map(async (text) =>
@@ -82,6 +87,15 @@ export function reader({ model, codec, runTokens, turns, timeoutMs }: ReaderOpti
         ),
       ),
   };
+}
+
+/**
+ * Takes from the front of `queue`, longest first, as many as one run's tokens allow; at least one. Rows are padded to the
+ * longest of their run, so like lengths go together.
+ */
+function firstRun(queue: Waiting[], tokens: number): Waiting[] {
+  const most = Math.floor(tokens / queue[0]!.text.tokens.length);
+  return queue.splice(0, Math.max(1, most));
 }
 
 /** An answer in a reader's own tokens; a complete one ends with its end token. */

@@ -7,21 +7,23 @@ import type { ScoreModel } from '../core/model.ts';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
+import { Pace } from './pace.ts';
 import { answerTokens } from './reader.ts';
 import type { Turns } from './turns.ts';
 
-export interface ScalarHead {
+interface ScalarHead {
   readonly model: ScoreModel;
   /** The model's own. */
   readonly codec: Codec;
   readonly reads: Reward['reads'];
-  /** Tokens that are read in one run; a longer sequence is read in pieces, alone and whole by a model that keeps nothing. */
+  /** Most tokens of one run; a longer sequence is read in pieces, alone and whole by a model that keeps nothing. */
   readonly runTokens: number;
   readonly turns: Turns;
 }
 
 export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead): Reward {
   const { name } = model;
+  const pace = new Pace(turns, runTokens);
   const read = (candidate: Candidate): Token[] => [
     ...candidate.readings[name]!,
     ...answerTokens({ codec }, candidate),
@@ -30,37 +32,69 @@ export function scalarHead({ model, codec, reads, runTokens, turns }: ScalarHead
     name,
     reads,
     async score(batch, signal) {
-      const rows = batch.map(read);
-      const values = rows.map(() => NaN); // what is longer than the context is not judged
-      const fit = [...rows.keys()].filter(
-        (i) => rows[i]!.length > 0 && rows[i]!.length <= model.context,
+      const reading = new Reading(
+        model,
+        batch.map((candidate) => () => read(candidate)),
       );
-      let pieces = 0;
-      while (fit.length > 0)
-        await turns.run(() => {
+      while (reading.goesOn)
+        await pace.run((tokens) => {
           signal?.throwIfAborted();
-          const next = rows[fit[0]!]!;
-          const most = Math.ceil(next.length / runTokens); // what was read may be given up for others
-          if (model.missing(next) > runTokens && pieces++ < most && model.readOn(next, runTokens))
-            return;
-          pieces = 0;
-          const run = taken(fit, (i) => model.missing(rows[i]!), runTokens);
-          const scores = model.score(run.map((i) => rows[i]!));
-          run.forEach((i, at) => (values[i] = scores[at]!));
+          return reading.run(tokens);
         });
-      return values.map((value, i): Score => ({
-        value,
-        parts: {},
-        tokens: rows[i]!.length,
-      }));
+      return reading.scores;
     },
   };
 }
 
-/** Takes from the front of `queue` as many as one run's tokens allow; at least one. */
-function taken(queue: number[], cost: (i: number) => number, most: number): number[] {
-  let [n, spent] = [0, 0];
-  while (n < queue.length && (n === 0 || spent + cost(queue[n]!) <= most))
-    spent += cost(queue[n++]!);
-  return queue.splice(0, n);
+/** Texts on their way through a model, from the first to the last. */
+class Reading {
+  readonly #model: ScoreModel;
+  readonly #texts: readonly (() => Token[])[];
+  /** Spelled when their turn comes: spelling all of them at once would hold up whoever decodes. */
+  readonly #rows: Token[][] = [];
+  readonly #values: number[];
+  /** The first that was not read to its end. */
+  #next = 0;
+  /** What was missing of it when it was last read on. */
+  #missing = Infinity;
+
+  constructor(model: ScoreModel, texts: readonly (() => Token[])[]) {
+    [this.#model, this.#texts] = [model, texts];
+    this.#values = texts.map(() => NaN); // what is longer than the context is not judged
+  }
+
+  get goesOn(): boolean {
+    return this.#next < this.#texts.length;
+  }
+
+  get scores(): Score[] {
+    return this.#values.map((value, i) => ({ value, parts: {}, tokens: this.#rows[i]!.length }));
+  }
+
+  /** Reads about so many tokens, of one text at least a piece. Returns how many it read. */
+  run(tokens: number): number {
+    const run: number[] = [];
+    let spent = 0;
+    for (; this.goesOn && spent < tokens; this.#next++) {
+      const row = (this.#rows[this.#next] ??= this.#texts[this.#next]!());
+      if (row.length === 0 || row.length > this.#model.context) continue;
+      const missing = this.#model.missing(row);
+      if (run.length === 0 && missing > tokens && this.#readOn(row, missing, tokens)) return tokens;
+      if (run.length > 0 && spent + missing > tokens) break;
+      run.push(this.#next);
+      spent += missing;
+    }
+    if (run.length === 0) return 0;
+    this.#missing = Infinity;
+    const scores = this.#model.score(run.map((i) => this.#rows[i]!));
+    run.forEach((i, at) => (this.#values[i] = scores[at]!));
+    return spent;
+  }
+
+  /** Whether a piece was read; not where others took away what was read before: then it is read whole. */
+  #readOn(row: readonly Token[], missing: number, tokens: number): boolean {
+    if (missing >= this.#missing || !this.#model.readOn(row, tokens)) return false;
+    this.#missing = missing;
+    return true;
+  }
 }

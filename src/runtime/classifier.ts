@@ -39,7 +39,7 @@ export interface Classifier {
 }
 
 /** What the config of a server says of the folder. */
-export interface AskedOf {
+interface AskedOf {
   /** The graph's file in the folder; left out: the one with a usual name. */
   readonly graph?: string | undefined;
   /** Name or index of the label that is the score; left out: the only one. */
@@ -119,7 +119,7 @@ function checkPorts(path: string, inputs: ReadonlyMap<string, Port>, logits: Por
 
 interface Config {
   readonly problem_type?: unknown;
-  readonly id2label?: Readonly<Record<string, unknown>>;
+  readonly id2label?: Readonly<Record<string, string>>;
   readonly vocab_size?: unknown;
   readonly max_position_embeddings?: unknown;
 }
@@ -127,7 +127,7 @@ interface Config {
 /** Names that the config has; of a graph that says how many there are, those it leaves out are LABEL_0 and on. */
 function labelsOf({ id2label = {} }: Config, width: number | string | undefined): string[] {
   const count = typeof width === 'number' ? width : Math.max(Object.keys(id2label).length, 1);
-  return Array.from({ length: count }, (_, i) => String(id2label[i] ?? `LABEL_${i}`));
+  return Array.from({ length: count }, (_, i) => id2label[i] ?? `LABEL_${i}`);
 }
 
 function counted(

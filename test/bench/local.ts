@@ -8,6 +8,7 @@ import type { StreamEvent } from '../../src/core/events.ts';
 import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
 import { parseScore } from '../../src/plan/score.ts';
+import type { Scoring } from '../../src/plan/score.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
 import type { Running } from '../../src/run/run.ts';
@@ -58,12 +59,13 @@ export function loadLocal(configFile: string) {
   const run = (plan: Plan, onEvent: (event: StreamEvent) => void): Promise<void> =>
     runPlan(engine, plan, onEvent, judgeOf);
 
-  /** Scores texts as `/v1/score` would; returns the tokens that were read. */
-  async function judge(model: string, documents: readonly string[]): Promise<number> {
-    const { judging } = parseScore({ model, queries: '', documents }, catalog);
-    const scores = await rewardOf(judging.reward, rewards, () => undefined).score(
-      judging.candidates,
-    );
+  /** A body of `/v1/score`, as the HTTP process would send it. */
+  const judgingOf = (model: string, documents: readonly string[]): Scoring['judging'] =>
+    parseScore({ model, queries: '', documents }, catalog).judging;
+
+  /** Scores texts as the inference process does; returns the tokens that were read. */
+  async function judge({ reward, candidates }: Scoring['judging']): Promise<number> {
+    const scores = await rewardOf(reward, rewards, () => undefined).score(candidates);
     return scores.reduce((sum, { tokens = 0 }) => sum + tokens, 0);
   }
 
@@ -97,5 +99,5 @@ export function loadLocal(configFile: string) {
     return { ...figures, outside, iterationMs };
   }
 
-  return { config, engine, rewards, planOf, measure, run, judge };
+  return { config, engine, rewards, planOf, measure, run, judgingOf, judge };
 }

@@ -1,5 +1,5 @@
 /**
- * npm run bench:search [-- --rounds N]: what searching costs beside sampling, on the pack's models: the tokens/s of a beam
+ * npm run bench:search [-- --rounds N --config FILE]: what searching costs beside sampling, on the pack's models: the tokens/s of a beam
  * against as many samples, the iterations of best-of-16 against 16 samples, the rate of scoring against that of reading
  * prompts, what scoring does to other streams, and the share of time that strategies take for themselves.
  * It measures and never asserts; contenders take turns, and ratios are medians over rounds.
@@ -11,11 +11,15 @@ import { loadLocal } from './local.ts';
 import { sharesOf } from './profile.ts';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '12' }, tokens: { type: 'string', default: '96' } },
+  options: {
+    rounds: { type: 'string', default: '12' },
+    tokens: { type: 'string', default: '96' },
+    config: { type: 'string', default: 'config/default.yaml' },
+  },
 });
 const ROUNDS = Number(values.rounds);
 const WARM = 3;
-const server = loadLocal('config/default.yaml');
+const server = loadLocal(values.config);
 const { engine } = server;
 const OPENING = 'Once upon a time, there was a girl named Emma. Emma lost her kite.';
 const common = { model: 'tales', prompt: OPENING, max_tokens: Number(values.tokens) };
@@ -73,8 +77,9 @@ async function readingRates(): Promise<{ prefill: number; scoring: number }> {
     );
     const read = engine.stats.prefillTokens - before.prefillTokens;
     const documents = Array.from({ length: 16 }, (_, i) => text(1e6 + 16 * round + i));
+    const judging = server.judgingOf('rm-happy-a', documents);
     const began = performance.now();
-    const judged = await server.judge('rm-happy-a', documents);
+    const judged = await server.judge(judging);
     if (round < WARM) continue;
     prefill.push(read / (engine.stats.prefillSeconds - before.prefillSeconds));
     scoring.push(judged / ((performance.now() - began) / 1000));
@@ -82,30 +87,42 @@ async function readingRates(): Promise<{ prefill: number; scoring: number }> {
   return { prefill: median(prefill), scoring: median(scoring) };
 }
 
-/** Inter-token p99 of eight streams, without and with someone who scores all the time. */
-async function neighbours(): Promise<{ alone: number; beside: number; ratio: number }> {
-  const window = { warmMs: 300, windowMs: 2500 };
-  const rounds: { alone: number; beside: number }[] = [];
+const WINDOW = { warmMs: 300, windowMs: 2500 };
+/** More calls than a window has time for. */
+const CALLS = 200;
+
+/** Inter-token p99 of eight streams, without and with someone who scores all the time; and what that one scores a second. */
+async function neighbours(): Promise<{
+  alone: number;
+  beside: number;
+  ratio: number;
+  scoring: number;
+}> {
+  const rounds: { alone: number; beside: number; scoring: number }[] = [];
   let asked = 0;
+  const text = (): string => `${asked++} ${OPENING} ${OPENING}`; // none is remembered
   for (let round = 0; round < 5; round++) {
-    const alone = await server.measure(8, window, () => common);
-    let scoring = true;
+    const judgings = Array.from({ length: CALLS }, () =>
+      server.judgingOf('rm-happy-a', Array.from({ length: 16 }, text)),
+    );
+    const alone = await server.measure(8, WINDOW, () => common);
+    let [open, tokens] = [true, 0];
+    const began = performance.now();
     const scorer = (async () => {
-      while (scoring)
-        await server.judge(
-          'rm-happy-a',
-          Array.from({ length: 16 }, () => `${asked++} ${OPENING} ${OPENING}`),
-        );
+      for (const judging of judgings) if (open) tokens += await server.judge(judging);
+      if (open) throw new Error('scoring ended before its window');
     })();
-    const beside = await server.measure(8, window, () => common);
-    scoring = false;
+    const beside = await server.measure(8, WINDOW, () => common);
+    open = false;
     await scorer;
-    rounds.push({ alone: alone.itl.p99, beside: beside.itl.p99 });
+    const scoring = tokens / ((performance.now() - began) / 1000);
+    rounds.push({ alone: alone.itl.p99, beside: beside.itl.p99, scoring });
   }
   return {
     alone: median(rounds.map(({ alone }) => alone)),
     beside: median(rounds.map(({ beside }) => beside)),
     ratio: median(rounds.map(({ alone, beside }) => beside / alone)),
+    scoring: median(rounds.map(({ scoring }) => scoring)),
   };
 }
 
@@ -137,6 +154,7 @@ line(
   `${p99.ratio.toFixed(2)} (${p99.beside.toFixed(1)} / ${p99.alone.toFixed(1)} ms)`,
   'at most 1.20',
 );
+line('tokens/s of scoring meanwhile', Math.round(p99.scoring).toString(), '');
 const guided = { guides: [{ model: 'arm-happy', weight: 0.5 }] };
 const strategies = {
   'best_of_n 16': bestOf16,

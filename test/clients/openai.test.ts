@@ -1,6 +1,7 @@
 /** The official OpenAI SDK against the real server with the default pack. */
 
 import OpenAI, { APIError } from 'openai';
+import { VERSION } from 'openai/version';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serve, type Served } from '../support/server.ts';
 
@@ -22,6 +23,10 @@ const story = {
   model: 'tales',
   messages: [{ role: 'user' as const, content: 'Tell me a story about a girl named Emma.' }],
 };
+
+test('the SDK is the one that is meant', () => {
+  expect(VERSION).toBe(process.env['OPENAI_SDK']);
+});
 
 test('lists the policy and the presets', async () => {
   const names: string[] = [];

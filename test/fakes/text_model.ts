@@ -2,8 +2,8 @@
 
 import type { AskedText, PickedToken, TextModel } from '../../src/core/model.ts';
 import { reader, type Reader } from '../../src/rewards/reader.ts';
-import { Turns } from '../../src/rewards/turns.ts';
 import { byteCodec } from './codec.ts';
+import { idleTurns } from './turns.ts';
 
 export type Opinion = (text: AskedText, pick: PickedToken) => number;
 
@@ -42,4 +42,4 @@ export const fakeReader = (
   model: TextModel = fakeTextModel(),
   runTokens = 64,
   timeoutMs = 60_000,
-): Reader => reader({ model, codec: byteCodec, runTokens, turns: new Turns(), timeoutMs });
+): Reader => reader({ model, codec: byteCodec, runTokens, turns: idleTurns(), timeoutMs });

@@ -12,7 +12,7 @@ import { operations } from './operations.ts';
 import type { Operation } from './operations.ts';
 
 /** What of this server the document depends on. */
-export interface Documented {
+interface Documented {
   readonly version: string;
   readonly limits: Limits;
   /** Whether callers need a key, and the routes that need none. */

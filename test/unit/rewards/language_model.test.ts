@@ -12,11 +12,11 @@ import { ratio, stepEnds } from '../../../src/rewards/ratio.ts';
 import { reader } from '../../../src/rewards/reader.ts';
 import { opened } from '../../../src/rewards/sources.ts';
 import { SlowReward } from '../../../src/rewards/timed.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { candidate } from '../../fakes/reward.ts';
 import { fakeReader, fakeTextModel, type Opinion } from '../../fakes/text_model.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const PROMPT = [0, 9, 9];
 const by = { model: 'lm', reading: 'lm' };
@@ -125,9 +125,10 @@ const JUDGES: readonly RewardSource[] = [
 test.each(JUDGES)(
   'a $kind whose model hangs is waited for only so long, and is not asked later',
   async (source) => {
-    const turns = new Turns();
+    const turns = idleTurns();
     let end = (): void => undefined;
-    void turns.run(() => new Promise<void>((resolve) => (end = resolve))); // what comes before it hangs
+    const hanging = new Promise<void>((resolve) => (end = resolve));
+    void turns.run(() => hanging); // what comes before it
     const model = fakeTextModel('lm', () => -1);
     const lm = reader({ model, codec: byteCodec, runTokens: 64, turns, timeoutMs: 20 });
     const loaded = {

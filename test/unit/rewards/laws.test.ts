@@ -7,11 +7,11 @@ import { lengthReward, repetitionReward } from '../../../src/rewards/length.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
 import { stepped } from '../../../src/rewards/steps.ts';
 import { timed } from '../../../src/rewards/timed.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { asking, remote } from '../../fakes/remote.ts';
 import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 import { BATCH, obeysCombinatorLaws, obeysRewardLaws } from '../../laws/reward.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const model = {
   name: 'rm',
@@ -22,7 +22,7 @@ const model = {
     Float32Array.from(rows, (row) => row.reduce((sum, token, i) => sum + token * (i + 1), 0)),
 };
 const head = (runTokens = 24) =>
-  scalarHead({ model, codec: byteCodec, reads: 'prefix', runTokens, turns: new Turns() });
+  scalarHead({ model, codec: byteCodec, reads: 'prefix', runTokens, turns: idleTurns() });
 // A scalar head reads the prompt that was rendered for it.
 const rendered = (reward: ReturnType<typeof head>) => ({
   ...reward,

@@ -5,9 +5,9 @@ import { batched } from '../../../src/rewards/batched.ts';
 import { cached, scoreCache } from '../../../src/rewards/cached.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
 import { timed } from '../../../src/rewards/timed.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { byteCodec } from '../../fakes/codec.ts';
 import { candidate, fakeReward } from '../../fakes/reward.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const prompt = [0, 9, 9];
 const rated = (text: string, changes: Partial<Candidate> = {}): Candidate =>
@@ -30,7 +30,7 @@ function summing(context = 64): ScoreModel & { readonly runs: number[][] } {
 }
 
 const head = (model: ScoreModel, runTokens = 64) =>
-  scalarHead({ model, codec: byteCodec, reads: 'prefix', runTokens, turns: new Turns() });
+  scalarHead({ model, codec: byteCodec, reads: 'prefix', runTokens, turns: idleTurns() });
 
 test('a scalar head reads prompt, answer and, if it is complete, the end token', async () => {
   const score = vi.fn((rows: readonly (readonly number[])[]) => new Float32Array(rows.length));

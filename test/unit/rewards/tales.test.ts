@@ -5,12 +5,12 @@ import type { Candidate, RewardSource } from '../../../src/core/reward.ts';
 import { scoreCache } from '../../../src/rewards/cached.ts';
 import { reader } from '../../../src/rewards/reader.ts';
 import { opened } from '../../../src/rewards/sources.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { answer } from '../../fakes/drive.ts';
 import { opening } from '../../fakes/engine.ts';
 import { decoder, TALES, talesCodec, talesEngine } from '../../fakes/models.ts';
 import { closing } from '../../fakes/ort.ts';
 import { candidate } from '../../fakes/reward.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const OPENING =
   'Once upon a time, there was a boy named Tom. Tom had a friend, a shy girl named Ida. Tom lost his kite.';
@@ -33,7 +33,7 @@ function loaded(runTokens = 256) {
     );
     return [
       name,
-      reader({ model, codec, runTokens, turns: new Turns(), timeoutMs: 60_000 }),
+      reader({ model, codec, runTokens, turns: idleTurns(), timeoutMs: 60_000 }),
     ] as const;
   });
   return {

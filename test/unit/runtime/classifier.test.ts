@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import { readCodec } from '../../../src/codecs.ts';
 import { describeModel } from '../../../src/model_folder.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { loadClassifier } from '../../../src/runtime/classifier.ts';
 import { cpu } from '../../../src/runtime/device.ts';
 import { graph } from '../../../src/runtime/onnx.ts';
@@ -14,6 +13,7 @@ import { classifierFolder, tokenSays, type ClassifierFake } from '../../fakes/ex
 import { closing, testOrt } from '../../fakes/ort.ts';
 import { candidate } from '../../fakes/reward.ts';
 import { sentencePieceBpe, wordPiece } from '../../fakes/tokenizers.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const PAIRS: ClassifierFake = { labels: 1, files: wordPiece(), more: ['token_type_ids'] };
 const TEXTS: ClassifierFake = { labels: 1, files: sentencePieceBpe(), more: ['position_ids'] };
@@ -25,7 +25,7 @@ async function scoresOf(folder: string, asked: { label?: string } = {}) {
   const manifest = describeModel({ path: folder, role: 'reward', ...asked });
   const codec = readCodec(folder, manifest.layout);
   const model = closing(loadClassifier(cpu(testOrt()), folder, 'rm', asked));
-  const turns = new Turns();
+  const turns = idleTurns();
   const reward = scalarHead({ model, codec, reads: 'complete', runTokens: 64, turns });
   const batch = ANSWERS.map((text) =>
     candidate(text, { readings: { rm: codec.prompt(PROMPT) }, complete: true }),

@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import { importModel } from '../../../src/importer/import.ts';
 import { readManifest } from '../../../src/ops/manifest.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
-import { Turns } from '../../../src/rewards/turns.ts';
 import { loadEncoder } from '../../../src/runtime/encoder.ts';
 import { cpu } from '../../../src/runtime/device.ts';
 import { loadPairCodec } from '../../../src/runtime/tokenizer.ts';
@@ -16,6 +15,7 @@ import { candidate } from '../../fakes/reward.ts';
 import { sentencePieceBpe, wordPiece, type TokenizerFiles } from '../../fakes/tokenizers.ts';
 import { bertConfig, bertLogits, bertShapes } from '../importer/encoders/bert_like.ts';
 import { publish, type Config } from '../importer/families/published.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 testOrt();
 
@@ -48,7 +48,7 @@ test('a prompt and an answer are read as a pair, with the score of the definitio
     codec,
     reads: 'complete',
     runTokens: 256,
-    turns: new Turns(),
+    turns: idleTurns(),
   });
   const readings = { bert: codec.prompt(PROMPT) };
   expect(codec.decode(codec.prompt(PROMPT), true)).toBe('[CLS] the cat? [SEP]');

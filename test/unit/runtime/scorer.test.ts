@@ -7,6 +7,7 @@ import { Turns } from '../../../src/rewards/turns.ts';
 import { TALES, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
 import { candidate } from '../../fakes/reward.ts';
+import { idleTurns } from '../../fakes/turns.ts';
 
 const PACK = TALES.replace(/tales$/, 'rm-happy-a');
 const OPENING = 'Once upon a time, there was a boy named Tom. Tom';
@@ -17,10 +18,10 @@ const ANSWERS = [
   '',
 ];
 
-function packReward(runTokens: number, keepBytes = 0) {
+function packReward(runTokens: number, keepBytes = 0, turns = idleTurns()) {
   const codec = loadCodec(PACK);
   const model = closing(loadScorer(cpu(testOrt()), PACK, 'rm-happy-a', keepBytes));
-  const reward = scalarHead({ model, codec, reads: 'prefix', runTokens, turns: new Turns() });
+  const reward = scalarHead({ model, codec, reads: 'prefix', runTokens, turns });
   const readings = { 'rm-happy-a': codec.prompt(OPENING) };
   const batch = ANSWERS.flatMap((text) =>
     [true, false].map((complete) => candidate(text, { readings, complete })),
@@ -49,6 +50,21 @@ test('long texts are read in pieces by a model that keeps them, and whole where 
   expect(other.toReversed()).toEqual(expected);
   expect(reads).toHaveBeenCalled();
   for (const [, tokens] of reads.mock.calls) expect(tokens).toBe(8);
+});
+
+test('a score does not depend on what is decoded beside it, and for how long', async () => {
+  const { reward, batch } = packReward(4096);
+  const expected = await reward.score(batch);
+  let [tick, decoding] = [0, true];
+  const turns = new Turns({ share: 1, now: () => (tick += 1) });
+  const iterate = (): void => {
+    turns.decoded((tick * 7) % 23);
+    if (decoding) setImmediate(iterate);
+  };
+  iterate();
+  expect(await packReward(64, 64 << 20, turns).reward.score(batch)).toEqual(expected);
+  expect(await packReward(64, 0, turns).reward.score(batch)).toEqual(expected);
+  decoding = false;
 });
 
 test('the pack’s reward prefers what it was taught to', async () => {
