@@ -8,6 +8,7 @@ import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Named } from './grant.ts';
+import { guideMask, modelGuideSchema, ratioGuideSchema } from './guide_wire.ts';
 import type { ValueUse } from './plan.ts';
 import type { Addressed } from './request.ts';
 import { parseRewards } from './rewards.ts';
@@ -17,13 +18,7 @@ import { onceEach } from './sources/source.ts';
 import type { ReadingSpec } from './sources/source.ts';
 import { parseValueGuide } from './values.ts';
 import type { ValueGuide } from './values.ts';
-import {
-  alignmentSchema,
-  guideMask,
-  modelGuideSchema,
-  ratioGuideSchema,
-  strategySchema,
-} from './wire.ts';
+import { alignmentSchema, strategySchema } from './wire.ts';
 import type { OwnPrompt } from './wire.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
