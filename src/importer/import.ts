@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { GraphBuilder } from '../runtime/onnx.ts';
+import { loadCodec, loadPairCodec } from '../runtime/tokenizer.ts';
 import { modelCard } from './card.ts';
 import { readFileIn, readJsonIn } from './checkpoint.ts';
 import { openModel, type Model } from './model.ts';
@@ -76,6 +77,8 @@ export function prepareImport(options: ImportOptions): Prepared {
     const g = model.build();
     const described = describedOf(options, model);
     const { files, sizes } = filesOf(from, g, cardOf(options, model, described));
+    if (model.layout === 'encoder') loadPairCodec(from);
+    else loadCodec(from); // what cannot be spelled, or a template that loops, could not be served
     return {
       model,
       described,
