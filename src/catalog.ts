@@ -13,7 +13,7 @@ import type { Config, ModelEntry } from './ops/config.ts';
 import { describeModel } from './model_folder.ts';
 import { verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
-import type { Catalog, ModelCard, Preset } from './plan/catalog.ts';
+import type { Catalog, Limits, ModelCard, Preset } from './plan/catalog.ts';
 import { ANYTHING } from './plan/grant.ts';
 import { planner } from './plan/parse.ts';
 import { groupByVocabulary } from './vocabularies.ts';
@@ -26,7 +26,6 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
   const models = new Map(cards.map((card) => [card.name, card]));
   for (const { name, models: members } of groupByVocabulary(config, (of) => models.get(of)!.codec))
     for (const member of members) models.set(member, speaking(models.get(member)!, name));
-  const { limits } = config;
   const catalog: Catalog = {
     policy: config.policy,
     models,
@@ -35,36 +34,40 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
       Object.entries(config.rewards).map(([name, { reads }]) => [name, { name, reads }]),
     ),
     maxLength: config.engine.max_seq,
-    limits: {
-      branches: limits.branches,
-      tokens: limits.tokens,
-      guides: limits.guides,
-      rewards: limits.rewards,
-      steps: limits.steps,
-      questions: limits.questions,
-      questionLength: limits.question_length,
-      documents: limits.documents,
-      stops: limits.stops,
-      stopLength: limits.stop_length,
-      budgetMs: limits.budget_ms,
-      logitBias: limits.logit_bias,
-      topLogprobs: limits.top_logprobs,
-      messages: limits.messages,
-      tools: limits.tools,
-      weight: limits.weight,
-      rules: {
-        bytes: limits.schema_bytes,
-        depth: limits.schema_depth,
-        schemas: limits.schemas,
-        values: limits.schema_values,
-        pattern: limits.schema_pattern,
-        states: limits.rule_states,
-        cacheBytes: config.engine.rule_bytes,
-      },
-    },
+    limits: limitsOf(config),
   };
   tryPresets(catalog, config.file);
   return catalog;
+}
+
+function limitsOf({ limits, engine }: Config): Limits {
+  return {
+    branches: limits.branches,
+    tokens: limits.tokens,
+    guides: limits.guides,
+    rewards: limits.rewards,
+    steps: limits.steps,
+    questions: limits.questions,
+    questionLength: limits.question_length,
+    documents: limits.documents,
+    stops: limits.stops,
+    stopLength: limits.stop_length,
+    budgetMs: limits.budget_ms,
+    logitBias: limits.logit_bias,
+    topLogprobs: limits.top_logprobs,
+    messages: limits.messages,
+    tools: limits.tools,
+    weight: limits.weight,
+    rules: {
+      bytes: limits.schema_bytes,
+      depth: limits.schema_depth,
+      schemas: limits.schemas,
+      values: limits.schema_values,
+      pattern: limits.schema_pattern,
+      states: limits.rule_states,
+      cacheBytes: engine.rule_bytes,
+    },
+  };
 }
 
 const modelConfig = tolerant({ max_position_embeddings: integer(1, 100_000_000) });

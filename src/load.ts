@@ -22,7 +22,7 @@ import { scalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
-import { knownRules } from './rules/known.ts';
+import { KnownRules } from './rules/known.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import type { Device } from './runtime/device.ts';
@@ -42,6 +42,8 @@ export interface Decoding {
   /** Where a model of the config runs, by its name. */
   readonly deviceOf: (model: string) => Device;
   readonly decoders: ReadonlyMap<string, Decoder>;
+  /** What is remembered of rules, of each vocabulary. */
+  readonly rules: readonly KnownRules[];
   /** Where rewards wait for their turn beside the engines' iterations. */
   readonly turns: Turns;
 }
@@ -61,6 +63,7 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
+  const rules: KnownRules[] = [];
   const turns = new Turns({ share: config.engine.reward_share, now: () => performance.now() });
   const hooks = { onTurn, onIteration: turns.decoded.bind(turns) };
   const engines = groupByVocabulary(config, (name) => codecOf(manifestOf(name))).flatMap(
@@ -71,11 +74,16 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
         return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
-      const engine = engineOf(config, ort, group, new Map(models), hooks);
+      const known = new KnownRules(
+        group.vocabulary,
+        Math.floor(config.engine.rule_bytes * group.share),
+      );
+      rules.push(known);
+      const engine = engineOf(config, ort, group, { models: new Map(models), known, ...hooks });
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
-  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, turns };
+  return { engine: new Engines(new Map(engines)), ort, deviceOf, decoders, rules, turns };
 }
 
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
@@ -95,12 +103,16 @@ function languageModel(
   );
 }
 
+interface EngineParts extends Pick<EngineOptions, 'onTurn' | 'onIteration'> {
+  readonly models: ReadonlyMap<string, Decoder>;
+  readonly known: KnownRules;
+}
+
 function engineOf(
   { engine: settings }: Config,
   ort: Ort,
   { vocabulary, share }: VocabularyGroup,
-  models: ReadonlyMap<string, Decoder>,
-  hooks: Pick<EngineOptions, 'onTurn' | 'onIteration'>,
+  { models, known, ...hooks }: EngineParts,
 ): DecodeEngine {
   const all = [...models.values()];
   const classes = classesOf(settings, share, all);
@@ -110,7 +122,7 @@ function engineOf(
     tails: tailsOf(ort, { vocab: vocabulary.size, banned: vocabulary.banned, rows }),
     vocabulary,
     laneWeights,
-    ruleOf: knownRules(vocabulary, Math.floor(settings.rule_bytes * share)),
+    ruleOf: (network) => known.start(network),
     classes,
     iterationTokens: settings.iteration_tokens,
     prefixBytes: Math.floor(settings.prefix_bytes * share),

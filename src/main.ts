@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Announcer } from './announce.ts';
 import { Work } from './api/context.ts';
+import type { Context } from './api/context.ts';
 import { createApi } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { buildCatalog } from './catalog.ts';
@@ -27,7 +28,7 @@ import type { Plan } from './plan/plan.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 
 /** What the command line may set; null leaves it to the config. */
-export interface ServeOptions {
+interface ServeOptions {
   readonly config: string | null;
   readonly host: string | null;
   readonly port: number | null;
@@ -85,35 +86,42 @@ async function serveConfig(
     log,
     onGiveUp: giveUp,
   });
-  const api = createApi({
-    catalog,
-    planner: planner(catalog),
-    inference,
-    metrics: new Metrics(),
-    tracing,
-    log,
-    ambient,
-    settings: config.server,
-    version: version(),
-    work: new Work(),
-  });
+  const { server } = config;
+  const api = apiOf(server, catalog, { inference, tracing, log });
   try {
-    await listen(api, options.host ?? config.server.host, options.port ?? config.server.port);
+    await listen(api, options.host ?? server.host, options.port ?? server.port);
     announcer.listening(urlOf(api), version(), config, catalog);
     void watchLoading(announcer, inference);
     const message = await Promise.race([told(), hopeless]);
-    if (message !== null) console.error(`coxswain stops: ${message}`);
-    else {
-      announcer.stopping(config.server.drain_ms);
-      await api.drain(config.server.drain_ms);
+    if (message === null) {
+      announcer.stopping(server.drain_ms);
+      await api.drain(server.drain_ms);
+      return 0;
     }
-    return message === null ? 0 : 1;
+    console.error(`coxswain stops: ${message}`);
+    return 1;
   } finally {
     api.http.closeAllConnections();
     await inference.stop();
     log.flush();
   }
 }
+
+const apiOf = (
+  settings: Config['server'],
+  catalog: Catalog,
+  parts: Pick<Context, 'inference' | 'tracing' | 'log'>,
+): ApiServer =>
+  createApi({
+    ...parts,
+    catalog,
+    planner: planner(catalog),
+    metrics: new Metrics(),
+    ambient,
+    settings,
+    version: version(),
+    work: new Work(),
+  });
 
 export function version(): string {
   const file = new URL('../package.json', import.meta.url);

@@ -23,7 +23,7 @@ export interface MemoryPlan {
 }
 
 /** What decides the KV of a model. */
-export interface Keeping {
+interface Keeping {
   /** Longest sequence it can read. */
   readonly context: number;
   /** Bytes of KV per position. */

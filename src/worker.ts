@@ -7,8 +7,8 @@ import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
 import type { Evaluation, Judging } from './core/reward.ts';
-import type { Engines } from './engine/engines.ts';
 import { loadEngines, loadRewards } from './load.ts';
+import type { Decoding } from './load.ts';
 import { readConfig } from './ops/config.ts';
 import { createLog, endUncaught, standardError } from './ops/log.ts';
 import type { Logger } from './ops/log.ts';
@@ -49,13 +49,14 @@ interface Request {
 }
 
 interface Serving {
-  readonly engine: Engines;
+  readonly decoding: Decoding;
   readonly loaded: Loaded;
   readonly outbox: Outbox;
   readonly log: Logger;
 }
 
-function serve({ engine, loaded, outbox, log }: Serving): void {
+function serve({ decoding, loaded, outbox, log }: Serving): void {
+  const { engine } = decoding;
   const requests = new Map<string, Request>();
 
   function begin(id: string): Request {
@@ -101,7 +102,7 @@ function serve({ engine, loaded, outbox, log }: Serving): void {
       case 'judge':
         return judge(message.asked);
       case 'snapshot':
-        return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(engine) });
+        return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(decoding, loaded) });
       case 'stop':
         process.exit(0); // messages arrive between iterations: no run is in flight
       default:
@@ -129,10 +130,10 @@ async function judged(
   }
 }
 
-function snapshotOf(engine: Engines): EngineSnapshot {
+function snapshotOf({ engine, rules }: Decoding, { cache }: Loaded): EngineSnapshot {
   const { running, waiting, kvUsage } = engine.load;
   const { queries, hits, bytes } = engine.cache;
-  const { rss, heapUsed, arrayBuffers } = process.memoryUsage();
+  const { rss, heapUsed, heapTotal, arrayBuffers } = process.memoryUsage();
   return {
     ...engine.stats,
     requestsRunning: running,
@@ -141,8 +142,11 @@ function snapshotOf(engine: Engines): EngineSnapshot {
     prefixQueries: queries,
     prefixHits: hits,
     prefixBytes: bytes,
+    scoreBytes: cache.calculatedSize,
+    ruleBytes: rules.reduce((sum, each) => sum + each.bytes, 0),
     residentBytes: rss,
     heapBytes: heapUsed,
+    heapTotalBytes: heapTotal,
     arrayBytes: arrayBuffers,
   };
 }
@@ -158,7 +162,7 @@ try {
   endUncaught(log);
   const decoding = loadEngines(config, () => outbox.flush());
   const loaded = loadRewards(config, decoding);
-  serve({ engine: decoding.engine, loaded, outbox, log });
+  serve({ decoding, loaded, outbox, log });
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

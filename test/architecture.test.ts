@@ -49,6 +49,36 @@ const importsOf = (file: string): string[] =>
     ([, from, bare]) => from ?? bare ?? '',
   );
 
+/** What other files import by name, sources and tests alike: FILE NAME. */
+const taken = new Set(
+  ['../src', '../test'].flatMap((folder) => {
+    const at = join(import.meta.dirname, folder);
+    const found = readdirSync(at, { recursive: true, encoding: 'utf8' });
+    return found.filter((file) => file.endsWith('.ts')).flatMap((file) => takenBy(join(at, file)));
+  }),
+);
+
+function takenBy(file: string): string[] {
+  const named = /^(?:import|export) (?:type )?\{([^}]*)\} from '(\.[^']+)';/gm;
+  return [...readFileSync(file, 'utf8').matchAll(named)].flatMap(([, names = '', from = '']) =>
+    names
+      .split(',')
+      .map((name) =>
+        name
+          .trim()
+          .replace(/^type /, '')
+          .replace(/ as .*/, ''),
+      )
+      .map((name) => `${relative(root, join(dirname(file), from))} ${name}`),
+  );
+}
+
+test.each(files)('%s exports nothing that nobody imports', (file) => {
+  const declared = /^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm;
+  for (const [, name = ''] of readFileSync(join(root, file), 'utf8').matchAll(declared))
+    expect(taken, `${name} could be the file's own`).toContain(`${file} ${name}`);
+});
+
 /** '' for files beside the folders. */
 const folderOf = (path: string): string => (path.includes('/') ? (path.split('/')[0] ?? '') : '');
 

@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 import type { Surface, Worded } from './surface.ts';
 
 /** A body as it came. */
-export interface Asked {
+interface Asked {
   readonly surface: Surface;
   /** The request's name in the log. */
   readonly request: string;

@@ -28,7 +28,7 @@ export interface Task {
 }
 
 /** A request as it came. */
-export interface Received {
+interface Received {
   /** Its path, and its name in metrics. */
   readonly endpoint: string;
   /** Its name in the log. */

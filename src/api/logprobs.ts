@@ -40,7 +40,7 @@ export function chatLogprobs(draws: readonly Draw[], codec: Codec, top: number) 
   return draws.map((draw) => ({ ...entry(draw), top_logprobs: draw.top.slice(0, top).map(entry) }));
 }
 
-export interface CompletionLogprobs {
+interface CompletionLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: number[];
   readonly top_logprobs: Record<string, number>[] | null;

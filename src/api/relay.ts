@@ -88,7 +88,7 @@ function tell(event: StreamEvent, { writer, meter, sink, reports }: Telling): En
 }
 
 /** An iterable that ends without saying so is a bug on the other side. */
-export const CUT_OFF: Failure = {
+const CUT_OFF: Failure = {
   code: 'internal_error',
   message: 'the answer broke off',
   param: null,

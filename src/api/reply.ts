@@ -6,7 +6,7 @@ import type { ErrorCode, Failure } from '../core/errors.ts';
 import { rest } from './body.ts';
 import type { Caller } from './callers/allowance.ts';
 
-export interface ErrorBody {
+interface ErrorBody {
   readonly error: {
     readonly message: string;
     readonly type: string;

@@ -29,10 +29,12 @@ export interface ApiServer {
 }
 
 export function createApi(context: Context): ApiServer {
-  const { settings } = context;
+  const { settings, metrics, planner } = context;
   const access = accessOf(context);
   const { entries, bytes, socket_entries, socket_bytes } = settings.responses;
   const store = new ResponseStore({ entries, bytes });
+  metrics.hold('response_store_bytes', () => store.bytes);
+  metrics.hold('compiled_rule_bytes', () => planner.ruleBytes);
   const another = () => new ResponseStore({ entries: socket_entries, bytes: socket_bytes });
   const surfaces = [chat, completions, responses({ shared: store, own: null, another })];
   const http = createServer(

@@ -3,8 +3,19 @@
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
-import { anything, check, flag, list, oneOf, show, text, tolerant, wrong } from '../core/fields.ts';
-import type { Catalog, ModelCard } from '../plan/catalog.ts';
+import {
+  anything,
+  check,
+  flag,
+  list,
+  oneOf,
+  perLimits,
+  show,
+  text,
+  tolerant,
+  wrong,
+} from '../core/fields.ts';
+import type { Catalog, Limits, ModelCard } from '../plan/catalog.ts';
 import { refuseForbidden } from '../plan/grant.ts';
 import type { Grant } from '../plan/grant.ts';
 import { chatSource, render, tokenIds, wellFormed } from '../plan/prompt.ts';
@@ -13,7 +24,7 @@ import { conducted } from './conduct.ts';
 import type { Context } from './context.ts';
 import { callerOf } from './reply.ts';
 
-export const tokenizeSchema = (messages: number) =>
+export const tokenizeSchema = perLimits(({ messages }: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     prompt: z.string('a string').nullish(),
@@ -28,7 +39,8 @@ export const tokenizeSchema = (messages: number) =>
     /** Whether a prompt gets the start token; true, as completions do. */
     add_special_tokens: flag.nullish(),
     return_token_strs: flag.nullish(),
-  });
+  }),
+);
 
 export const detokenizeSchema = tolerant({ model: text(256, 1).nullish(), tokens: anything });
 
@@ -56,7 +68,7 @@ export const counted = (
   });
 
 export function tokenize(catalog: Catalog, body: unknown, grant: Grant): Counted {
-  const wire = check(tokenizeSchema(catalog.limits.messages), body, '');
+  const wire = check(tokenizeSchema(catalog.limits), body, '');
   const card = anyModel(catalog, wire.model, grant);
   const ids = tokensOf(card, wire);
   const answer = {

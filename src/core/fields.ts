@@ -59,6 +59,16 @@ export const strict = <S extends z.core.$ZodLooseShape>(shape: S) =>
 export const tolerant = <S extends z.core.$ZodLooseShape>(shape: S) =>
   z.object(shape, { error: (issue) => objectRule(issue.code, Object.keys(shape)) });
 
+/** A schema for the limits of a server, built once: that takes longer than to check a body with it. */
+export function perLimits<L extends object, S>(schemaFor: (limits: L) => S): (limits: L) => S {
+  const built = new WeakMap<L, S>();
+  return (limits) => {
+    const schema = built.get(limits) ?? schemaFor(limits);
+    built.set(limits, schema);
+    return schema;
+  };
+}
+
 const objectRule = (code: string, keys: readonly string[]): string =>
   code === 'unrecognized_keys' ? `known here: ${keys.join(', ')}` : 'an object';
 

@@ -33,10 +33,14 @@ export interface EngineSnapshot {
   readonly iterationSeconds: number;
   readonly prefixQueries: number;
   readonly prefixHits: number;
+  /** Held by caches: prompts' KV, scores, what was found out about rules. */
   readonly prefixBytes: number;
+  readonly scoreBytes: number;
+  readonly ruleBytes: number;
   readonly residentBytes: number;
-  /** Of that: JavaScript's objects, and the arrays that they own. */
+  /** Of that: JavaScript's objects, and what V8 holds for them, garbage and room included; the arrays that they own. */
   readonly heapBytes: number;
+  readonly heapTotalBytes: number;
   readonly arrayBytes: number;
   /** Forward passes per model name. */
   readonly forwards: Readonly<Record<string, number>>;

@@ -20,7 +20,7 @@ export type ToWorker<Plan> =
   | { readonly kind: 'stop' };
 
 /** Events of one request, in order. */
-export type EventBatch = readonly [id: string, events: readonly StreamEvent[]];
+type EventBatch = readonly [id: string, events: readonly StreamEvent[]];
 
 /** Inference process to HTTP process. */
 export type FromWorker =

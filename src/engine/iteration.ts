@@ -17,7 +17,7 @@ import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;
 
-export interface IterationOptions {
+interface IterationOptions {
   readonly tails: Tails;
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
@@ -27,7 +27,7 @@ export interface IterationOptions {
   readonly ask: (job: Job, bend: Bend, next: readonly Peeked[]) => void;
 }
 
-export interface IterationStats {
+interface IterationStats {
   rows: number;
   readonly forwards: Record<string, number>;
 }

@@ -32,7 +32,7 @@ export interface OpenTree {
 }
 
 /** The mutable side of Spent. */
-export interface Counters {
+interface Counters {
   generatedTokens: number;
   guideTokens: number;
   askedTokens: number;

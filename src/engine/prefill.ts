@@ -21,7 +21,7 @@ interface Reading {
 /** Room for two tokens, and for one more where one would be left behind. */
 const MIN_CHUNK = 3;
 
-export interface PrefillStats {
+interface PrefillStats {
   prefillTokens: number;
 }
 

@@ -16,7 +16,7 @@ interface Entry {
   readonly logits: Reals;
 }
 
-export interface Hit {
+interface Hit {
   readonly block: KvBlock;
   /** How many positions of the block are of use. */
   readonly length: number;

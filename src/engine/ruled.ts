@@ -13,7 +13,7 @@ import type { Job } from './job.ts';
 const TOP = 64;
 
 /** A law over one row: row 0 of `mixed` and of each lane. */
-export interface RuledRow {
+interface RuledRow {
   readonly mixed: Mixed;
   readonly lanes: readonly Reals[];
 }

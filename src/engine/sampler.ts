@@ -8,7 +8,7 @@ import type { Mixed } from '../core/model.ts';
 import type { NextToken, Sampling, Token } from '../core/tree.ts';
 
 /** Log-probs to add per token: what bias and penalties make of a row. `scale` multiplies (repetition). */
-export interface Adjustment {
+interface Adjustment {
   readonly add: number;
   readonly scale: number;
 }

@@ -10,7 +10,7 @@ import { Hypothesis } from './branch.ts';
 import { lawOf, type Job, type Law, type OpenTree, type Waiter } from './job.ts';
 
 /** What a session asks of the engine. */
-export interface Decoding {
+interface Decoding {
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
   /** Resolves once each job was done. Rejects with what one failed with, or with the signal's reason as soon as it aborts. */

@@ -2,7 +2,7 @@
 
 import type { Manifest } from './pack.ts';
 
-export interface CardFacts {
+interface CardFacts {
   readonly name: string;
   /** What it is built like, in a sentence. */
   readonly architecture: string;

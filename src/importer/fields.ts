@@ -51,7 +51,7 @@ const MOST = 2 ** 24;
 /** Of a model. */
 export const MOST_LAYERS = 1000;
 
-export type Raw = Readonly<Record<string, unknown>>;
+type Raw = Readonly<Record<string, unknown>>;
 
 export class Fields {
   readonly #raw: Raw;

@@ -17,7 +17,7 @@ export interface Asked {
   readonly context?: number;
 }
 
-export interface Sources extends Disposable {
+interface Sources extends Disposable {
   readonly spec: Spec;
   readonly weights: TensorSource;
   /** Size of the files that hold them. */

@@ -31,7 +31,7 @@ export interface Spec {
   readonly redundant: RegExp;
 }
 
-export interface Embedding {
+interface Embedding {
   /** Tensor [vocab, hidden]. */
   readonly tensor: string;
   readonly scale: number;

@@ -3,7 +3,7 @@
 import { stored, type Matrix } from './matrix.ts';
 import type { TensorSource } from './safetensors.ts';
 
-export interface Taking {
+interface Taking {
   /** A tensor of the checkpoint; one dim is a column. Throws if there is none of this name and shape. */
   readonly take: (name: string, ...shape: readonly number[]) => Matrix;
   /** Throws if the checkpoint holds a tensor that was not taken and is not among the `redundant` ones. */

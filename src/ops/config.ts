@@ -27,7 +27,6 @@ export type Config = Omit<Checked, 'server'> & {
 export type ServerSettings = Omit<Checked['server'], 'keys'> & {
   readonly keys: Readonly<Record<string, Key>>;
 };
-export type EngineSettings = Config['engine'];
 export type RemoteEntry = Config['rewards'][string];
 export type ModelEntry = Config['models'][string];
 

@@ -3,7 +3,7 @@
 import type { StreamEvent } from '../core/events.ts';
 
 /** What a queue asks of the other side. */
-export interface Upstream {
+interface Upstream {
   pause(): void;
   resume(): void;
   /** The reader has left before the last event. */

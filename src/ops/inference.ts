@@ -16,7 +16,7 @@ interface Named {
   readonly id: string;
 }
 
-export interface InferenceOptions {
+interface InferenceOptions {
   /** The script to fork, and its arguments. */
   readonly script: string;
   readonly args: readonly string[];
@@ -45,8 +45,11 @@ const NONE: EngineSnapshot = {
   prefixQueries: 0,
   prefixHits: 0,
   prefixBytes: 0,
+  scoreBytes: 0,
+  ruleBytes: 0,
   residentBytes: 0,
   heapBytes: 0,
+  heapTotalBytes: 0,
   arrayBytes: 0,
   forwards: {},
 };

@@ -34,7 +34,7 @@ export const keySchema = strict({
   concurrency: integer(1, 100_000).optional().describe('Requests at a time.'),
 });
 
-export type KeyEntry = z.output<typeof keySchema>;
+type KeyEntry = z.output<typeof keySchema>;
 /** With its hash, wherever that came from. */
 export type Key = KeyEntry & { readonly sha256: string };
 

@@ -120,8 +120,17 @@ const GAUGES: Readonly<Record<string, Figure>> = {
   requests_waiting: ['How many requests wait for admission now?', (s) => s.requestsWaiting],
   kv_cache_usage_ratio: ['What share of the fullest pool of KV rows is in use?', (s) => s.kvUsage],
   prefix_cache_bytes: ['How much memory do cached prompts hold?', (s) => s.prefixBytes],
+  score_cache_bytes: ['How much memory do remembered scores hold?', (s) => s.scoreBytes],
+  rule_cache_bytes: [
+    'How much memory does inference hold of rules that were asked for?',
+    (s) => s.ruleBytes,
+  ],
   inference_resident_bytes: ['How much memory does inference hold?', (s) => s.residentBytes],
   inference_heap_bytes: ['How much of that are JavaScript objects?', (s) => s.heapBytes],
+  inference_heap_total_bytes: [
+    'How much of that does V8 hold for them, with garbage and room to grow?',
+    (s) => s.heapTotalBytes,
+  ],
   inference_array_bytes: [
     'How much of that are arrays: KV, logits, cached prompts? Rows not used yet count.',
     (s) => s.arrayBytes,
@@ -142,6 +151,12 @@ const COUNTERS: Readonly<Record<string, Figure>> = {
   prefix_cache_hits_total: ['How often was a prompt, or its start, cached?', (s) => s.prefixHits],
 };
 
+/** Caches of this process; each says what it holds when the page is scraped. */
+const HELD = {
+  response_store_bytes: 'How much memory do answers hold that may be gone on from?',
+  compiled_rule_bytes: 'How much memory does the HTTP process hold of rules that were asked for?',
+} as const;
+
 /** Three of prom-client's gauges end in _total, which promtool refuses. */
 const REFUSED = [
   'nodejs_active_handles_total',
@@ -149,11 +164,12 @@ const REFUSED = [
   'nodejs_active_resources_total',
 ];
 
-export type CounterName = keyof typeof REQUESTS;
-export type DurationName = keyof typeof DURATIONS;
+type CounterName = keyof typeof REQUESTS;
+type DurationName = keyof typeof DURATIONS;
+type HeldName = keyof typeof HELD;
 
 /** What is counted of open sockets. */
-export interface Buffering {
+interface Buffering {
   readonly bufferedAmount: number;
 }
 
@@ -162,6 +178,7 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
   readonly #gauges = new Map<string, Gauge>();
+  readonly #held = new Map<HeldName, () => number>();
   /** Open WebSockets. */
   readonly sockets = new Set<Buffering>();
 
@@ -193,6 +210,7 @@ export class Metrics {
         registers,
       }),
     );
+    for (const [name, help] of Object.entries(HELD)) this.#gauge(name, help);
     this.#gauge('ws_connections', 'How many WebSockets are open?');
     this.#gauge('ws_buffered_bytes', 'How many bytes wait for slow WebSocket readers?');
     collectDefaultMetrics({ register: this.#registry });
@@ -212,6 +230,11 @@ export class Metrics {
     this.#histograms.get(name)?.observe(labels, value);
   }
 
+  /** @param bytes asked for what a cache of this process holds, whenever the page is scraped */
+  hold(name: HeldName, bytes: () => number): void {
+    this.#held.set(name, bytes);
+  }
+
   /** The page, in Prometheus' text format. */
   async page(snapshot: EngineSnapshot): Promise<string> {
     for (const [name, [, read]] of Object.entries(GAUGES))
@@ -220,6 +243,7 @@ export class Metrics {
     this.#counters.get('model_forwards_total')?.reset();
     for (const [model, forwards] of Object.entries(snapshot.forwards))
       this.#counters.get('model_forwards_total')?.inc({ model }, forwards);
+    for (const [name, bytes] of this.#held) this.#gauges.get(name)?.set(bytes());
     this.#gauges.get('ws_connections')?.set(this.sockets.size);
     const buffered = [...this.sockets].reduce((sum, socket) => sum + socket.bufferedAmount, 0);
     this.#gauges.get('ws_buffered_bytes')?.set(buffered);

@@ -28,7 +28,7 @@ export interface Tracing {
 }
 
 const nothing = (): void => undefined;
-export const NO_TRACE: Trace = {
+const NO_TRACE: Trace = {
   admitted: nothing,
   visible: nothing,
   finished: nothing,

@@ -8,6 +8,7 @@ import { strategies } from '../strategies/index.ts';
 import { guidesOf } from './catalog.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Named } from './grant.ts';
+import { guideMask, modelGuideSchema, ratioGuideSchema } from './guide_wire.ts';
 import type { ValueUse } from './plan.ts';
 import type { Addressed } from './request.ts';
 import { parseRewards } from './rewards.ts';
@@ -17,17 +18,11 @@ import { onceEach } from './sources/source.ts';
 import type { ReadingSpec } from './sources/source.ts';
 import { parseValueGuide } from './values.ts';
 import type { ValueGuide } from './values.ts';
-import {
-  alignmentSchema,
-  guideMask,
-  modelGuideSchema,
-  ratioGuideSchema,
-  strategySchema,
-} from './wire.ts';
+import { alignmentSchema, strategySchema } from './wire.ts';
 import type { OwnPrompt } from './wire.ts';
 
 /** What one lane reads: a model, on the request's prompt or on one of its own. */
-export interface LaneSpec {
+interface LaneSpec {
   readonly card: ModelCard;
   readonly own: OwnPrompt;
   /** Path of the own prompt, for errors. */
@@ -64,20 +59,7 @@ export function parseAlignment(
 ): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
   const lanes = new Lanes(policy);
-  const guides = wire.guides ?? [];
-  const rules = guides.map((guide, i) =>
-    guideRule(guide, `alignment.guides[${i}]`, catalog.limits),
-  );
-  const parsed = guides.map((guide, i) => {
-    const at = `alignment.guides[${i}]`;
-    if (rules[i] !== null) return null;
-    return has(guide, 'value')
-      ? parseValueGuide(guide, at, catalog)
-      : parseGuide(guide, at, catalog, lanes);
-  });
-  const values = parsed.filter((guide) => guide !== null && 'readings' in guide);
-  const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
-  const recorded = [...uses, ...values];
+  const { rules, uses, values, order } = parseGuides(wire.guides ?? [], catalog, lanes);
   const guidance = {
     uses,
     combine: wire.combine ?? 'sum',
@@ -92,7 +74,7 @@ export function parseAlignment(
     lanes: lanes.specs,
     guidance,
     rules,
-    guideOrder: parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide))),
+    guideOrder: order,
     values: values.map(({ use }) => use),
     readings: onceEach([
       ...(rewards?.readings ?? []),
@@ -105,6 +87,29 @@ export function parseAlignment(
     explain: wire.explain ?? false,
     budget: { tokens: wire.budget?.tokens ?? null, ms: wire.budget?.ms ?? null },
   };
+}
+
+interface Guides extends Pick<Alignment, 'rules'> {
+  readonly uses: readonly GuideUse[];
+  readonly values: readonly ValueGuide[];
+  readonly order: Alignment['guideOrder'];
+}
+
+/** Each is a rule, a value guide, or models with a weight. */
+function parseGuides(guides: readonly unknown[], catalog: Catalog, lanes: Lanes): Guides {
+  const at = (i: number): string => `alignment.guides[${i}]`;
+  const rules = guides.map((guide, i) => guideRule(guide, at(i), catalog.limits));
+  const parsed = guides.map((guide, i) => {
+    if (rules[i] !== null) return null;
+    return has(guide, 'value')
+      ? parseValueGuide(guide, at(i), catalog)
+      : parseGuide(guide, at(i), catalog, lanes);
+  });
+  const uses = parsed.filter((guide) => guide !== null && 'plus' in guide);
+  const values = parsed.filter((guide) => guide !== null && 'readings' in guide);
+  const recorded = [...uses, ...values];
+  const order = parsed.map((guide) => (guide === null ? null : recorded.indexOf(guide)));
+  return { rules, uses, values, order };
 }
 
 /** The policy itself may always stand in a ratio, and judge. */

@@ -48,19 +48,16 @@ export function assemble(addressed: Addressed, asked: Asked): Planned {
   return { plan, answer: answerOf(addressed, asked, alignment, plan), cost };
 }
 
-function planOf(
-  addressed: Addressed,
-  asked: Asked,
-  alignment: Alignment,
-): Pick<Planned, 'plan' | 'cost'> {
+type Costed = Pick<Planned, 'plan' | 'cost'>;
+
+function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Costed {
   const { catalog, wire, policy, rules, ticket } = addressed;
   const { limits } = catalog;
   const [n, answers] = asked.bestOf === null ? [wire.n ?? 1, 1] : [1, wire.n ?? 1];
   const sampling = samplingOf(wire, policy, limits.logitBias);
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
   countBranches(catalog, ONE, n, asked.sources.length); // before any text is encoded
-  const read = renderer();
-  const prompts = asked.sources.map((source) => promptOf(source, alignment, policy, read));
+  const prompts = promptsOf(asked.sources, alignment, policy);
   const search = searchOf(addressed, asked, alignment, { n, prompts });
   const { strategy, params, extra, maxTokens } = search;
   const plan: Plan = {
@@ -195,22 +192,25 @@ const ONE: Peak = { least: 1, most: 1 };
 
 type Render = ReturnType<typeof renderer>;
 
-function promptOf(
-  source: Source,
+/** Each prompt as every lane and every judge reads it. */
+function promptsOf(
+  sources: readonly Source[],
   { lanes, readings }: Alignment,
   policy: ModelCard,
-  read: Render,
-): PlanPrompt {
-  const text = sourceText(source, policy);
-  return {
-    lanes: lanes.map(({ card, own, at }) => ({
-      model: card.name,
-      prompt: read(card, source, own, at),
-    })),
-    text,
-    messages: source.kind === 'chat' ? source.messages : null,
-    readings: readingsOf(source, text, readings, read),
-  };
+): PlanPrompt[] {
+  const read = renderer();
+  return sources.map((source) => {
+    const text = sourceText(source, policy);
+    return {
+      lanes: lanes.map(({ card, own, at }) => ({
+        model: card.name,
+        prompt: read(card, source, own, at),
+      })),
+      text,
+      messages: source.kind === 'chat' ? source.messages : null,
+      readings: readingsOf(source, text, readings, read),
+    };
+  });
 }
 
 /** A prompt as those who judge read it; the policy's token ids mean nothing to their models, so they read their text. */

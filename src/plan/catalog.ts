@@ -29,7 +29,7 @@ export interface ModelCard {
 }
 
 /** From the manifest: what the model was asked about its own answers, and what its log-odds have to become to be right. */
-export interface SelfEvaluation extends Calibration {
+interface SelfEvaluation extends Calibration {
   readonly question: string;
 }
 
@@ -41,7 +41,7 @@ export interface RewardStats {
 }
 
 /** A reward that another server computes; where it is, clients neither say nor learn. */
-export interface RemoteCard {
+interface RemoteCard {
   readonly name: string;
   readonly reads: 'prefix' | 'complete';
 }

@@ -36,7 +36,7 @@ export function refuseForbidden(grant: Grant, names: readonly Named[]): void {
 }
 
 /** What a request for an answer names. */
-export interface Naming {
+interface Naming {
   readonly model: string;
   readonly preset: Preset | null;
   /** Its own `alignment`, as given. */

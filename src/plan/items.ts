@@ -13,7 +13,7 @@ export interface InputItem {
 }
 
 /** Finds the item of an earlier answer by its id; null: there is none. */
-export type RecallItem = (id: string) => ChatMessage | null;
+type RecallItem = (id: string) => ChatMessage | null;
 
 const FORMS = 'a string, or a list of items';
 

@@ -10,6 +10,7 @@ import type { SchemaObject } from '../core/json_schema.ts';
 import { strategies } from '../strategies/index.ts';
 import { rules } from '../strategies/prune/index.ts';
 import type { Limits } from './catalog.ts';
+import { modelGuideSchema, ratioGuideSchema, valueGuideSchema } from './guide_wire.ts';
 import { rerankSchema } from './rerank.ts';
 import { formatSchema, ruleGuideSchema, textFormatSchema } from './rule.ts';
 import { scoreSchema } from './score.ts';
@@ -22,10 +23,7 @@ import {
   chatSchema,
   completionSchema,
   messagesSchema,
-  modelGuideSchema,
-  ratioGuideSchema,
   responsesSchema,
-  valueGuideSchema,
 } from './wire.ts';
 
 /** Forms by the name of their field; `name[]`: of each item of a list. */
@@ -103,7 +101,7 @@ function formsOf(limits: Limits): Forms {
   const { stops, stopLength, documents } = limits;
   const stop = text(stopLength, 1);
   const texts = z.union([string, list(string, documents, 1)]);
-  const conversation = messagesSchema(limits.messages);
+  const conversation = messagesSchema(limits);
   const message = {
     content: messageContent(),
     tool_calls: optional(callsSchema),

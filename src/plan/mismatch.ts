@@ -5,7 +5,7 @@ import type { Alignment } from './alignment.ts';
 import { relativePart } from './relative.ts';
 
 /** What a strategy with its parameters asks of rewards. */
-export interface Demand {
+interface Demand {
   readonly needs: 'nothing' | 'complete' | 'prefix';
   readonly absolute: boolean;
 }

@@ -6,7 +6,7 @@ import { RuleCompiler } from '../rules/compile.ts';
 import { assemble } from './assemble.ts';
 import type { Asked } from './assemble.ts';
 import { policiesOf, policyCard } from './catalog.ts';
-import type { Catalog, Limits, ModelCard } from './catalog.ts';
+import type { Catalog, Limits } from './catalog.ts';
 import { chatSource, completionSources } from './prompt.ts';
 import type { Addressed, Planned, Ticket } from './request.ts';
 import { planResponse } from './responses.ts';
@@ -21,16 +21,19 @@ export interface Planner {
   chat(body: unknown, ticket: Ticket): Planned;
   completion(body: unknown, ticket: Ticket): Planned;
   response(body: unknown, ticket: Ticket, recall: Recall): PlannedResponse;
+  /** Held by compiled rules. */
+  readonly ruleBytes: number;
 }
 
 export function planner(catalog: Catalog): Planner {
   const { limits } = catalog;
   const [chat, completion] = [chatSchema(limits), completionSchema(limits)];
   const response = responsesSchema(limits);
-  const rulesOf = ruleCompilers(catalog);
+  const compilers = ruleCompilers(catalog);
   const about = (model: string | null | undefined, ticket: Ticket): Omit<Addressed, 'wire'> => {
     const chosen = chosenModel(model, catalog);
-    return { catalog, ...chosen, rules: rulesOf(chosen.policy), ticket };
+    const rules = compilers.get(chosen.policy.vocabulary!)!; // every policy has one
+    return { catalog, ...chosen, rules, ticket };
   };
   return {
     chat(body, ticket) {
@@ -45,6 +48,9 @@ export function planner(catalog: Catalog): Planner {
     response(body, ticket, recall) {
       const wire = check(response, unwrapped(body), '');
       return planResponse(about(wire.model, ticket), wire, recall);
+    },
+    get ruleBytes() {
+      return [...compilers.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     },
   };
 }
@@ -83,16 +89,14 @@ function askedOfCompletion(
   };
 }
 
-/** One for each vocabulary: a rule is spelled in tokens. */
-function ruleCompilers(catalog: Catalog): (policy: ModelCard) => RuleCompiler {
+/** One for each vocabulary, since a rule is spelled in tokens; they share the memory. */
+function ruleCompilers(catalog: Catalog): ReadonlyMap<string, RuleCompiler> {
   const first = policiesOf(catalog).filter(({ name, vocabulary }) => name === vocabulary);
-  const compilers = new Map(
-    first.map(({ name, codec }) => [
-      name,
-      new RuleCompiler(name, codec.vocabulary, catalog.limits.rules),
-    ]),
+  const { rules } = catalog.limits;
+  const limits = { ...rules, cacheBytes: Math.floor(rules.cacheBytes / first.length) };
+  return new Map(
+    first.map(({ name, codec }) => [name, new RuleCompiler(name, codec.vocabulary, limits)]),
   );
-  return ({ vocabulary }) => compilers.get(vocabulary!)!; // every policy has one
 }
 
 /** `extra_body` is the Python SDK's way to add fields; written literally, it is read as if it had been used. */

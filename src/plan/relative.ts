@@ -4,7 +4,7 @@ import type { RewardUse } from '../core/reward.ts';
 import type { Rewards } from './rewards.ts';
 
 /** What is relative, and the path of the field that makes it so. */
-export interface Relative {
+interface Relative {
   readonly what: string;
   readonly at: string;
 }

@@ -1,6 +1,16 @@
 /** A rerank body made valid: one query, the documents that answer it, and how many of them to name. */
 
-import { anything, check, flag, integer, strict, text, tolerant, wrong } from '../core/fields.ts';
+import {
+  anything,
+  check,
+  flag,
+  integer,
+  perLimits,
+  strict,
+  text,
+  tolerant,
+  wrong,
+} from '../core/fields.ts';
 import type { Catalog, Limits } from './catalog.ts';
 import { scoringOf, textPairs } from './score.ts';
 import type { Scoring } from './score.ts';
@@ -13,7 +23,7 @@ export interface Reranking extends Scoring {
   readonly returns: boolean | null;
 }
 
-export const rerankSchema = (limits: Limits) =>
+export const rerankSchema = perLimits((limits: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     query: text(1_000_000),
@@ -21,7 +31,8 @@ export const rerankSchema = (limits: Limits) =>
     top_n: integer(1, 1_000_000).nullish(),
     return_documents: flag.nullish(),
     alignment: strict(rewardParts(limits)).nullish(),
-  });
+  }),
+);
 
 export function parseRerank(raw: unknown, catalog: Catalog): Reranking {
   const wire = check(rerankSchema(catalog.limits), raw, '');

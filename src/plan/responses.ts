@@ -28,7 +28,7 @@ export interface PlannedResponse extends Planned {
 }
 
 /** What the response repeats, and what is kept of the request. */
-export interface ResponseAsked {
+interface ResponseAsked {
   readonly instructions: string | null;
   readonly previous: string | null;
   readonly maxTokens: number | null;

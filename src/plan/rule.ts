@@ -2,7 +2,17 @@
 
 import { z } from 'zod';
 import { ServeError } from '../core/errors.ts';
-import { anything, check, flag, list, strict, text, tolerant, wrong } from '../core/fields.ts';
+import {
+  anything,
+  check,
+  flag,
+  list,
+  perLimits,
+  strict,
+  text,
+  tolerant,
+  wrong,
+} from '../core/fields.ts';
 import type { RuleNetwork } from '../core/rule.ts';
 import type { PlacedRule, RuleCompiler } from '../rules/compile.ts';
 import type { Limits } from './catalog.ts';
@@ -54,7 +64,7 @@ function schemaRule(schema: unknown, at: string): PlacedRule {
 const LONGEST_CHOICE = 1024;
 
 /** What an answer must spell. */
-export const ruleGuideSchema = (limits: Limits) =>
+export const ruleGuideSchema = perLimits((limits: Limits) =>
   strict({
     rule: z.union(
       [
@@ -64,7 +74,8 @@ export const ruleGuideSchema = (limits: Limits) =>
       ],
       { error: '{"regex": string}, {"choice": [strings]} or {"json_schema": schema}' },
     ),
-  });
+  }),
+);
 
 /** A guide `{"rule": ...}` of `alignment.guides`; null for a guide of another kind. */
 export function guideRule(raw: unknown, at: string, limits: Limits): PlacedRule | null {

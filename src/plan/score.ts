@@ -7,6 +7,7 @@ import {
   flag,
   joinPath,
   list,
+  perLimits,
   strict,
   text,
   tolerant,
@@ -35,13 +36,13 @@ export interface Scoring {
 }
 
 /** A text, what it answers, and the path of its field. */
-export interface Pair {
+interface Pair {
   readonly query: Source;
   readonly document: string;
   readonly at: string;
 }
 
-export const scoreSchema = (limits: Limits) =>
+export const scoreSchema = perLimits((limits: Limits) =>
   tolerant({
     model: text(256, 1).nullish(),
     queries: anything,
@@ -52,7 +53,8 @@ export const scoreSchema = (limits: Limits) =>
     /** How members that say nothing of steps cut texts into them. */
     steps: stepsSchema(limits).nullish(),
     alignment: strict(rewardParts(limits)).nullish(),
-  });
+  }),
+);
 
 export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   const wire = check(scoreSchema(catalog.limits), raw, '');
@@ -159,13 +161,16 @@ function texts(raw: unknown, at: string, most: number): string[] {
   });
 }
 
+const conversationsSchema = perLimits((limits: Limits) =>
+  list(messagesSchema(limits), limits.documents, 1),
+);
+
 /** One conversation, or a list of them; each ends with the answer that is judged. */
 function conversations(raw: unknown, catalog: Catalog): Pair[] {
-  const { documents, messages } = catalog.limits;
   const many = Array.isArray(raw) && Array.isArray(raw[0]);
   const wires: ChatWire['messages'][] = many
-    ? check(list(messagesSchema(messages), documents, 1), raw, 'messages')
-    : [check(messagesSchema(messages), raw, 'messages')];
+    ? check(conversationsSchema(catalog.limits), raw, 'messages')
+    : [check(messagesSchema(catalog.limits), raw, 'messages')];
   return wires.map((wire, i) => {
     const at = many ? `messages[${i}]` : 'messages';
     const source = chatSource(wire, at);

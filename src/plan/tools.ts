@@ -8,6 +8,7 @@ import {
   check,
   flag,
   list,
+  perLimits,
   oneOf,
   show,
   strict,
@@ -21,13 +22,13 @@ import type { CallableFunction } from '../rules/tools.ts';
 import type { Limits } from './catalog.ts';
 
 /** The fields of a request that are about tools. */
-export interface ToolsWire {
+interface ToolsWire {
   readonly tools?: unknown;
   readonly tool_choice?: unknown;
   readonly parallel_tool_calls?: boolean | null | undefined;
 }
 
-export interface Tools {
+interface Tools {
   readonly functions: readonly (CallableFunction & { readonly described: object })[];
   readonly choice: 'auto' | 'required';
   readonly many: boolean;
@@ -58,6 +59,9 @@ export const flatChoiceSchema = z.union(
   { error: 'none, auto, required or {"type": "function", "name": string}' },
 );
 
+const toolsSchema = perLimits(({ tools }: Limits) => list(toolSchema, tools));
+const flatToolsSchema = perLimits(({ tools }: Limits) => list(flatToolSchema, tools));
+
 /** A tool as it was given, and the path of its fields. */
 interface Offered {
   readonly tool: z.output<typeof flatToolSchema>;
@@ -69,7 +73,7 @@ type ToolChoice = (typeof MODES)[number] | { readonly name: string; readonly at:
 
 /** Chat's. Null: the request names none, or wants none called. */
 export function parseTools(wire: ToolsWire, limits: Limits): Tools | null {
-  const given = check(list(toolSchema, limits.tools), wire.tools ?? [], 'tools');
+  const given = check(toolsSchema(limits), wire.tools ?? [], 'tools');
   const choice = check(choiceSchema, wire.tool_choice ?? defaultOf(given), 'tool_choice');
   return toolsOf(
     given.map((tool, i) => ({ tool: { ...tool, ...tool.function }, at: `tools[${i}].function` })),
@@ -82,7 +86,7 @@ export function parseTools(wire: ToolsWire, limits: Limits): Tools | null {
 
 /** Those of the Responses API. */
 export function parseFlatTools(wire: ToolsWire, limits: Limits): Tools | null {
-  const given = check(list(flatToolSchema, limits.tools), wire.tools ?? [], 'tools');
+  const given = check(flatToolsSchema(limits), wire.tools ?? [], 'tools');
   const choice = check(flatChoiceSchema, wire.tool_choice ?? defaultOf(given), 'tool_choice');
   return toolsOf(
     given.map((tool, i) => ({ tool, at: `tools[${i}]` })),

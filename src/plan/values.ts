@@ -3,12 +3,12 @@
 import { ServeError } from '../core/errors.ts';
 import { check, wrong } from '../core/fields.ts';
 import type { Catalog } from './catalog.ts';
+import { guideMask, valueGuideSchema } from './guide_wire.ts';
 import type { ValueUse } from './plan.ts';
 import { relativeScale } from './relative.ts';
 import { scaleOf, transformOf } from './scale.ts';
 import { modelSource } from './sources/model.ts';
 import type { ReadingSpec } from './sources/source.ts';
-import { guideMask, valueGuideSchema } from './wire.ts';
 
 export interface ValueGuide {
   readonly use: ValueUse;

@@ -8,6 +8,7 @@ import {
   list,
   number,
   oneOf,
+  perLimits,
   strict,
   table,
   text,
@@ -43,8 +44,8 @@ const common = (limits: Limits) => ({
   response_format: anything,
 });
 
-/** A conversation of at most `most` messages. */
-export const messagesSchema = (most: number) =>
+/** A conversation. */
+export const messagesSchema = perLimits(({ messages }: Limits) =>
   list(
     tolerant({
       role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
@@ -52,14 +53,15 @@ export const messagesSchema = (most: number) =>
       tool_calls: anything,
       tool_call_id: anything,
     }),
-    most,
+    messages,
     1,
-  );
+  ),
+);
 
 export const chatSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
-    messages: messagesSchema(limits.messages),
+    messages: messagesSchema(limits),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
     tool_choice: anything,
     parallel_tool_calls: flag.nullish(),
@@ -127,7 +129,7 @@ export type CommonWire = Omit<ChatWire, 'messages' | 'logprobs' | 'top_logprobs'
 
 const FAR = 1e6;
 
-const transformSchema = z.discriminatedUnion(
+export const transformSchema = z.discriminatedUnion(
   'type',
   [
     strict({
@@ -234,7 +236,7 @@ export const strategySchema = z.looseObject(
 );
 
 /** The `alignment` object; its strategy is parsed by the strategy itself, its guides one by one. */
-export const alignmentSchema = (limits: Limits) =>
+export const alignmentSchema = perLimits((limits: Limits) =>
   strict({
     guides: list(z.unknown(), limits.guides).nullish(),
     combine: oneOf(['sum', 'mean']).nullish(),
@@ -247,7 +249,8 @@ export const alignmentSchema = (limits: Limits) =>
       tokens: integer(1, limits.tokens).nullish(),
       ms: integer(1, limits.budgetMs).nullish(),
     }).nullish(),
-  });
+  }),
+);
 
 /** A prompt of a model's own, in place of the request's. */
 export const ownPrompt = strict({
@@ -255,43 +258,6 @@ export const ownPrompt = strict({
   text: text(1_000_000).nullish(),
 }).nullish();
 
-type Mask = 'all' | { readonly entropy_above: number } | null | undefined;
-
-/** Nats that the policy's entropy must exceed; null: guided everywhere. */
-export const guideMask = (mask: Mask): number | null =>
-  mask && mask !== 'all' ? mask.entropy_above : null;
-
-const guideParts = (limits: Limits) => ({
-  weight: number(-limits.weight, limits.weight).default(1),
-  mask: z
-    .union([z.literal('all'), strict({ entropy_above: number(0, 100) })], {
-      error: '"all" or {"entropy_above": nats}',
-    })
-    .nullish(),
-});
-
-/** log q(v) of one model. */
-export const modelGuideSchema = (limits: Limits) =>
-  strict({ model: text(256, 1), prompt: ownPrompt, ...guideParts(limits) });
-
-/** log plus(v) - log minus(v). */
-export const ratioGuideSchema = (limits: Limits) =>
-  strict({
-    plus: text(256, 1),
-    minus: text(256, 1),
-    plus_prompt: ownPrompt,
-    minus_prompt: ownPrompt,
-    ...guideParts(limits),
-  });
-
-/** weight * V(answer and token), on the likeliest tokens. */
-export const valueGuideSchema = (limits: Limits) =>
-  strict({
-    value: text(256, 1),
-    top_k: integer(1, 64).nullish(),
-    transform: transformSchema.nullish(),
-    ...guideParts(limits),
-  });
+export type OwnPrompt = z.output<typeof ownPrompt>;
 
 export type AlignmentWire = z.output<ReturnType<typeof alignmentSchema>>;
-export type OwnPrompt = z.output<typeof ownPrompt>;

@@ -17,7 +17,7 @@ export const scoreCache = (bytes: number): ScoreCache =>
   });
 
 /** What a reward looks at beside the answer: two that agree in `key` say the same of candidates with these readings. */
-export interface Known {
+interface Known {
   readonly key: string;
   /** Keys of the prompt's readings. */
   readonly readings: readonly string[];

@@ -7,7 +7,7 @@ import type { Constraint, Reward } from '../core/reward.ts';
 import { merged } from './ensemble.ts';
 
 /** A bound on what one reward says. */
-export interface Bound extends Constraint {
+interface Bound extends Constraint {
   readonly reward: Reward;
 }
 

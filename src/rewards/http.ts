@@ -13,7 +13,7 @@ import {
   retry,
   wrap,
 } from 'cockatiel';
-import type { IBackoff, IBackoffFactory } from 'cockatiel';
+import type { IBackoff, IBackoffFactory, IPolicy } from 'cockatiel';
 import { z } from 'zod';
 import type { Candidate, Reward, Score } from '../core/reward.ts';
 import { SlowReward } from './timed.ts';
@@ -46,21 +46,8 @@ class Unwanted extends Error {
 
 /** A call that fails leaves its candidates without a score; if all fail, the reward does. */
 export function httpReward(options: HttpReward): Reward {
-  const { name, reads, post, passing, retries, failures, inFlight, queue } = options;
-  const policy = wrap(
-    retry(handleWhen(passing), {
-      maxAttempts: retries,
-      backoff: new ExponentialBackoff({ initialDelay: 50, generator: noJitterGenerator }),
-    }),
-    bulkhead(inFlight, queue),
-    circuitBreaker(
-      handleWhen((error) => !(error instanceof Unwanted)),
-      {
-        breaker: new ConsecutiveBreaker(failures),
-        halfOpenAfter: pauses(options),
-      },
-    ),
-  );
+  const { name, reads, post } = options;
+  const policy = policyOf(options);
   // The signal is not the policy's: its bulkhead would let what waits behind an aborted call wait on.
   const ask = (items: readonly string[], signal?: AbortSignal): Promise<readonly Score[]> =>
     policy.execute(async () => {
@@ -89,6 +76,20 @@ export function httpReward(options: HttpReward): Reward {
     },
   };
 }
+
+/** How calls are tried again, how many there are at a time, and when there are none for a while. */
+const policyOf = (options: HttpReward): IPolicy =>
+  wrap(
+    retry(handleWhen(options.passing), {
+      maxAttempts: options.retries,
+      backoff: new ExponentialBackoff({ initialDelay: 50, generator: noJitterGenerator }),
+    }),
+    bulkhead(options.inFlight, options.queue),
+    circuitBreaker(
+      handleWhen((error) => !(error instanceof Unwanted)),
+      { breaker: new ConsecutiveBreaker(options.failures), halfOpenAfter: pauses(options) },
+    ),
+  );
 
 /** Whoever waited has gone for a reason of its own: the server was not too slow. */
 const isLeft = (signal?: AbortSignal): boolean =>

@@ -5,7 +5,7 @@
 
 import type { Ensemble } from '../core/reward.ts';
 
-export type Nearness = Extract<Ensemble['aggregate'], 'distance' | 'squared_distance' | 'cosine'>;
+type Nearness = Extract<Ensemble['aggregate'], 'distance' | 'squared_distance' | 'cosine'>;
 
 /**
  * @param values of the members, in the order of `ideal`; NaN if one is

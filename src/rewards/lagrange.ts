@@ -10,7 +10,7 @@ import { answered, merged, readsOf } from './ensemble.ts';
 import type { Member } from './ensemble.ts';
 
 /** A member, and the point beyond which it is not to be trusted; null: it is an objective, and only weighed. */
-export interface Pointed extends Member {
+interface Pointed extends Member {
   readonly theta: number | null;
 }
 

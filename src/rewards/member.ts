@@ -4,7 +4,7 @@ import type { Candidate, Evaluation, Reward, Score } from '../core/reward.ts';
 import { SlowReward } from './timed.ts';
 
 /** Who is told of each call of a member, the clock that it is timed by (seconds), and what ends the wait for it. */
-export interface Watch {
+interface Watch {
   readonly now: () => number;
   readonly told: (evaluation: Evaluation) => void;
   readonly signal?: AbortSignal | undefined;

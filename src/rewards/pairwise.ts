@@ -15,7 +15,7 @@ import { copeland, knockout, lottery, winRates } from './tournament.ts';
 type Pairwise = Extract<RewardSource, { kind: 'pairwise' }>;
 
 /** Where the other answer stands in the question. */
-export const OTHER = '{other}';
+const OTHER = '{other}';
 
 export function pairwise(reader: Reader, asked: Pairwise): Reward {
   return {

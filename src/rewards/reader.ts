@@ -29,7 +29,7 @@ export interface Reader {
   ask(texts: readonly AskedText[], signal?: AbortSignal): Promise<readonly (Float32Array | null)[]>;
 }
 
-export interface ReaderOptions {
+interface ReaderOptions {
   readonly model: TextModel;
   readonly codec: Codec;
   /** Tokens of one run, padding included; a longer text runs alone. */

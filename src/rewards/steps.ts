@@ -62,9 +62,7 @@ function combined(id: string, scores: readonly Score[], { transform, aggregate }
 }
 
 /** One value of the steps' values; NaN if one is. */
-export const AGGREGATES: Readonly<
-  Record<Steps['aggregate'], (values: readonly number[]) => number>
-> = {
+const AGGREGATES: Readonly<Record<Steps['aggregate'], (values: readonly number[]) => number>> = {
   min: (values) => Math.min(...values),
   last: (values) => (values.some(Number.isNaN) ? NaN : values.at(-1)!),
   prod: (values) => values.reduce((a, b) => a * b, 1),

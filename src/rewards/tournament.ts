@@ -6,7 +6,7 @@
 import { sigmoid, sum } from '../core/math.ts';
 
 /** wins[i][j]: the chance that i beats j. */
-export type Wins = readonly (readonly number[])[];
+type Wins = readonly (readonly number[])[];
 
 /** sigmoid(r_i - r_j): what rewards say of pairs (Bradley and Terry). */
 export const bradleyTerry = (rewards: readonly number[]): number[][] =>

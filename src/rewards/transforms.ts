@@ -16,8 +16,7 @@ export function scaleOf(values: readonly number[]): Scale {
 }
 
 /** (x - mean) / std; 0 where all are equal. */
-export const zscore = (x: number, { mean, std }: Scale): number =>
-  std > 0 ? (x - mean) / std : x - mean;
+const zscore = (x: number, { mean, std }: Scale): number => (std > 0 ? (x - mean) / std : x - mean);
 
 /** Clip (2410.15115): min(r - eta, 0), so that a good step repeated earns nothing. */
 export const clip = (r: number, eta: number): number => Math.min(r - eta, 0);
@@ -69,7 +68,7 @@ export function normalised(reward: Reward, scale: Scale | 'pool' | 'rank'): Rewa
 }
 
 /** Places from 1, the smallest first; equal ones share the mean of theirs. */
-export const ranks = (values: readonly number[]): number[] =>
+const ranks = (values: readonly number[]): number[] =>
   values.map((value) => {
     const below = values.filter((other) => other < value).length;
     const equal = values.filter((other) => other === value).length;

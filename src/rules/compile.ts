@@ -58,6 +58,11 @@ export class RuleCompiler {
     this.#cache = new LRUCache({ maxSize, sizeCalculation: networkBytes });
   }
 
+  /** Held by the networks that are kept. */
+  get bytes(): number {
+    return this.#cache.calculatedSize;
+  }
+
   /**
    * @param at path of the field that asks
    * @throws ServeError with the path of the part at fault

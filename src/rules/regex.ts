@@ -214,7 +214,7 @@ class Parser {
 const single = (char: string): Ranges => [char.codePointAt(0)!, char.codePointAt(0)!];
 
 /** Ascending and apart, without surrogates. */
-export function union(ranges: Ranges): Ranges {
+function union(ranges: Ranges): Ranges {
   const pairs = Array.from({ length: ranges.length / 2 }, (_, i) => [
     ranges[2 * i]!,
     ranges[2 * i + 1]!,
@@ -229,7 +229,7 @@ export function union(ranges: Ranges): Ranges {
 }
 
 /** Every character outside `ranges`. */
-export function without(ranges: Ranges): Ranges {
+function without(ranges: Ranges): Ranges {
   const gaps: number[] = [];
   let from = 0;
   const taken = union(ranges);

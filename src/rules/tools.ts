@@ -22,7 +22,7 @@ export interface CallableFunction {
 }
 
 /** Writes what is part of a tools rule but not particular to it. */
-export interface Parts {
+interface Parts {
   schema(schema: unknown, at: string, from: State, to: State): void;
   rule(rule: PlacedRule, from: State, to: State): void;
 }

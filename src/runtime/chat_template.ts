@@ -16,13 +16,13 @@ export interface Piece {
   readonly message: number | null;
 }
 
-export interface Names {
+interface Names {
   readonly bos: string | null;
   readonly eos: string;
 }
 
 /** Throws ServeError if the template refuses the messages. */
-export type ChatTemplate = (messages: readonly ChatMessage[]) => Piece[];
+type ChatTemplate = (messages: readonly ChatMessage[]) => Piece[];
 
 const MOST_MS = 1000;
 const MOST_CHARACTERS = 2 ** 20;

@@ -69,7 +69,7 @@ interface Step {
 }
 
 /** What a graph says of each place that it is read out at. */
-export interface Output {
+interface Output {
   readonly name: string;
   /** Numbers of a place. */
   readonly width: number;

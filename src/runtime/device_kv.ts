@@ -18,7 +18,7 @@ export const rowsTaken = (rows: number): number => rows + stageOf(rows);
 const stageOf = (rows: number): number => Math.min(BURST, rows - 1);
 
 /** What a store is made with. */
-export interface DeviceMemory {
+interface DeviceMemory {
   readonly ort: Ort;
   /** New memory of the device. @throws OrtError where there is no room */
   readonly zeros: (dims: readonly number[]) => DeviceTensor;

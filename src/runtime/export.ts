@@ -11,7 +11,7 @@ import { outlineOf, type Outline, type Port } from './outline.ts';
 import { presentName } from './kv_store.ts';
 import { kvElement, kvNames, type Shape } from './shape.ts';
 
-export interface Export {
+interface Export {
   /** The graph's file within the folder. */
   readonly graph: string;
   /** genai: past and present KV are one buffer (GroupQueryAttention). growing: present is past and what was read. */

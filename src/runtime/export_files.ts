@@ -12,7 +12,7 @@ const GRAPHS = WEIGHTS.flatMap((weights) =>
 );
 const TOKENIZER = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
-export interface Found {
+interface Found {
   /** The graph's file within the folder. */
   readonly graph: string;
   /** Those that it was taken before. */

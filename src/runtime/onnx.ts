@@ -38,7 +38,7 @@ export interface GraphBuilder {
   /** Stores a tensor. Throws if `dims` do not multiply to the number of values, where these are given. */
   initializer(name: string, dims: readonly number[], data: TensorData | LateData): Value;
   /** A 0-d constant; equal ones are stored once. */
-  scalar(value: number, type?: 'float32' | 'float64' | 'int32' | 'int64'): Value;
+  scalar(value: number, type?: Scalar): Value;
   /** A 1-d int64 constant: axes, shapes, slice bounds; equal ones are stored once. */
   ints(...values: readonly number[]): Value;
   /** Adds an operator with one output. An operator of another domain is named in full: 'com.microsoft.MatMulNBits'. */
@@ -58,7 +58,7 @@ export interface GraphBuilder {
   split(file: string): SplitModel;
 }
 
-export interface SplitModel {
+interface SplitModel {
   readonly model: Uint8Array;
   readonly dataBytes: number;
   /** In order, padding included. Values are made as they are asked for. */
@@ -95,67 +95,91 @@ export interface Graph {
 }
 
 /** Starts an empty graph. */
-export function graph(name: string): GraphBuilder {
-  const g: Graph = {
-    name,
-    nodes: [],
-    initializers: new Map(),
-    inputs: [],
-    outputs: [],
-    renamed: new Map(),
-  };
-  const add = <const Names extends readonly string[]>(
+export const graph = (name: string): GraphBuilder => new Builder(name);
+
+class Builder implements GraphBuilder {
+  readonly #graph: Graph;
+
+  constructor(name: string) {
+    this.#graph = {
+      name,
+      nodes: [],
+      initializers: new Map(),
+      inputs: [],
+      outputs: [],
+      renamed: new Map(),
+    };
+  }
+
+  input(name: string, type: ElementType, dims: readonly Dim[]): Value {
+    this.#graph.inputs.push({ name, type, dims });
+    return name;
+  }
+
+  output(name: string, value: Value, type: ElementType, dims: readonly Dim[]): Value {
+    const { nodes, outputs, renamed } = this.#graph;
+    if (nodes.some((node) => node.outputs.includes(value)) && !renamed.has(value))
+      renamed.set(value, name);
+    else this.nodes('Identity', [value], [name]);
+    outputs.push({ name, type, dims });
+    return name;
+  }
+
+  initializer(name: string, dims: readonly number[], data: TensorData | LateData): Value {
+    checkSize(name, { dims, data });
+    if (this.#graph.initializers.has(name)) throw new Error(`initializer ${name} is stored twice`);
+    return this.#store(name, { dims, data });
+  }
+
+  scalar(value: number, type: Scalar = 'float32'): Value {
+    return this.#store(`c/${type}/${value}`, { dims: [], data: one(value, type) });
+  }
+
+  ints(...values: readonly number[]): Value {
+    const data = BigInt64Array.from(values, BigInt);
+    return this.#store(`c/ints/${values.join(',')}`, { dims: [values.length], data });
+  }
+
+  node(op: string, inputs: readonly Value[], attributes?: Record<string, Attribute>): Value {
+    return this.nodes(op, inputs, [`${this.#graph.nodes.length}/${op}`], attributes)[0];
+  }
+
+  nodes<const Names extends readonly string[]>(
     op: string,
     inputs: readonly Value[],
     outputs: Names,
     attributes: Record<string, Attribute> = {},
-  ): Names => {
-    g.nodes.push({ op, inputs, outputs, attributes });
+  ): Names {
+    this.#graph.nodes.push({ op, inputs, outputs, attributes });
     return outputs;
-  };
-  const constant = (key: string, tensor: Tensor): Value => {
-    g.initializers.set(key, tensor);
-    return key;
-  };
-  const builder: GraphBuilder = {
-    input: (name, type, dims) => (g.inputs.push({ name, type, dims }), name),
-    output(name, value, type, dims) {
-      if (g.nodes.some((node) => node.outputs.includes(value)) && !g.renamed.has(value))
-        g.renamed.set(value, name);
-      else add('Identity', [value], [name]);
-      g.outputs.push({ name, type, dims });
-      return name;
-    },
-    initializer(name, dims, data) {
-      checkSize(name, { dims, data });
-      if (g.initializers.has(name)) throw new Error(`initializer ${name} is stored twice`);
-      return constant(name, { dims, data });
-    },
-    scalar: (value, type = 'float32') =>
-      constant(`c/${type}/${value}`, { dims: [], data: one(value, type) }),
-    ints: (...values) =>
-      constant(`c/ints/${values.join(',')}`, {
-        dims: [values.length],
-        data: BigInt64Array.from(values, BigInt),
-      }),
-    node(op, inputs, attributes) {
-      return add(op, inputs, [`${g.nodes.length}/${op}`], attributes)[0];
-    },
-    nodes: add,
-    stored: () => sum([...g.initializers.values()].map(sizeOf)),
-    bytes() {
-      if (builder.stored() > MAX_BYTES)
-        throw new Error(
-          `graph ${name} holds ${builder.stored()} bytes; an ONNX file holds ${MAX_BYTES}`,
-        );
-      return modelProto(g, new Map());
-    },
-    split: (file) => split(g, file),
-  };
-  return builder;
+  }
+
+  stored(): number {
+    return sum([...this.#graph.initializers.values()].map(sizeOf));
+  }
+
+  bytes(): Uint8Array {
+    const stored = this.stored();
+    if (stored > MAX_BYTES)
+      throw new Error(
+        `graph ${this.#graph.name} holds ${stored} bytes; an ONNX file holds ${MAX_BYTES}`,
+      );
+    return modelProto(this.#graph, new Map());
+  }
+
+  split(file: string): SplitModel {
+    return split(this.#graph, file);
+  }
+
+  #store(name: string, tensor: Tensor): Value {
+    this.#graph.initializers.set(name, tensor);
+    return name;
+  }
 }
 
-function one(value: number, type: 'float32' | 'float64' | 'int32' | 'int64'): TensorData {
+type Scalar = 'float32' | 'float64' | 'int32' | 'int64';
+
+function one(value: number, type: Scalar): TensorData {
   switch (type) {
     case 'float32':
       return Float32Array.of(value);

@@ -33,10 +33,9 @@ const ELEMENT = {
   float64: 11,
 } as const;
 
-export type Element = keyof typeof ELEMENT;
+type Element = keyof typeof ELEMENT;
 /** Halves are given by their bits. */
-export type Data =
-  Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
+type Data = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
 
 /** An ORT value, wherever its memory is. */
 export interface Tensor extends Disposable {
@@ -55,7 +54,7 @@ export interface DeviceTensor extends Tensor {
 }
 
 /** Memory of a device. Release what is in it first, then it, then the session that gave it. */
-export interface Allocator extends Disposable {
+interface Allocator extends Disposable {
   /** Of float32; what is in it is not defined. Throws OrtError where there is no room. */
   tensor(dims: readonly number[]): DeviceTensor;
 }
@@ -71,7 +70,7 @@ export interface OrtSession extends Disposable {
   allocator(memory: string): Allocator;
 }
 
-export interface OrtOptions {
+interface OrtOptions {
   /** Threads of the one pool that all sessions share; 0: as many as ORT finds cores. */
   readonly threads: number;
   /** Threads wait busily between operators. Default: true. */

@@ -24,7 +24,7 @@ export class PostFailure extends Error {
  * @param signal ends the call
  * @throws PostFailure
  */
-export type Post = (body: string, signal?: AbortSignal) => Promise<string>;
+type Post = (body: string, signal?: AbortSignal) => Promise<string>;
 
 export function postTo({ url, headers, timeoutMs, responseBytes }: Address): Post {
   return async (body, signal) => {

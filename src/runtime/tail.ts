@@ -15,7 +15,7 @@ const FLOOR = -1e4;
 
 type Precision = 'float32' | 'float64';
 
-export interface TailOptions {
+interface TailOptions {
   readonly vocab: number;
   /** Token ids that the policy never draws. */
   readonly banned: readonly number[];
@@ -45,51 +45,37 @@ export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
 const bends = ({ widths, cutting }: TailShape): boolean => widths.length > 1 || cutting;
 
 /** The graph of a tail. Inputs lane0.., weights [rows, lanes], inverse_temperature [rows, 1], cut [rows, 1]. */
-function tailGraph(
-  { vocab, banned, precision = 'float32' }: TailOptions,
-  shape: TailShape,
-): Uint8Array {
+function tailGraph(options: TailOptions, shape: TailShape): Uint8Array {
+  const { vocab, precision = 'float32' } = options;
   const { widths, tempered, cutting, top } = shape;
   const g = graph('tail');
   const k = Math.min(top, vocab);
   const emit = (name: string, value: Value, columns: number): Value =>
     g.output(name, value, precision, ['rows', columns]);
-  const max = (x: Value): Value => g.node('ReduceMax', [x, g.ints(1)], { keepdims: 1 });
-  /** x less its log-sum-exp, and the log-sum-exp: six times faster than ReduceLogSumExp (docs/log.md). */
-  const normalised = (x: Value): [logp: Value, logSumExp: Value] => {
-    const logp = g.node('LogSoftmax', [x], { axis: 1 });
-    return [logp, g.node('Sub', [max(x), max(logp)])];
-  };
-  const floor = (x: Value): Value => g.node('Max', [x, g.scalar(FLOOR, precision)]);
 
   const logps = widths.map((width, lane) => {
-    const raw = sliced(g, g.input(`lane${lane}`, precision, ['rows', width]), width, vocab);
-    const logits = lane === 0 ? g.node('Add', [raw, ban(g, vocab, banned, precision)]) : raw;
-    const [logp, norm] = normalised(logits);
+    const x = sliced(g, g.input(`lane${lane}`, precision, ['rows', width]), width, vocab);
+    const [logp, norm] = normalised(g, lane === 0 ? banning(g, x, options) : x);
     emit(`norm${lane}`, norm, 1);
     return logp;
   });
   const base = logps[0]!;
-  const floored = floor(base);
-  const p = g.node('Exp', [base]);
-  emit('entropy', g.node('Neg', [dot(g, p, floored)]), 1);
+  const floored = floor(g, base, precision);
+  emit('entropy', g.node('Neg', [dot(g, g.node('Exp', [base]), floored)]), 1);
 
   let combined = base;
   if (bends(shape)) {
-    const terms = logps.map((logp, lane) => (lane === 0 ? floored : floor(logp)));
+    const terms = logps.map((logp, lane) => (lane === 0 ? floored : floor(g, logp, precision)));
     const finite = widths.length > 1 ? weighted(g, terms, precision) : floored;
-    // 0 where a token may be drawn, -inf where not: applied last, so that it cannot meet a weight of 0.
-    const support = cutting
-      ? plausible(g, base, max(base), precision)
-      : g.node('Min', [g.node('Sub', [base, g.scalar(FLOOR, precision)]), g.scalar(0, precision)]);
-    combined = g.node('Add', [finite, support]);
-    const [logPi, logZ] = normalised(combined);
+    const support = (cutting ? plausible : possible)(g, base, precision);
+    combined = g.node('Add', [finite, support]); // last, so that -inf cannot meet a weight of 0
+    const [logPi, logZ] = normalised(g, combined);
     const gain = g.node('Sub', [g.node('Sub', [finite, emit('log_z', logZ, 1)]), floored]);
     emit('kl', dot(g, g.node('Exp', [logPi]), gain), 1);
   }
   if (tempered) {
     const inverse = g.input('inverse_temperature', precision, ['rows', 1]);
-    emit('log_z_tempered', normalised(g.node('Mul', [combined, inverse]))[1], 1);
+    emit('log_z_tempered', normalised(g, g.node('Mul', [combined, inverse]))[1], 1);
   }
   const [values, ids] = g.nodes('TopK', [combined, g.ints(k)], ['values', 'ids'], { axis: 1 });
   emit('top_values', values, k);
@@ -111,11 +97,27 @@ function weighted(g: GraphBuilder, terms: readonly Value[], precision: Precision
     .reduce((sum, term) => g.node('Add', [sum, term]));
 }
 
+/** 0 where a token may be drawn, -inf where the policy has it. */
+const possible = (g: GraphBuilder, logp: Value, precision: Precision): Value =>
+  g.node('Min', [g.node('Sub', [logp, g.scalar(FLOOR, precision)]), g.scalar(0, precision)]);
+
 /** 0 where log p is at most so far below the largest, -inf elsewhere, and so where it is -inf itself. */
-function plausible(g: GraphBuilder, logp: Value, largest: Value, precision: Precision): Value {
-  const least = g.node('Add', [largest, g.input('cut', precision, ['rows', 1])]);
+function plausible(g: GraphBuilder, logp: Value, precision: Precision): Value {
+  const least = g.node('Add', [max(g, logp), g.input('cut', precision, ['rows', 1])]);
   const out = g.node('Less', [logp, least]);
   return g.node('Where', [out, g.scalar(-Infinity, precision), g.scalar(0, precision)]);
+}
+
+const max = (g: GraphBuilder, x: Value): Value =>
+  g.node('ReduceMax', [x, g.ints(1)], { keepdims: 1 });
+
+const floor = (g: GraphBuilder, x: Value, precision: Precision): Value =>
+  g.node('Max', [x, g.scalar(FLOOR, precision)]);
+
+/** x less its log-sum-exp, and the log-sum-exp: six times faster than ReduceLogSumExp (docs/log.md). */
+function normalised(g: GraphBuilder, x: Value): [logp: Value, logSumExp: Value] {
+  const logp = g.node('LogSoftmax', [x], { axis: 1 });
+  return [logp, g.node('Sub', [max(g, x), max(g, logp)])];
 }
 
 const dot = (g: GraphBuilder, a: Value, b: Value): Value =>
@@ -125,15 +127,11 @@ const dot = (g: GraphBuilder, a: Value, b: Value): Value =>
 const sliced = (g: GraphBuilder, x: Value, width: number, vocab: number): Value =>
   width === vocab ? x : g.node('Slice', [x, g.ints(0), g.ints(vocab), g.ints(1)]);
 
-function ban(
-  g: GraphBuilder,
-  vocab: number,
-  banned: readonly number[],
-  precision: Precision,
-): Value {
-  const mask = precision === 'float32' ? new Float32Array(vocab) : new Float64Array(vocab);
+function banning(g: GraphBuilder, x: Value, options: TailOptions): Value {
+  const { vocab, banned, precision } = options;
+  const mask = precision === 'float64' ? new Float64Array(vocab) : new Float32Array(vocab);
   for (const token of banned) mask[token] = -Infinity;
-  return g.initializer('banned', [1, vocab], mask);
+  return g.node('Add', [x, g.initializer('banned', [1, vocab], mask)]);
 }
 
 class OrtTail implements Tail, Disposable {

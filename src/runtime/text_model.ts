@@ -10,7 +10,7 @@ import type { HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
 import type { Place } from './padded.ts';
 import type { Shape } from './shape.ts';
 
-export interface TextModelOptions {
+interface TextModelOptions {
   readonly name: string;
   readonly shape: Shape;
   /** Length of the tokenizer: logits beyond are padding and would absorb mass. */

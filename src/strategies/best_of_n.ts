@@ -16,7 +16,7 @@ import { klBound, tellGain } from './gain.ts';
 import { pruned } from './prune/index.ts';
 import { noScore, numberOr, pick, ranked } from './select.ts';
 
-export interface BestOfN extends Drawing {
+interface BestOfN extends Drawing {
   readonly n: number;
   /** likelihood: R is the mean log-probability of a token. */
   readonly by: 'reward' | 'likelihood';

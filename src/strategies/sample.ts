@@ -5,7 +5,7 @@ import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Tree } from '../core/tree.ts';
 import { alive } from './select.ts';
 
-export interface Sample {
+interface Sample {
   /** Tokens between two yields; 1 streams each token as it is drawn. */
   readonly chunk: number;
 }

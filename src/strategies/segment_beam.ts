@@ -11,7 +11,7 @@ import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { segmentField } from './segment.ts';
 import { alive, best } from './select.ts';
 
-export interface SegmentBeam {
+interface SegmentBeam {
   readonly W: number;
   readonly K: number;
   readonly segment: Reach;

@@ -18,7 +18,7 @@ export const selfFields = {
   uncalibrated: flag.nullish(),
 } as const;
 
-export interface AskedSelf {
+interface AskedSelf {
   readonly question?: string | null | undefined;
   readonly uncalibrated?: boolean | null | undefined;
 }

@@ -59,7 +59,7 @@ const requests: readonly [string, z.ZodObject][] = [
   ['ResponseRequest', responsesSchema(limits)],
   ['ScoreRequest', scoreSchema(limits)],
   ['RerankRequest', rerankSchema(limits)],
-  ['TokenizeRequest', tokenizeSchema(limits.messages)],
+  ['TokenizeRequest', tokenizeSchema(limits)],
   ['Alignment', alignmentSchema(limits)],
 ];
 

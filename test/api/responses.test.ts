@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { served } from '../fakes/server.ts';
 import type { Json, Served } from '../fakes/server.ts';
+import { figures } from '../support/watch.ts';
 
 const RESPONSES = { entries: 100, bytes: 2 ** 20, socket_entries: 2, socket_bytes: 2 ** 20 };
 
@@ -371,6 +372,22 @@ test('the oldest responses make room, by number and by size', async () => {
   await using small = await served({ responses: { ...RESPONSES, bytes: 100 } });
   const { id } = await create(small, { input: 'a', max_output_tokens: 1 });
   expect((await get(small, id as string)).status).toBe(404);
+});
+
+test('the page of metrics tells what kept responses and compiled rules hold', async () => {
+  await using server = await served();
+  const held = async () => {
+    const figure = await figures(server.base);
+    return [figure('response_store_bytes'), figure('compiled_rule_bytes')] as const;
+  };
+  expect(await held()).toEqual([0, 0]);
+  const format = { type: 'json_object' };
+  const { id } = await create(server, { input: 'x', text: { format }, max_output_tokens: 40 });
+  const [responses, rules] = await held();
+  expect(responses).toBeGreaterThan(200);
+  expect(rules).toBeGreaterThan(1000);
+  await get(server, id as string, 'DELETE');
+  expect(await held()).toEqual([0, rules]);
 });
 
 test('a stream is cancelled by its id from another connection, and keeps what it said', async () => {

@@ -26,8 +26,11 @@ const SNAPSHOT: EngineSnapshot = {
   prefixQueries: 4,
   prefixHits: 1,
   prefixBytes: 4096,
+  scoreBytes: 2048,
+  ruleBytes: 1024,
   residentBytes: 1e8,
   heapBytes: 2e7,
+  heapTotalBytes: 3e7,
   arrayBytes: 4e7,
   forwards: { tales: 10, 'arm-happy': 5 },
 };

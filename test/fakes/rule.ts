@@ -1,9 +1,9 @@
 /** Rules for engines under test. */
 
 import type { Vocabulary } from '../../src/core/model.ts';
-import type { RuleNetwork } from '../../src/core/rule.ts';
+import type { RuleNetwork, RuleState } from '../../src/core/rule.ts';
 import { RuleCompiler, type RuleAsk, type RuleLimits } from '../../src/rules/compile.ts';
-import { knownRules } from '../../src/rules/known.ts';
+import { KnownRules } from '../../src/rules/known.ts';
 
 export const RULE_LIMITS: RuleLimits = {
   depth: 32,
@@ -15,7 +15,10 @@ export const RULE_LIMITS: RuleLimits = {
   cacheBytes: 1 << 20,
 };
 
-export const fakeRules = (vocabulary: Vocabulary) => knownRules(vocabulary, 1 << 24);
+export function fakeRules(vocabulary: Vocabulary): (network: RuleNetwork) => RuleState {
+  const rules = new KnownRules(vocabulary, 1 << 24);
+  return (network) => rules.start(network);
+}
 
 export const ruleFor = (
   vocabulary: Vocabulary,

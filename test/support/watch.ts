@@ -4,12 +4,19 @@ import { readFileSync, readdirSync } from 'node:fs';
 
 /** The value of a metric, its labels spelled with its name; it must be there. Ours go without their prefix. */
 export async function figure(base: string, name: string): Promise<number> {
-  const page = await (await fetch(`${base}/metrics`)).text();
-  const line = page
-    .split('\n')
-    .find((each) => each.startsWith(`coxswain_${name} `) || each.startsWith(`${name} `));
-  if (line === undefined) throw new Error(`the page has no coxswain_${name}`);
-  return Number(line.split(' ')[1]);
+  return (await figures(base))(name);
+}
+
+/** The same of one page, for figures that belong together. */
+export async function figures(base: string): Promise<(name: string) => number> {
+  const lines = (await (await fetch(`${base}/metrics`)).text()).split('\n');
+  return (name) => {
+    const line = lines.find(
+      (each) => each.startsWith(`coxswain_${name} `) || each.startsWith(`${name} `),
+    );
+    if (line === undefined) throw new Error(`the page has no coxswain_${name}`);
+    return Number(line.split(' ')[1]);
+  };
 }
 
 const LONG_MS = 30_000;

@@ -3,7 +3,7 @@
 import { ServeError } from '../../core/errors.ts';
 import type { Grant } from '../../plan/grant.ts';
 
-export interface Terms {
+interface Terms {
   /** Its key's; null: this server asks for none. */
   readonly name: string | null;
   readonly grant: Grant;

@@ -12,7 +12,7 @@ import { operations } from './operations.ts';
 import type { Operation } from './operations.ts';
 
 /** What of this server the document depends on. */
-export interface Documented {
+interface Documented {
   readonly version: string;
   readonly limits: Limits;
   /** Whether callers need a key, and the routes that need none. */
@@ -91,10 +91,10 @@ const pageParameters = (): object[] =>
     ([name, schema]) => ({ name, in: 'query', schema }),
   );
 
-function tokenSchemas({ messages }: Limits): Readonly<Record<string, SchemaObject>> {
+function tokenSchemas(limits: Limits): Readonly<Record<string, SchemaObject>> {
   const content = { content: messageContent() };
   return {
-    TokenizeRequest: filled(schemaOf(tokenizeSchema(messages)), content),
+    TokenizeRequest: filled(schemaOf(tokenizeSchema(limits)), content),
     DetokenizeRequest: filled(schemaOf(detokenizeSchema), {
       tokens: { type: 'array', items: { type: 'integer', minimum: 0 } },
     }),

@@ -25,7 +25,7 @@ export type Status = 'in_progress' | 'completed' | 'incomplete' | 'cancelled' | 
 export const statusOf = (reason: Finish | null): 'completed' | 'incomplete' =>
   reason === 'length' ? 'incomplete' : 'completed';
 
-export interface Progress {
+interface Progress {
   readonly status: Status;
   /** Null until the end. */
   readonly reports: Reports | null;

@@ -13,7 +13,7 @@ const TYPE_AT = '{"type":"'.length;
 const typeOf = (event: string): string => event.slice(TYPE_AT, event.indexOf('"', TYPE_AT));
 
 /** Where responses are kept. */
-export interface Stores {
+interface Stores {
   readonly shared: ResponseStore;
   /** What is not to be stored, where it may still be gone on from: a socket's own memory. */
   readonly own: ResponseStore | null;

@@ -19,7 +19,7 @@ export interface Kept {
   readonly text: string;
 }
 
-export interface StoreBounds {
+interface StoreBounds {
   readonly entries: number;
   readonly bytes: number;
 }
@@ -32,6 +32,10 @@ export class ResponseStore {
 
   constructor({ entries, bytes }: StoreBounds) {
     this.#kept = new LRUCache({ max: entries, maxSize: bytes, sizeCalculation: bytesOf });
+  }
+
+  get bytes(): number {
+    return this.#kept.calculatedSize;
   }
 
   keep(kept: Kept): void {

@@ -11,7 +11,7 @@ import type { Kept, ResponseStore } from './store.ts';
 /** A request about the response that its path names, and what answers it. */
 type About = (req: Request) => object | Promise<object>;
 
-export interface StoredRoutes {
+interface StoredRoutes {
   readonly read: About;
   readonly forget: About;
   readonly input: About;

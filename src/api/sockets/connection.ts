@@ -27,7 +27,7 @@ interface Line {
 const CANCEL = 'response.cancel';
 
 /** Whose connection it is, and what is spoken on it. */
-export interface Spoken {
+interface Spoken {
   readonly caller: Caller;
   readonly dialect: Dialect;
   readonly surfaces: readonly Surface[];

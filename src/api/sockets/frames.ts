@@ -7,7 +7,7 @@ import type { Sink } from '../relay.ts';
 import type { Framer } from './dialect.ts';
 
 /** A request's share of a socket. */
-export interface Share {
+interface Share {
   readonly framer: Framer;
   readonly signal: AbortSignal;
 }

@@ -55,7 +55,7 @@ export const linearOf = (name: string, rows: number, inputs: number, bias = true
   bias,
 });
 
-export interface AttentionNames {
+interface AttentionNames {
   readonly query: string;
   readonly key: string;
   readonly value: string;

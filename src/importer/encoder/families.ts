@@ -29,7 +29,7 @@ export const isEncoder = (modelType: unknown): boolean =>
   typeof modelType === 'string' && Object.hasOwn(FAMILIES, modelType);
 
 /** What the import asks for beside the config. */
-export interface EncoderWish {
+interface EncoderWish {
   /** Longest sequence; null: the config's. */
   readonly context: number | null;
   /** Name or index of the label that is the score; null: the only one. */

@@ -31,7 +31,7 @@ export interface EncoderSpec {
 }
 
 /** The sum of what is looked up, projected to the width of the model where it is narrower, and normalised. */
-export interface EncoderEmbedding {
+interface EncoderEmbedding {
   /** Tensor [vocab, width]. */
   readonly tensor: string;
   readonly width: number;

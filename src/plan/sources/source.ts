@@ -1,7 +1,7 @@
 /** What a kind of reward source knows about its own part of the wire. */
 
 import type { z } from 'zod';
-import { check, strict } from '../../core/fields.ts';
+import { check, perLimits, strict } from '../../core/fields.ts';
 import type { RewardSource } from '../../core/reward.ts';
 import type { Schedule } from '../../core/strategy.ts';
 import type { Catalog, Limits, ModelCard, RewardStats } from '../catalog.ts';
@@ -89,12 +89,9 @@ export function sourceKind<S extends z.core.$ZodLooseShape>(
   fields: (limits: Limits) => S,
   specOf: (wire: z.output<z.ZodObject<S>>, at: string, catalog: Catalog) => SourceSpec,
 ): SourceKind {
-  const built = new WeakMap<Limits, z.ZodType>(); // a schema takes longer to build than to use
-  const schemaOf = (limits: Limits): z.ZodType => {
-    const schema = built.get(limits) ?? strict({ ...fields(limits), ...memberParts(limits) });
-    built.set(limits, schema);
-    return schema;
-  };
+  const schemaOf = perLimits((limits: Limits) =>
+    strict({ ...fields(limits), ...memberParts(limits) }),
+  );
   return {
     schema: schemaOf,
     parse(raw, at, catalog) {

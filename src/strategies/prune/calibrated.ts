@@ -10,7 +10,7 @@ import type { Schedule } from '../../core/strategy.ts';
 import { surviving } from './speculative_rejection.ts';
 import type { PruneRule } from './rule.ts';
 
-export interface Calibrated {
+interface Calibrated {
   /** Null: nothing is given up. */
   readonly schedule: Schedule | null;
   readonly refused: string | null;

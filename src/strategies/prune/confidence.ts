@@ -13,7 +13,7 @@ import { descending } from '../select.ts';
 import { tally } from '../tally.ts';
 import { everyFrom, type PruneRule } from './rule.ts';
 
-export interface Confidence {
+interface Confidence {
   readonly window: number;
   readonly warmUp: number;
   readonly quantile: number;

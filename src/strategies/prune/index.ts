@@ -34,7 +34,7 @@ export interface Prune {
   readonly remarks: Readonly<Record<string, unknown>>;
 }
 
-export const UNPRUNED: Prune = {
+const UNPRUNED: Prune = {
   rule: null,
   needs: 'nothing',
   together: false,
@@ -83,7 +83,7 @@ const termsOf = <P>(type: string, rule: PruneRule<P>, params: P, maxTokens: numb
 });
 
 /** A rule at work in one search. */
-export interface Pruning {
+interface Pruning {
   readonly decide: (asked: Deciding) => Promise<Verdict>;
   readonly enough: (done: readonly Branch[]) => boolean;
 }

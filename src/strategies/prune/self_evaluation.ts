@@ -9,7 +9,7 @@ import { SPARE, selfEvaluated, selfFields, selfQuestion } from '../self_evaluati
 import type { PruneRule } from './rule.ts';
 import { surviving } from './speculative_rejection.ts';
 
-export interface SelfEvaluation {
+interface SelfEvaluation {
   readonly alpha: number;
   /** Decision points, in tokens. */
   readonly at: readonly number[];

@@ -9,7 +9,7 @@ import type { Branch } from '../../core/tree.ts';
 import { ranked } from '../select.ts';
 import type { PruneRule, Verdict } from './rule.ts';
 
-export interface SpeculativeRejection {
+interface SpeculativeRejection {
   readonly alpha: number;
   /** Decision points, in tokens. */
   readonly at: readonly number[];

@@ -8,7 +8,7 @@ import { either, integer, number, read, strict } from '../../core/fields.ts';
 import { numberOr, ranked } from '../select.ts';
 import { everyFrom, type PruneRule } from './rule.ts';
 
-export interface Value {
+interface Value {
   readonly tau: number;
   readonly least: number;
   readonly every: number;
