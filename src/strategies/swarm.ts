@@ -15,7 +15,7 @@ export interface Weighing {
   readonly lambda: number;
 }
 
-export interface Particle {
+interface Particle {
   readonly branch: Branch;
   readonly logWeight: number;
   /** Sum of log Z_t that is in the weight already. */
