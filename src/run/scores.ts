@@ -144,7 +144,7 @@ export async function judged(
   { signal, onBug }: Pick<ScoresOptions, 'signal' | 'onBug'>,
 ): Promise<readonly Score[]> {
   try {
-    return await unless(signal, reward.score(batch));
+    return await unless(signal, () => reward.score(batch));
   } catch (error) {
     if (signal.aborted || error instanceof ServeError) throw error;
     onBug(error);
@@ -183,11 +183,13 @@ const finite = (parts: Score['parts']): Score['parts'] =>
   Object.fromEntries(Object.entries(parts).filter(([, value]) => Number.isFinite(value)));
 
 /** What `work` comes to, or the signal's reason as soon as it aborts; the work itself is not stopped. */
-function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+function unless<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
-    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    void work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
   });
 }
