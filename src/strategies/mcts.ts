@@ -34,7 +34,6 @@ export interface Mcts {
   /** Steps of a rollout, and samples per step. */
   readonly rollForward: number;
   readonly rollBranch: number;
-  readonly chunk: number;
 }
 
 async function* search(tree: Tree, mcts: Mcts): Search {
@@ -55,7 +54,7 @@ async function* search(tree: Tree, mcts: Mcts): Search {
     favourite = first;
   }
   const answer = bestOf(leavesOf(root)).branch;
-  yield* toTheEnd(tree, answer, mcts.chunk);
+  yield* toTheEnd(tree, answer);
   // Where no segment could be judged the whole must be.
   return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
 }
@@ -129,12 +128,11 @@ const fields = strict({
 
 export const mcts: Strategy<Mcts> = {
   fields,
-  parse(raw, { stream, maxTokens }) {
+  parse(raw) {
     const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = read(fields, raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
-    const chunk = stream ? 1 : maxTokens;
     const [answer, patience] = [rest.answer ?? null, rest.patience ?? Infinity];
-    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch, chunk };
+    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch };
   },
   needs: () => 'prefix',
   absolute: () => true, // values of all expansions compete

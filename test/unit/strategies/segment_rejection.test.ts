@@ -99,7 +99,7 @@ describe('search', () => {
 });
 
 describe('parse', () => {
-  const context = { maxTokens: 100, stream: false, judged: true };
+  const context = { maxTokens: 100, judged: true };
   test('defaults are those of the reference', () => {
     const params = segmentRejection.parse({ target: 8.5 }, context);
     const segment = { tokens: 64, until: { entropy: 3, least: 4 } };
