@@ -10,6 +10,7 @@ import type { Peak } from '../core/strategy.ts';
 import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
+import { noScore } from '../strategies/select.ts';
 import { bestSoFar } from './best_so_far.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
@@ -133,6 +134,7 @@ async function searched(
       const behind = gate.pass(signal);
       if (behind !== null) await behind;
       const { done, value } = await search.next();
+      if (done && scores.silent) throw noScore();
       if (done) return { ranked: value, exhausted: null };
       chronicle.kept(value);
       scores.kept(value);

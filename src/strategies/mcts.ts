@@ -18,7 +18,7 @@ import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { backUp, bestOf, leavesOf, mixed, nodeOf, selected, type Node } from './mcts_node.ts';
 import { segmentField } from './segment.ts';
-import { alive, best, descending, toTheEnd } from './select.ts';
+import { alive, descending, toTheEnd } from './select.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -55,8 +55,8 @@ async function* search(tree: Tree, mcts: Mcts): Search {
   }
   const answer = bestOf(leavesOf(root)).branch;
   yield* toTheEnd(tree, answer);
-  // Where no segment could be judged the whole must be.
-  return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
+  if (root.barren) await tree.score([answer]); // no segment could be judged: the whole may be
+  return [answer];
 }
 
 const goesOn = (branch: Branch, { answer }: Mcts): boolean =>

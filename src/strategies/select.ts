@@ -19,12 +19,18 @@ export function largest(values: readonly number[], k: number): number[] {
   return numbers.toSorted((a, b) => descending(values[a]!, values[b]!)).slice(0, k);
 }
 
+/**
+ * The rewards that a step is decided by. NaN disqualifies; where nobody can be judged nobody is: all are 0, and the step is
+ * decided without them.
+ */
+export const rewardsOf = (scores: readonly Score[]): number[] =>
+  scores.every(({ value }) => Number.isNaN(value))
+    ? scores.map(() => 0)
+    : scores.map(({ value }) => value);
+
 /** The k best, best first. Ties go to the earlier branch, so a seed gives one answer. */
 export const best = (branches: readonly Branch[], scores: readonly Score[], k: number): Branch[] =>
-  largest(
-    scores.map(({ value }) => value),
-    k,
-  ).map((i) => branches[i]!);
+  largest(rewardsOf(scores), k).map((i) => branches[i]!);
 
 /** Best score first; the earlier one on a tie, those without a score last. */
 export function ranked(branches: readonly Branch[], scores: readonly Score[]): Branch[] {
