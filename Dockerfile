@@ -7,7 +7,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev
 
-FROM node:20-bookworm-slim
+FROM node:20-bookworm-slim AS runtime
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
@@ -23,7 +23,15 @@ HEALTHCHECK --interval=10s --timeout=2s --start-period=10s \
 # unless it is told otherwise: docker run --stop-timeout 40.
 CMD ["node", "dist/cli.js", "serve", "--host", "0.0.0.0"]
 
-# A GPU image starts from one with CUDA's libraries and fetches ONNX Runtime's CUDA provider when it is built:
-#   FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04   (and Node 20 in it)
-#   RUN ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false
-# This version runs its models on the CPU provider only; the command is here for the one that does not.
+# docker build --target webgpu: models with `device: webgpu` on a GPU, through Vulkan's loader. What is not in the image is the driver:
+# NVIDIA's container toolkit brings it (docker run --gpus all), for others mount /dev/dri and install their Mesa. Never run on a card.
+FROM runtime AS webgpu
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 && rm -rf /var/lib/apt/lists/*
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,graphics,utility
+USER node
+
+# There is no target for `device: cuda`, which is refused (docs/devices.md). It would need: an image with CUDA 12 and cuDNN 9
+# (nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04), Node 20 in it, `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node
+# --ignore-scripts=false` with a network that reaches where the package's script downloads from, and graphs with KV of halves.
+FROM runtime

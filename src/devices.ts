@@ -88,7 +88,8 @@ const refused = (file: string, name: string, { device }: ModelEntry, lack: strin
     `${file}: models.${name}.device is ${device}, but ${lack}; auto and cpu would do`,
   );
 
-const NOT_RUN = 'this version does not run it';
+const NOT_RUN =
+  "this version does not run it: its graphs keep KV of float32, and CUDA's attention takes halves only (docs/devices.md)";
 
 function lackOf({ provider, file, open }: Kind, path: string): string | null {
   const providers = providersOf(path);

@@ -15,6 +15,14 @@ interface Measured {
   readonly rss: number;
 }
 
+/** Goals: twice the time of cp, and the source at so many bytes a second; and so much memory. */
+const QUANTISING = 150e6;
+const MOST_MEGABYTES = 3000;
+
+/** A goal, and whether it is met. */
+const against = (value: number, most: number, digits: number): string =>
+  `${value <= most ? 'met' : 'missed'}: at most ${most.toFixed(digits)}`;
+
 /** In a process of its own, so that its peak of memory is the import's. */
 function importOnce(from: string, to: string, weights: string): Measured {
   const script = `
@@ -43,10 +51,20 @@ try {
   const seconds = (performance.now() - started) / 1000;
   rmSync(copy);
   const row = (...cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`);
-  row('', 'seconds', 'MB of source a second', 'seconds of CPU', 'peak memory, MB', 'written, MB');
-  row('---', '---', '---', '---', '---', '---');
+  row(
+    '',
+    'seconds',
+    'goal',
+    'MB of source a second',
+    'seconds of CPU',
+    'peak memory, MB',
+    'goal',
+    'written, MB',
+  );
+  row(...Array.from({ length: 8 }, () => '---'));
   const mega = (value: number) => (value / 1e6).toFixed(0);
-  row('cp', seconds.toFixed(1), mega(bytes / seconds), '', '', mega(bytes));
+  row('cp', seconds.toFixed(1), '', mega(bytes / seconds), '', '', '', mega(bytes));
+  const most = 2 * seconds + bytes / QUANTISING;
   const formats = ['int8', 'int4', 'float16', 'float32'];
   const asked = formats.filter((format) => process.argv.includes(format));
   for (const format of asked.length > 0 ? asked : formats) {
@@ -57,9 +75,11 @@ try {
     row(
       format,
       measured.seconds.toFixed(1),
+      against(measured.seconds, most, 1),
       mega(bytes / measured.seconds),
       measured.cpu.toFixed(1),
       mega(measured.rss),
+      against(measured.rss / 1e6, MOST_MEGABYTES, 0),
       mega(written),
     );
   }
