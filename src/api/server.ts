@@ -79,7 +79,10 @@ function application(context: Context, parts: Parts): Express {
   });
   addRoutes(app, context, parts);
   app.use((req: Request) => {
-    throw new ServeError('not_found', `${req.method} ${show(req.path)} is not served here`);
+    throw new ServeError(
+      'not_found',
+      `${req.method} ${show(req.path)} is not served here; /openapi.json names what is`,
+    );
   });
   app.use(errors(context));
   return app;

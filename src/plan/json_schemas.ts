@@ -18,6 +18,7 @@ import { kinds } from './sources/index.ts';
 import { callsSchema } from './spoken.ts';
 import { choiceSchema, flatChoiceSchema, flatToolSchema, toolSchema } from './tools.ts';
 import {
+  UNSERVED_IN_CHAT,
   UNSERVED_IN_RESPONSES,
   alignmentSchema,
   chatSchema,
@@ -51,7 +52,10 @@ export function requestSchemas(limits: Limits): Forms {
   const documents = z.union([string, tolerant({ text: string })]);
   return {
     ...sharedSchemas(limits, forms),
-    ChatCompletionRequest: filled(schemaOf(chatSchema(limits)), forms),
+    ChatCompletionRequest: filled(schemaOf(chatSchema(limits)), {
+      ...forms,
+      ...refusedForms(UNSERVED_IN_CHAT),
+    }),
     CompletionRequest: filled(schemaOf(completionSchema(limits)), { ...forms, ...completion }),
     ResponseRequest: filled(schemaOf(responsesSchema(limits)), {
       ...forms,
@@ -158,18 +162,17 @@ function responseForms({ messages, tools }: Limits): Forms {
     tolerant({ type: z.literal('item_reference'), id: string }),
     tolerant({ type: z.literal('reasoning') }),
   ]);
-  const unserved = Object.entries(UNSERVED_IN_RESPONSES).map(([name, rule]) => [
-    name,
-    refused(rule),
-  ]);
   return {
-    ...(Object.fromEntries(unserved) as Forms),
+    ...refusedForms(UNSERVED_IN_RESPONSES),
     input: schemaOf(z.union([string, list(item, messages)])),
     format: filled(optional(textFormatSchema), { schema: schemaOf(jsonSchema) }),
     tools: filled(optional(list(flatToolSchema, tools)), { parameters: schemaOf(jsonSchema) }),
     tool_choice: optional(flatChoiceSchema),
   };
 }
+
+const refusedForms = (fields: Readonly<Record<string, string>>): Forms =>
+  Object.fromEntries(Object.entries(fields).map(([name, rule]) => [name, refused(rule)]));
 
 /** The same schema, with a form for each field that says nothing of itself. */
 export function filled(shape: SchemaObject, forms: Forms, name = ''): SchemaObject {

@@ -14,7 +14,13 @@ import { planResponse } from './responses.ts';
 import type { PlannedResponse, Recall } from './responses.ts';
 import { formatRule, refuseTools } from './rule.ts';
 import { parseTools, toolsRule, withTools } from './tools.ts';
-import { chatSchema, completionSchema, responsesSchema } from './wire.ts';
+import {
+  UNSERVED_IN_CHAT,
+  chatSchema,
+  completionSchema,
+  refuseUnserved,
+  responsesSchema,
+} from './wire.ts';
 import type { ChatWire, CompletionWire } from './wire.ts';
 
 /** Parses requests against one catalog. */
@@ -57,6 +63,7 @@ export function planner(catalog: Catalog): Planner {
 }
 
 function askedOfChat(wire: ChatWire, limits: Limits): Asked {
+  refuseUnserved(wire, UNSERVED_IN_CHAT);
   const asked = wire.max_completion_tokens ?? wire.max_tokens ?? null;
   const at = wire.max_completion_tokens ? 'max_completion_tokens' : 'max_tokens';
   const format = formatRule(wire.response_format);
@@ -77,7 +84,7 @@ function askedOfCompletion(
   wire: CompletionWire,
   { catalog, policy }: Pick<Addressed, 'catalog' | 'policy'>,
 ): Asked {
-  refuseUnserved(wire);
+  refuseFields(wire);
   const { vocabulary } = policy.codec;
   return {
     sources: completionSources(wire.prompt, catalog.limits.branches, vocabulary.size),
@@ -137,7 +144,7 @@ function chatLogprobs(asked: boolean, top: number | null): number | null {
   );
 }
 
-function refuseUnserved(wire: CompletionWire): void {
+function refuseFields(wire: CompletionWire): void {
   const n = wire.n ?? 1;
   refuseTools(wire.tools);
   if (wire.suffix)

@@ -12,7 +12,7 @@ import type { Addressed, Planned } from './request.ts';
 import { textFormatRule } from './rule.ts';
 import { isCalls } from './spoken.ts';
 import { parseFlatTools, toolsRule, withTools } from './tools.ts';
-import { UNSERVED_IN_RESPONSES } from './wire.ts';
+import { UNSERVED_IN_RESPONSES, refuseUnserved } from './wire.ts';
 import type { CommonWire, ResponsesWire } from './wire.ts';
 
 /** Earlier answers that a request may refer to; null: not held, or not any more. */
@@ -53,7 +53,7 @@ export function planResponse(
   wire: ResponsesWire,
   recall: Recall,
 ): PlannedResponse {
-  refuseUnserved(wire);
+  refuseUnserved(wire, UNSERVED_IN_RESPONSES);
   const addressed = { ...about, wire: inChatWords(wire) };
   const items = inputItems(inputOf(wire), addressed.catalog.limits.messages, (id) =>
     recall.item(id),
@@ -92,13 +92,6 @@ function joined(messages: readonly ChatMessage[]): ChatMessage[] {
     else turns[turns.length - 1] = { ...last, content: `${last.content}\n${message.content}` };
   }
   return turns;
-}
-
-function refuseUnserved(wire: ResponsesWire): void {
-  for (const [field, rule] of Object.entries(UNSERVED_IN_RESPONSES)) {
-    const given = wire[field as keyof typeof UNSERVED_IN_RESPONSES] ?? false;
-    if (given !== false) throw wrong(field, given, rule);
-  }
 }
 
 /** The fields that all endpoints share; those that have a name of their own here are read by hand. */

@@ -13,6 +13,7 @@ import {
   table,
   text,
   tolerant,
+  wrong,
 } from '../core/fields.ts';
 import type { Limits } from './catalog.ts';
 
@@ -58,9 +59,45 @@ export const messagesSchema = perLimits(({ messages }: Limits) =>
   ),
 );
 
+/** Fields that would change an answer and are refused, with what to do instead. */
+type Unserved = Readonly<Record<string, string>>;
+
+const read = <F extends Unserved>(fields: F) =>
+  Object.fromEntries(Object.keys(fields).map((key) => [key, anything])) as Record<
+    keyof F,
+    typeof anything
+  >;
+
+export const UNSERVED_IN_CHAT = {
+  functions: 'left out: give `tools` instead',
+  function_call: 'left out: give `tool_choice` instead',
+  web_search_options: 'left out: models here search nothing but their own answers',
+} as const;
+
+export const UNSERVED_IN_RESPONSES = {
+  messages: 'left out: give `input` instead',
+  max_tokens: 'left out: give `max_output_tokens` instead',
+  max_completion_tokens: 'left out: give `max_output_tokens` instead',
+  response_format: 'left out: give `text.format` instead',
+  n: 'left out: a response holds one answer',
+  background: 'left out: answers are given on the connection that asked for them',
+  conversation: 'left out: give `previous_response_id` instead',
+  prompt: 'left out: this server keeps no prompt templates',
+} as const;
+
+/** @throws ServeError for the first of these fields that is given; null and false give nothing */
+export function refuseUnserved(wire: Readonly<Record<string, unknown>>, fields: Unserved): void {
+  for (const [field, rule] of Object.entries(fields)) {
+    const given = wire[field] ?? false;
+    if (given !== false) throw wrong(field, given, rule);
+  }
+}
+
 export const chatSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
+    ...read(UNSERVED_IN_CHAT),
+    modalities: list(oneOf(['text']), 8).nullish(),
     messages: messagesSchema(limits),
     max_completion_tokens: integer(1, 1_000_000_000).nullish(),
     tool_choice: anything,
@@ -79,27 +116,12 @@ export const completionSchema = (limits: Limits) =>
     logprobs: integer(0, limits.topLogprobs).nullish(),
   });
 
-/** Fields that would change an answer and are refused, with what to do instead. */
-export const UNSERVED_IN_RESPONSES = {
-  messages: 'left out: give `input` instead',
-  max_tokens: 'left out: give `max_output_tokens` instead',
-  max_completion_tokens: 'left out: give `max_output_tokens` instead',
-  response_format: 'left out: give `text.format` instead',
-  n: 'left out: a response holds one answer',
-  background: 'left out: answers are given on the connection that asked for them',
-  conversation: 'left out: give `previous_response_id` instead',
-  prompt: 'left out: this server keeps no prompt templates',
-} as const;
-const unservedInResponses = Object.fromEntries(
-  Object.keys(UNSERVED_IN_RESPONSES).map((key) => [key, anything]),
-) as Record<keyof typeof UNSERVED_IN_RESPONSES, typeof anything>;
-
 /** A response's input items and its text format have forms of their own, read by hand. */
 export const responsesSchema = (limits: Limits) => {
   const { max_tokens: _tokens, response_format: _format, n: _n, ...shared } = common(limits);
   return tolerant({
     ...shared,
-    ...unservedInResponses,
+    ...read(UNSERVED_IN_RESPONSES),
     input: anything,
     instructions: z.string('a string').nullish(),
     previous_response_id: text(128, 1).nullish(),

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { anything, flag, integer, tolerant } from '../../src/core/fields.ts';
 import {
+  UNSERVED_IN_CHAT,
   alignmentSchema,
   chatSchema,
   completionSchema,
@@ -60,11 +61,15 @@ const reranking = (chance: Chance): Body => ({
 
 /** Well-formed more often than not; what each needs stands first. */
 const BODIES: Readonly<Record<string, (chance: Chance) => Body>> = {
-  '/v1/chat/completions': (chance) => ({
-    max_tokens: chance.integer(1, 6),
-    ...(chat(chance) as Body),
-    messages: NEEDED.messages(chance),
-  }),
+  '/v1/chat/completions': (chance) => {
+    const drawn = chat(chance) as Body;
+    if (chance.is(0.9)) for (const key of Object.keys(UNSERVED_IN_CHAT)) delete drawn[key];
+    return {
+      max_tokens: chance.integer(1, 6),
+      ...drawn,
+      messages: NEEDED.messages(chance),
+    };
+  },
   '/v1/completions': (chance) => ({
     max_tokens: chance.integer(1, 6),
     prompt: 'One day',

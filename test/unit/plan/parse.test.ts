@@ -268,6 +268,10 @@ test.each(wrongFields)('a completion with %o is refused as %s at %s', (fields, c
 test.each([
   [{ messages: [] }, 'messages'],
   [{ messages: undefined }, 'messages'],
+  [{ functions: [{ name: 'f' }] }, 'functions'],
+  [{ function_call: 'auto' }, 'function_call'],
+  [{ web_search_options: {} }, 'web_search_options'],
+  [{ modalities: ['text', 'audio'] }, 'modalities[1]'],
   [{ messages: 'x' }, 'messages'],
   [{ messages: [{ role: 'wizard', content: 'x' }] }, 'messages[0].role'],
   [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content'],
