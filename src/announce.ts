@@ -1,10 +1,11 @@
 /** What an operator sees of a server that starts and stops: sentences on a terminal, JSON lines in the log otherwise. */
 
 import type { EngineSnapshot } from './core/inference.ts';
-import type { Config } from './ops/config.ts';
-import type { Logger } from './ops/log.ts';
+import { sum } from './core/math.ts';
 import { placeOf } from './devices.ts';
 import { describeModel } from './model_folder.ts';
+import type { Config } from './ops/config.ts';
+import type { Logger } from './ops/log.ts';
 import type { Catalog, ModelCard } from './plan/catalog.ts';
 
 /** Loading that takes longer than this is worth a word, and another each time it has passed again. */
@@ -100,7 +101,7 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
     presets: [...catalog.presets.keys()],
     device: devicesSaid(models),
     threads: engine.threads,
-    model_bytes: bytes.reduce((sum, each) => sum + each, 0),
+    model_bytes: sum(bytes),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,
     ...(exported.length > 0 ? { exported: Object.fromEntries(exported) } : {}),

@@ -10,7 +10,7 @@ import { loadCodec, loadPairCodec } from './runtime/tokenizer.ts';
 export type LoadCodec = (folder: string, layout: Manifest['layout']) => Codec;
 
 export const readCodec: LoadCodec = (folder, layout) =>
-  layout === 'encoder' ? loadPairCodec(folder) : loadCodec(folder);
+  layout === 'encoder' || layout === 'pair_classifier' ? loadPairCodec(folder) : loadCodec(folder);
 
 /** Files that nobody made a digest of are those of their folder. */
 const digestOf = (folder: string, file: Manifest['files'][string] | undefined): string | null =>

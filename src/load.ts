@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
+import type { ScoreModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { devicesOf, library } from './devices.ts';
 import { DecodeEngine } from './engine/engine.ts';
@@ -9,7 +10,7 @@ import type { EngineOptions } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import { classesOf } from './memory.ts';
-import type { Config, RemoteEntry } from './ops/config.ts';
+import type { Config, ModelEntry, RemoteEntry } from './ops/config.ts';
 import { describeModel } from './model_folder.ts';
 import { verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
@@ -23,6 +24,7 @@ import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
 import { KnownRules } from './rules/known.ts';
+import { loadClassifier } from './runtime/classifier.ts';
 import { loadDecoder } from './runtime/decoder.ts';
 import type { Decoder } from './runtime/decoder.ts';
 import type { Device } from './runtime/device.ts';
@@ -148,7 +150,7 @@ export function loadRewards(
   const manifests = Object.values(config.models).map(describeModel);
   const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
   for (const [name, entry] of Object.entries(config.models)) {
-    const { path, reads, timeout_ms } = entry;
+    const { reads, timeout_ms } = entry;
     const manifest = describeModel(entry);
     if (manifest.head === undefined) {
       const codec = codecOf(manifest);
@@ -161,11 +163,9 @@ export function loadRewards(
     }
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
+    refuseLonger(manifest, codecOf(manifest).vocabulary.size);
     const head = scalarHead({
-      model:
-        manifest.layout === 'encoder'
-          ? loadEncoder(deviceOf(name), path, name)
-          : loadScorer(deviceOf(name), path, name, manifest.whole ? 0 : reward_kv_bytes / keeping),
+      model: scoreModel(deviceOf(name), entry, manifest, name, reward_kv_bytes / keeping),
       codec: codecOf(manifest),
       reads: reads ?? manifest.reads ?? 'complete',
       runTokens,
@@ -180,6 +180,24 @@ export function loadRewards(
     }),
   );
   return { models, readers, remotes, cache, now: () => performance.now() / 1000 };
+}
+
+function refuseLonger({ folder, shape }: Manifest, tokens: number): void {
+  if (shape !== undefined && shape.vocab < tokens)
+    throw new Error(`${folder}: the model knows ${shape.vocab} tokens, the tokenizer ${tokens}`);
+}
+
+/** @param keepBytes of KV of what it read lately, where it keeps any */
+function scoreModel(
+  device: Device,
+  { path, graph, label }: ModelEntry,
+  { layout, limits, whole }: Manifest,
+  name: string,
+  keepBytes: number,
+): ScoreModel {
+  if (layout === 'encoder') return loadEncoder(device, path, name);
+  if (limits !== undefined) return loadClassifier(device, path, name, { graph, label });
+  return loadScorer(device, path, name, whole ? 0 : keepBytes);
 }
 
 /** Its scores are not remembered: what it judges by may change. */

@@ -3,6 +3,7 @@
  * policy at least, is named after the first, and gets an engine of its own.
  */
 
+import { sum } from './core/math.ts';
 import type { Vocabulary } from './core/model.ts';
 import type { Codec } from './core/text.ts';
 import { ConfigError } from './ops/config.ts';
@@ -52,7 +53,7 @@ export function groupByVocabulary(
     if (group === undefined) throw unmatched(name, vocabulary, groups);
     group.models.push(name);
   }
-  const total = groups.reduce((sum, { weight }) => sum + weight, 0);
+  const total = sum(groups.map(({ weight }) => weight));
   return groups.map(({ weight, ...group }) => ({ ...group, share: weight / total }));
 }
 

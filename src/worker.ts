@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { ServeError, toFailure } from './core/errors.ts';
 import type { StreamEvent } from './core/events.ts';
 import type { EngineSnapshot } from './core/inference.ts';
+import { sum } from './core/math.ts';
 import type { FromWorker, ToWorker } from './core/messages.ts';
 import type { Evaluation, Judging } from './core/reward.ts';
 import { loadEngines, loadRewards } from './load.ts';
@@ -48,30 +49,51 @@ interface Request {
   readonly gate: Gate;
 }
 
-interface Serving {
+interface Parts {
   readonly decoding: Decoding;
   readonly loaded: Loaded;
   readonly outbox: Outbox;
   readonly log: Logger;
 }
 
-function serve({ decoding, loaded, outbox, log }: Serving): void {
-  const { engine } = decoding;
-  const requests = new Map<string, Request>();
+/** What is generated and judged at present, each under its id until it ends. */
+class Serving {
+  readonly #parts: Parts;
+  readonly #requests = new Map<string, Request>();
 
-  function begin(id: string): Request {
-    const request = { abort: new AbortController(), gate: new Gate() };
-    requests.set(id, request);
-    return request;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
-  function start(plan: Plan): void {
-    const request = begin(plan.id);
+  obey(message: ToWorker<Plan>): void {
+    switch (message.kind) {
+      case 'start':
+        return this.#start(message.plan);
+      case 'abort':
+        return this.#requests.get(message.id)?.abort.abort();
+      case 'pause':
+        return this.#requests.get(message.id)?.gate.close();
+      case 'resume':
+        return this.#requests.get(message.id)?.gate.open();
+      case 'judge':
+        return this.#judge(message.asked);
+      case 'snapshot':
+        return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(this.#parts) });
+      case 'stop':
+        process.exit(0); // messages arrive between iterations: no run is in flight
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #start(plan: Plan): void {
+    const { decoding, loaded, outbox, log } = this.#parts;
+    const { abort, gate } = this.#begin(plan.id);
     const running = run(plan, {
-      engine,
+      engine: decoding.engine,
       rewardOf: (asked, told, signal) => rewardOf(asked, loaded, told, signal),
-      gate: request.gate,
-      signal: request.abort.signal,
+      gate,
+      signal: abort.signal,
       emit: (event) => outbox.add(plan.id, event),
       after: (ms, call) => {
         const timer = setTimeout(call, ms);
@@ -79,43 +101,27 @@ function serve({ decoding, loaded, outbox, log }: Serving): void {
       },
       onBug: (error) => log.error({ err: error, request: plan.request }, 'inference'),
     });
-    void running.finally(() => requests.delete(plan.id)); // run does not reject
+    void running.finally(() => this.#requests.delete(plan.id)); // run does not reject
   }
 
-  function judge(asked: Judging): void {
-    const { signal } = begin(asked.id).abort;
+  #judge(asked: Judging): void {
+    const { signal } = this.#begin(asked.id).abort;
     setMaxListeners(0, signal); // each member listens
-    const judging = judged(asked, loaded, { signal, log });
-    void judging.finally(() => requests.delete(asked.id)); // judged does not reject
+    const judging = judged(asked, this.#parts, signal);
+    void judging.finally(() => this.#requests.delete(asked.id)); // judged does not reject
   }
 
-  process.on('message', (message: ToWorker<Plan>) => {
-    switch (message.kind) {
-      case 'start':
-        return start(message.plan);
-      case 'abort':
-        return requests.get(message.id)?.abort.abort();
-      case 'pause':
-        return requests.get(message.id)?.gate.close();
-      case 'resume':
-        return requests.get(message.id)?.gate.open();
-      case 'judge':
-        return judge(message.asked);
-      case 'snapshot':
-        return send({ kind: 'snapshot', seq: message.seq, snapshot: snapshotOf(decoding, loaded) });
-      case 'stop':
-        process.exit(0); // messages arrive between iterations: no run is in flight
-      default:
-        return message satisfies never;
-    }
-  });
-  process.on('disconnect', () => process.exit(0));
+  #begin(id: string): Request {
+    const request = { abort: new AbortController(), gate: new Gate() };
+    this.#requests.set(id, request);
+    return request;
+  }
 }
 
 async function judged(
   { id, request, reward, candidates }: Judging,
-  loaded: Loaded,
-  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  { loaded, log }: Parts,
+  signal: AbortSignal,
 ): Promise<void> {
   const evaluations: Evaluation[] = [];
   try {
@@ -130,7 +136,7 @@ async function judged(
   }
 }
 
-function snapshotOf({ engine, rules }: Decoding, { cache }: Loaded): EngineSnapshot {
+function snapshotOf({ decoding: { engine, rules }, loaded: { cache } }: Parts): EngineSnapshot {
   const { running, waiting, kvUsage } = engine.load;
   const { queries, hits, bytes } = engine.cache;
   const { rss, heapUsed, heapTotal, arrayBuffers } = process.memoryUsage();
@@ -143,7 +149,7 @@ function snapshotOf({ engine, rules }: Decoding, { cache }: Loaded): EngineSnaps
     prefixHits: hits,
     prefixBytes: bytes,
     scoreBytes: cache.calculatedSize,
-    ruleBytes: rules.reduce((sum, each) => sum + each.bytes, 0),
+    ruleBytes: sum(rules.map(({ bytes: each }) => each)),
     residentBytes: rss,
     heapBytes: heapUsed,
     heapTotalBytes: heapTotal,
@@ -162,7 +168,9 @@ try {
   endUncaught(log);
   const decoding = loadEngines(config, () => outbox.flush());
   const loaded = loadRewards(config, decoding);
-  serve({ decoding, loaded, outbox, log });
+  const serving = new Serving({ decoding, loaded, outbox, log });
+  process.on('message', (message: ToWorker<Plan>) => serving.obey(message));
+  process.on('disconnect', () => process.exit(0));
   send({ kind: 'ready', loadMs: performance.now() - started });
 } catch (error) {
   const message = error instanceof Error ? error.message : toFailure(error).message;

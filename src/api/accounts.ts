@@ -1,6 +1,7 @@
 /** What a request cost and how far it was bent: the `usage` and `alignment` blocks of its response. */
 
 import type { ChoiceReport } from '../core/events.ts';
+import { sum } from '../core/math.ts';
 import type { Evaluation } from '../core/reward.ts';
 import type { Answer } from '../plan/request.ts';
 
@@ -8,10 +9,10 @@ import type { Answer } from '../plan/request.ts';
 export type Reports = ReadonlyMap<number, ChoiceReport>;
 
 const total = (reports: Reports, read: (report: ChoiceReport) => number): number =>
-  [...reports.values()].reduce((sum, report) => sum + read(report), 0);
+  sum([...reports.values()].map(read));
 
 export function usageOf(answer: Answer, reports: Reports) {
-  const prompt_tokens = answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0);
+  const prompt_tokens = sum(answer.promptTokens);
   const completion_tokens = total(reports, (report) => report.completionTokens);
   return {
     prompt_tokens,
@@ -29,10 +30,11 @@ export function usageOf(answer: Answer, reports: Reports) {
 
 /** A prompt's trees after the first find it cached by the first: that is not counted. */
 function cachedTokens({ promptTokens, n }: Answer, reports: Reports): number {
-  return promptTokens.reduce((sum, _, prompt) => {
+  const ofPrompts = promptTokens.map((_, prompt) => {
     const trees = Array.from({ length: n }, (_each, tree) => reports.get(prompt * n + tree));
-    return sum + Math.min(...trees.map((report) => report?.cachedTokens ?? 0));
-  }, 0);
+    return Math.min(...trees.map((report) => report?.cachedTokens ?? 0));
+  });
+  return sum(ofPrompts);
 }
 
 /** What rewards could not do, where that is anything: who failed, and which choices an ensemble abstained from. */

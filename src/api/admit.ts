@@ -1,5 +1,6 @@
 /** A body becomes a request that generates: valid, charged, and known by its id. */
 
+import { sum } from '../core/math.ts';
 import type { Measured } from '../ops/meter.ts';
 import type { Planned } from '../plan/request.ts';
 import type { Caller } from './callers/allowance.ts';
@@ -36,6 +37,6 @@ const measured = ({ plan, answer }: Planned): Measured => ({
   model: plan.prompts[0]!.lanes[0]!.model,
   strategy: answer.strategy,
   guides: plan.opening.guidance.uses.length,
-  promptTokens: answer.promptTokens.reduce((sum, tokens) => sum + tokens, 0),
+  promptTokens: sum(answer.promptTokens),
   stream: answer.stream,
 });

@@ -9,7 +9,7 @@ import { ChunkWriter } from './chunks.ts';
 import { explained } from './logprobs.ts';
 import { byId } from './sockets/dialect.ts';
 import type { Surface } from './surface.ts';
-import type { Choices } from './whole.ts';
+import type { WholeChoices } from './whole.ts';
 
 export interface ChoiceWords {
   readonly endpoint: string;
@@ -65,7 +65,7 @@ export function inChoices(words: ChoiceWords): Surface {
 function wholeOf(
   words: ChoiceWords,
   answer: Answer,
-  choices: Choices,
+  choices: WholeChoices,
   created: number,
   reports: Reports,
 ): object {

@@ -6,7 +6,7 @@ import type { Planner } from '../plan/parse.ts';
 import type { Planned, Ticket } from '../plan/request.ts';
 import type { Reports } from './accounts.ts';
 import type { Dialect } from './sockets/dialect.ts';
-import type { Choices } from './whole.ts';
+import type { WholeChoices } from './whole.ts';
 
 export interface Surface {
   /** Its path, and its name in metrics. */
@@ -36,7 +36,7 @@ export interface Worded extends Planned {
   /** For an answer that streams. */
   writer(created: number): Writer;
   /** An answer in one piece. */
-  whole(choices: Choices, created: number, reports: Reports): object;
+  whole(choices: WholeChoices, created: number, reports: Reports): object;
 }
 
 /** Events of one request to the JSON of its chunks, in order. */

@@ -4,21 +4,21 @@ import type { ChoiceReport, StreamEvent } from '../core/events.ts';
 import type { Draw, Finish } from '../core/tree.ts';
 import type { Listener } from './relay.ts';
 
-interface Choice {
+interface WholeChoice {
   text: string;
   readonly draws: Draw[];
   reason: Finish | null;
 }
 
 /** By index. */
-export type Choices = ReadonlyMap<number, Readonly<Choice>>;
+export type WholeChoices = ReadonlyMap<number, Readonly<WholeChoice>>;
 
 /** Says nothing while it listens. */
 export class Collector implements Listener {
-  readonly #choices = new Map<number, Choice>();
+  readonly #choices = new Map<number, WholeChoice>();
   #reports: ReadonlyMap<number, ChoiceReport> = new Map();
 
-  get choices(): Choices {
+  get choices(): WholeChoices {
     return this.#choices;
   }
 
@@ -47,7 +47,7 @@ export class Collector implements Listener {
     return [];
   }
 
-  #choice(index: number): Choice {
+  #choice(index: number): WholeChoice {
     const known = this.#choices.get(index) ?? { text: '', draws: [], reason: null };
     this.#choices.set(index, known);
     return known;

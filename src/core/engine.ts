@@ -11,6 +11,8 @@ export interface Session extends Omit<Tree, 'score' | 'note'>, AsyncDisposable {
   keep(branches: readonly Branch[]): void;
   /** Those that were not freed, oldest first. */
   readonly branches: readonly Branch[];
+  /** Has `grown` told of each token that the tree's only branch takes: it has no rival, so all it says is certain. What `grown` throws fails the wait for that token. */
+  follow(grown: (only: Branch) => void): void;
   /** Finishes a branch where it stands, for want of `length`. */
   end(branch: Branch): void;
   readonly spent: Spent;

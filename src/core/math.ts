@@ -26,6 +26,9 @@ export function softmax(values: readonly number[]): number[] {
 export const sigmoid = (x: number): number =>
   x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
 
+/** The inverse of `sigmoid`: -Infinity at 0, Infinity at 1. */
+export const logit = (p: number): number => Math.log(p) - Math.log1p(-p);
+
 /** log(1 / (1 + exp(-x))), without overflow on either side. */
 export const logSigmoid = (x: number): number =>
   Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));

@@ -10,10 +10,23 @@ const W1 = 0xbb67ae85;
 const ROUNDS = 10;
 
 type Words = [number, number, number, number];
+
+/** The counter, and then the words that come of it: a draw allocates nothing. */
+const words = new Uint32Array(4);
+const seed64 = new BigUint64Array(1);
+/** Its halves, the lower one first on every machine that Node runs on here. */
+const key = new Uint32Array(seed64.buffer);
+
 /** Four 32-bit words from a 128-bit counter and a 64-bit key. */
-export function philox(counter: Readonly<Words>, key: readonly [number, number]): Words {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
+export function philox(counter: Readonly<Words>, [k0, k1]: readonly [number, number]): Words {
+  words.set(counter);
+  encrypt(k0, k1);
+  return [words[0]!, words[1]!, words[2]!, words[3]!];
+}
+
+/** Turns the counter in `words` into random words. */
+function encrypt(k0: number, k1: number): void {
+  let [c0, c1, c2, c3] = [words[0]!, words[1]!, words[2]!, words[3]!];
   for (let round = 0; round < ROUNDS; round++) {
     const low0 = Math.imul(M0, c0);
     const low1 = Math.imul(M1, c2);
@@ -26,7 +39,10 @@ export function philox(counter: Readonly<Words>, key: readonly [number, number])
     k0 = (k0 + W0) | 0;
     k1 = (k1 + W1) | 0;
   }
-  return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
+  words[0] = c0;
+  words[1] = c1;
+  words[2] = c2;
+  words[3] = c3;
 }
 
 /** The upper 32 bits of a 64-bit product. */
@@ -56,7 +72,11 @@ export function uniform(
   choice: number,
   stream: number,
 ): number {
-  const key = [Number(seed & 0xffffffffn), Number((seed >> 32n) & 0xffffffffn)] as const;
-  const [a, b] = philox([position, branch, choice, stream], key);
-  return ((a >>> 5) * 0x4000000 + (b >>> 6)) / 0x20000000000000;
+  seed64[0] = seed;
+  words[0] = position;
+  words[1] = branch;
+  words[2] = choice;
+  words[3] = stream;
+  encrypt(key[0]!, key[1]!);
+  return ((words[0] >>> 5) * 0x4000000 + (words[1] >>> 6)) / 0x20000000000000;
 }

@@ -105,6 +105,9 @@ export type RewardSource =
       readonly reads: 'prefix' | 'complete';
     };
 
+/** Stands in the question of a judge of pairs for the other answer. */
+export const OTHER = '{other}';
+
 /** Already checked to be of bounded size and depth, without references and patterns. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 

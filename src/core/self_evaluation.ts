@@ -1,5 +1,6 @@
 /** What a policy says of its own answer when it is asked whether it would do better by starting over (Manvi et al. 2024). */
 
+import { logit, sigmoid } from './math.ts';
 import type { Calibration } from './reward.ts';
 import type { Token } from './tree.ts';
 
@@ -14,4 +15,4 @@ export interface SelfQuestion {
 
 /** sigmoid(scale * logit(p) + shift): p comes true as often as it says then. */
 export const calibrated = (p: number, { scale, shift }: Calibration): number =>
-  1 / (1 + Math.exp(-(scale * (Math.log(p) - Math.log1p(-p)) + shift)));
+  sigmoid(scale * logit(p) + shift);

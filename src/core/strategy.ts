@@ -59,7 +59,6 @@ export interface Schedule {
 /** What of the request a strategy may know while it parses. */
 export interface StrategyContext {
   readonly maxTokens: number;
-  readonly stream: boolean;
   /** The request, or its preset, names rewards. */
   readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */

@@ -3,8 +3,8 @@
 import type { Vocabulary } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
 import type { Branch, Draw, Finish, Peeked, Token } from '../core/tree.ts';
+import { BranchText } from './branch_text.ts';
 import type { Slot } from './slots.ts';
-import { BranchText } from './text.ts';
 
 export class Hypothesis implements Branch {
   readonly id: number;

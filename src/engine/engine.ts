@@ -127,6 +127,7 @@ export class DecodeEngine implements Engine, Disposable {
       heads: opening.lanes.map(() => null),
       branches: new Set(),
       signal,
+      grown: null,
       waits: new Set(),
       law: lawOf(opening.guidance, pools, laneWeights, opening.rule !== null),
       spent: {
@@ -255,9 +256,11 @@ export class DecodeEngine implements Engine, Disposable {
     for (const { tree } of ready)
       if (tree.spent.generatedTokens === 0) tree.spent.prefillMs = read - tree.openedAt;
     this.#iteration.run(ready);
+    const turns = this.#jobs.size > batch.length; // rows beyond one iteration: who had a turn goes to the back
     for (const job of ready) {
-      this.#jobs.delete(job);
-      if (job.left > 0 && !this.#judged.has(job)) this.#jobs.add(job); // to the back: rows beyond one iteration take turns
+      const goesOn = job.left > 0 && !this.#judged.has(job);
+      if (turns || !goesOn) this.#jobs.delete(job);
+      if (turns && goesOn) this.#jobs.add(job);
     }
     const ended = now();
     this.stats.iterations++;

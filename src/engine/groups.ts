@@ -25,9 +25,12 @@ export function groupsOf(jobs: readonly Job[]): Group[] {
     else group.jobs.push(job);
   }
   for (const { jobs: rows } of groups.values())
-    rows.sort((a, b) => a.branch.slots[0]!.row - b.branch.slots[0]!.row);
+    if (rows.some((job, i) => i > 0 && rowOf(job) < rowOf(rows[i - 1]!)))
+      rows.sort((a, b) => rowOf(a) - rowOf(b));
   return [...groups.values()];
 }
+
+const rowOf = ({ branch }: Job): number => branch.slots[0]!.row;
 
 /** How many of the likeliest tokens a job looks at: a function of its request alone, so that traffic cannot show. */
 const listed = ({ peek, sampling, tree: { opening } }: Job): number =>

@@ -8,8 +8,8 @@ import type { Mixed, Reals, RowTerms, Tail, Tails, Vocabulary } from '../core/mo
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Peeked, Token } from '../core/tree.ts';
 import { tell } from './asking.ts';
+import { drawOf, logZOf, peekedOf, topOf } from './draws.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { drawOf, logZOf, peekedOf, topOf } from './told.ts';
 import { end, isBoundary, stands, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
@@ -33,7 +33,7 @@ interface IterationStats {
 }
 
 /** A row to be mixed again, and where it lies in its group. */
-interface Bent {
+interface Unsettled {
   readonly job: Job;
   readonly at: number;
   readonly entropy: number;
@@ -111,35 +111,36 @@ export class Iteration {
       this.#placeTerms(job, i);
     });
     const mixed = tail.mix(jobs.length, sources, this.#terms);
-    const bent: Bent[] = [];
+    const unsettled: Unsettled[] = [];
     jobs.forEach((job, at) => {
       const [kl, entropy] = [mixed.kl[at]!, mixed.entropy[at]!];
       if (isBoundary(job, entropy)) this.#hold(job, mixed, at, sources);
-      else if (job.law.conditional && !stands(job, kl, entropy)) bent.push({ job, at, entropy });
+      else if (job.law.conditional && !stands(job, kl, entropy))
+        unsettled.push({ job, at, entropy });
       else this.#settle(job, mixed, at, sources);
     });
-    if (bent.length === 0) return;
-    const views = sources.map((source, k) => this.#gathered(k, widths[k]!, source, bent));
-    const again = this.#bend(bent, tail, views);
-    bent.forEach(({ job }, i) => this.#settle(job, again, i, views));
+    if (unsettled.length === 0) return;
+    const views = sources.map((source, k) => this.#gathered(k, widths[k]!, source, unsettled));
+    const again = this.#remix(unsettled, tail, views);
+    unsettled.forEach(({ job }, i) => this.#settle(job, again, i, views));
   }
 
   /** Mixes rows again with the weights that their entropy masks and KL bounds leave: a scale per row, bisected together. */
-  #bend(bent: readonly Bent[], tail: Tail, views: readonly Reals[]): Mixed {
+  #remix(rows: readonly Unsettled[], tail: Tail, views: readonly Reals[]): Mixed {
     const { laneWeights } = this.#options;
     const { weights } = this.#terms;
     const mix = (scales: Float64Array): Mixed => {
-      bent.forEach(({ job: { law, tree }, entropy }, i) => {
+      rows.forEach(({ job: { law, tree }, entropy }, i) => {
         const all = laneWeights(law.guidance, tree.opening.lanes.length, scales[i]!, entropy);
         law.lanes.forEach((lane, k) => (weights[i * views.length + k] = all[lane]!));
       });
-      return tail.mix(bent.length, views, this.#terms);
+      return tail.mix(rows.length, views, this.#terms);
     };
-    bent.forEach(({ job }, i) => this.#placeTerms(job, i));
-    const bounds = bent.map(({ job }) => job.law.guidance.maxKl ?? Infinity);
-    const full = mix(new Float64Array(bent.length).fill(1));
+    rows.forEach(({ job }, i) => this.#placeTerms(job, i));
+    const bounds = rows.map(({ job }) => job.law.guidance.maxKl ?? Infinity);
+    const full = mix(new Float64Array(rows.length).fill(1));
     if (bounds.every((bound, i) => full.kl[i]! <= bound)) return full;
-    const [low, high] = [new Float64Array(bent.length), new Float64Array(bent.length).fill(1)];
+    const [low, high] = [new Float64Array(rows.length), new Float64Array(rows.length).fill(1)];
     bounds.forEach((bound, i) => full.kl[i]! <= bound && (low[i] = 1));
     for (let n = 0; n < BISECTIONS; n++) {
       const middle = low.map((x, i) => (x + high[i]!) / 2);
@@ -155,9 +156,9 @@ export class Iteration {
   }
 
   /** Rows of `source` that are to be mixed again, in their order; `source` may be the very view they go to. */
-  #gathered(k: number, width: number, source: Reals, bent: readonly Bent[]): Float32Array {
-    const view = this.#view(k, bent.length, width);
-    bent.forEach(({ at }, i) => view.set(source.subarray(at * width, (at + 1) * width), i * width));
+  #gathered(k: number, width: number, source: Reals, rows: readonly Unsettled[]): Float32Array {
+    const view = this.#view(k, rows.length, width);
+    rows.forEach(({ at }, i) => view.set(source.subarray(at * width, (at + 1) * width), i * width));
     return view;
   }
 

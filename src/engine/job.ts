@@ -4,7 +4,7 @@ import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
 import type { Reals } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
-import type { Draw, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
+import type { Branch, Draw, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
 
@@ -24,6 +24,8 @@ export interface OpenTree {
   readonly heads: (Reals | null)[];
   readonly branches: Set<Hypothesis>;
   readonly signal: AbortSignal;
+  /** Told of each token that the only branch takes. */
+  grown: ((only: Branch) => void) | null;
   /** Told when the signal aborts. */
   readonly waits: Set<Waiter>;
   readonly law: Law;
@@ -127,8 +129,21 @@ export function take(job: Job, draw: Draw, logZ: number): void {
   job.left--;
   job.wanted--;
   job.drawn++;
+  if (tree.branches.size === 1 && !isHeard(job)) return;
   if (branch.finish !== null || isPaused(job)) end(job);
   else if (job.left === 0) job.waiter.done();
+}
+
+/** Tells whoever follows of the only branch's token; one that throws fails its own tree, not the loop. */
+function isHeard(job: Job): boolean {
+  try {
+    job.tree.grown?.(job.branch);
+    return true;
+  } catch (error) {
+    job.left = job.wanted = 0;
+    job.waiter.fail(error as Error);
+    return false;
+  }
 }
 
 /** Nothing more is drawn for the job, whatever it asked for. */

@@ -170,6 +170,10 @@ export class TreeSession implements Session {
     this.#own(branch).end();
   }
 
+  follow(grown: (only: Branch) => void): void {
+    this.#tree.grown = grown;
+  }
+
   keep(branches: readonly Branch[]): void {
     const kept = new Set(branches.map((b) => this.#own(b)));
     for (const branch of this.#tree.branches) {

@@ -5,6 +5,7 @@
 
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { repeatedKey } from './repeated_key.ts';
 import { openSafetensors, type TensorFile, type TensorSource } from './safetensors.ts';
 
 const INDEX = 'model.safetensors.index.json';
@@ -42,6 +43,8 @@ export function readJsonIn(folder: string, name: string): Json {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error(`${join(folder, name)} holds no JSON object`);
+  const twice = repeatedKey(text);
+  if (twice !== null) throw new Error(`${join(folder, name)} says ${twice} twice`);
   return { ...value };
 }
 

@@ -12,7 +12,7 @@ const USAGE = `usage: import <checkpoint folder> --out <model folder> --role pol
   --steering LAYER                 an input that is added to the states after this many layers
   --layout cached|genai            cached; genai: for onnxruntime-genai and transformers.js
   --label NAME|INDEX               encoders whose head has several labels: the one that is the score
-  --reads prefix|complete          complete; rewards: whether unfinished answers can be scored
+  --reads prefix|complete          whether unfinished answers can be scored; rewards: complete, value models: prefix
   --license ID                     licence of the model, for its card
   --recipe PATH                    where its training is described, for its card
   --force                          replace a model folder that is there

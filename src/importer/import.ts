@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { GraphBuilder } from '../runtime/onnx.ts';
+import { loadCodec, loadPairCodec } from '../runtime/tokenizer.ts';
 import { modelCard } from './card.ts';
 import { readFileIn, readJsonIn } from './checkpoint.ts';
 import { openModel, type Model } from './model.ts';
@@ -26,7 +27,7 @@ export interface ImportOptions extends Asked {
   readonly steering?: number;
   /** Encoders only: name or index of the label that is the score. Default: the only one. */
   readonly label?: string;
-  /** Rewards only. Default: complete. */
+  /** Default: complete for rewards, prefix for value models, which are trained on every place of a text. */
   readonly reads?: 'prefix' | 'complete';
   /** SPDX identifier of the model's licence, for the card. */
   readonly license?: string;
@@ -76,6 +77,8 @@ export function prepareImport(options: ImportOptions): Prepared {
     const g = model.build();
     const described = describedOf(options, model);
     const { files, sizes } = filesOf(from, g, cardOf(options, model, described));
+    if (model.layout === 'encoder') loadPairCodec(from);
+    else loadCodec(from); // what cannot be spelled, or a template that loops, could not be served
     return {
       model,
       described,
@@ -94,11 +97,12 @@ type Described = Prepared['described'];
 
 function describedOf(options: ImportOptions, model: Model): Described {
   const { head, whole, layout, shape } = model;
-  const { from, role, weights = 'int8', reads = 'complete', created } = options;
+  const { from, role, weights = 'int8', created } = options;
+  const reads = options.reads ?? READS[role];
   return {
     role,
     ...(head === null ? {} : { head }),
-    ...(role === 'reward' ? { reads } : {}),
+    ...(reads === undefined ? {} : { reads }),
     ...(whole ? { whole: true } : {}),
     weights: STORED[weights],
     ...(layout === null ? {} : { layout }),
@@ -107,6 +111,12 @@ function describedOf(options: ImportOptions, model: Model): Described {
     facts: existsSync(join(from, 'facts.json')) ? readJsonIn(from, 'facts.json') : {},
   };
 }
+
+/** What is said where nobody says it; the other roles judge nothing by themselves. */
+const READS: Readonly<Partial<Record<Manifest['role'], 'prefix' | 'complete'>>> = {
+  reward: 'complete',
+  value: 'prefix',
+};
 
 const cardOf = (options: ImportOptions, model: Model, described: Described): string =>
   modelCard({

@@ -24,7 +24,7 @@ export interface Manifest {
   readonly role: Role;
   /** A model that ends in one number; others have a vocabulary projection. */
   readonly head?: 'scalar';
-  /** Rewards: whether scores of unfinished answers mean something. */
+  /** Rewards and value models: whether scores of unfinished answers mean something. */
   readonly reads?: 'prefix' | 'complete';
   /** Each text is read whole: its head sums over the text, and KV does not hold the sums. */
   readonly whole?: true;

@@ -6,6 +6,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { toFloat32, type Dtype } from './dtype.ts';
+import { repeatedKey } from './repeated_key.ts';
 
 /** Named tensors, as float32 whatever they are stored as. */
 export interface TensorSource {
@@ -111,6 +112,8 @@ function parseObject(text: string, file: string): object {
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header))
     throw new Error(`${file} is no safetensors file: its header is not a JSON object`);
+  const twice = repeatedKey(text);
+  if (twice !== null) throw new Error(`${file}: its header lists ${twice} twice`);
   return header;
 }
 

@@ -113,6 +113,8 @@ export interface Linear {
   readonly bias: boolean;
   /** Stored as [inputs, rows]: GPT-2. */
   readonly turned?: boolean;
+  /** Stored as [rows, inputs / taps, taps]: a convolution over so many neighbours. */
+  readonly taps?: number;
 }
 
 export type Head =

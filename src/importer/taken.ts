@@ -1,10 +1,11 @@
 /** What of a checkpoint goes into a graph: tensors by name, each of the shape that the config asks for, and none left over. */
 
+import { product } from '../runtime/onnx_tensor.ts';
 import { stored, type Matrix } from './matrix.ts';
 import type { TensorSource } from './safetensors.ts';
 
 interface Taking {
-  /** A tensor of the checkpoint; one dim is a column. Throws if there is none of this name and shape. */
+  /** A tensor of the checkpoint; one dim is a column, and those behind the second are parts of it. Throws if there is none of this name and shape. */
   readonly take: (name: string, ...shape: readonly number[]) => Matrix;
   /** Throws if the checkpoint holds a tensor that was not taken and is not among the `redundant` ones. */
   readonly checkAllTaken: (family: string, redundant: RegExp) => void;
@@ -20,8 +21,8 @@ export function takingFrom(source: TensorSource): Taking {
         throw new Error(
           `tensor ${name} is [${found.join(', ')}]; the config asks for [${shape.join(', ')}]`,
         );
-      const [rows = 1, columns = 1] = shape;
-      return stored(source, name, rows, columns);
+      const [rows = 1, ...columns] = shape;
+      return stored(source, name, rows, product(columns));
     },
     checkAllTaken(family, redundant) {
       const stray = source.names.find((name) => !taken.has(name) && !redundant.test(name));

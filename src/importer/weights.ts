@@ -98,13 +98,12 @@ const wanted = ({ rows, ranges }: Part): number =>
 const label = ({ name, ranges }: Part, what: string): string =>
   `${name}.${what}${ranges === undefined ? '' : `[${ranges[0]?.[0]}, ${ranges[0]?.[1]}]`}`;
 
-function weightOf(store: WeightStore, part: Part, { inputs, turned: isTurned }: Linear): Matrix {
+function weightOf(store: WeightStore, part: Part, layer: Linear): Matrix {
+  const { inputs, turned: isTurned, taps } = layer;
   const name = `${part.name}.weight`;
-  const all =
-    isTurned === true
-      ? turned(store.take(name, inputs, part.rows))
-      : store.take(name, part.rows, inputs);
-  return select(all, part);
+  if (isTurned === true) return select(turned(store.take(name, inputs, part.rows)), part);
+  const dims = taps === undefined ? [inputs] : [inputs / taps, taps];
+  return select(store.take(name, part.rows, ...dims), part);
 }
 
 const select = (all: Matrix, { ranges }: Part): Matrix =>

@@ -193,6 +193,11 @@ const model = strict({
     .describe(
       'Folders that other tools exported: which of their graphs; left out: the most exact one with a usual name.',
     ),
+  label: text(256, 1)
+    .optional()
+    .describe(
+      'Classifiers that other tools exported: name or index of the label that is the score, where there are several.',
+    ),
   reads: oneOf(['prefix', 'complete'])
     .optional()
     .describe(

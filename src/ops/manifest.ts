@@ -47,8 +47,8 @@ type Stored = z.output<typeof schema>;
 export type Manifest = Omit<Stored, 'files' | 'layout'> & {
   /** Real path of the model's folder. */
   readonly folder: string;
-  /** growing: another tool's export whose KV grows, which no manifest describes. */
-  readonly layout?: Stored['layout'] | 'growing';
+  /** Those that no manifest describes are other tools' exports: KV that grows, or a classifier of texts or of pairs. */
+  readonly layout?: Stored['layout'] | 'growing' | 'classifier' | 'pair_classifier';
   /** Of other tools' exports: the graph's path in the folder. */
   readonly graph?: string;
   /** By their path in the folder. Those of other tools' exports have no sha256. */

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../core/errors.ts';
 import type { ChoiceReport } from '../core/events.ts';
+import { sum } from '../core/math.ts';
 import type { Evaluation, Score } from '../core/reward.ts';
 import type { Metrics } from './metrics.ts';
 import type { Trace } from './tracing.ts';
@@ -151,7 +152,7 @@ export class Meter {
     const scores = ended.flatMap(({ score }) => score ?? []);
     const chosen = candidates.find(({ status }) => status === 'selected');
     if (chosen === undefined || chosen.score === null) return;
-    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+    const mean = sum(scores) / scores.length;
     this.#metrics.observe('reward_gain', chosen.score - mean);
     const { disagreement } = chosen.parts;
     if (disagreement !== undefined) this.#metrics.observe('ensemble_disagreement', disagreement);
@@ -159,7 +160,7 @@ export class Meter {
 
   /** Texts that were written elsewhere have been judged. */
   judged(scores: readonly Score[], evaluations: readonly Evaluation[]): void {
-    const tokens = scores.reduce((sum, score) => sum + (score.tokens ?? 0), 0);
+    const tokens = sum(scores.map((score) => score.tokens ?? 0));
     this.#modelled = true;
     this.#trace.scored(evaluations);
     this.#metrics.count('reward_tokens_total', tokens);

@@ -135,16 +135,15 @@ const placedBy = (sources: readonly Source[], prompts: readonly PlanPrompt[]): P
   }));
 
 const contextOf = (
-  addressed: Addressed,
+  { policy }: Addressed,
   { rewards }: Alignment,
   maxTokens: number,
 ): StrategyContext => ({
   maxTokens,
-  stream: streams(addressed),
   judged: rewards !== null,
   rewardQuantile: rewards ? planQuantile(rewards) : () => null,
   schedules: () => (rewards ? planSchedules(rewards) : []),
-  selfQuestion: selfQuestionOf(addressed.policy),
+  selfQuestion: selfQuestionOf(policy),
 });
 
 function answerOf(

@@ -3,6 +3,7 @@
 import { ServeError } from '../core/errors.ts';
 import { wrong } from '../core/fields.ts';
 import type { Lane } from '../core/guide.ts';
+import { sum } from '../core/math.ts';
 import type { Peak } from '../core/strategy.ts';
 import type { Catalog, ModelCard } from './catalog.ts';
 import type { Plan } from './plan.ts';
@@ -95,7 +96,7 @@ export function capTokens(
 /** Most tokens that policy and guides may draw or read: each prompt once, and every branch to its end or the budget's, on every lane. */
 export function costOf({ prompts, n, opening }: Plan, branches: number): number {
   const lanes = prompts.flatMap((prompt) => prompt.lanes);
-  const read = lanes.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  const read = sum(lanes.map(({ prompt }) => prompt.length));
   const drawn = Math.min(branches * opening.maxTokens, n * prompts.length * opening.budget);
   return read + drawn * (lanes.length / prompts.length);
 }

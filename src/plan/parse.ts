@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { check, show, wrong } from '../core/fields.ts';
+import { sum } from '../core/math.ts';
 import { RuleCompiler } from '../rules/compile.ts';
 import { assemble } from './assemble.ts';
 import type { Asked } from './assemble.ts';
@@ -56,7 +57,7 @@ export function planner(catalog: Catalog): Planner {
       return planResponse(about(wire.model, ticket), wire, recall);
     },
     get ruleBytes() {
-      return [...compilers.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+      return sum([...compilers.values()].map(({ bytes }) => bytes));
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { joinPath, show, wrong } from '../core/fields.ts';
+import { sum } from '../core/math.ts';
 import type { ChatMessage } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
 import type { ModelCard } from './catalog.ts';
@@ -169,7 +170,7 @@ function withOwn(source: Source, own: NonNullable<OwnPrompt>, at: string): Sourc
 }
 
 const contentBytes = (messages: readonly ChatMessage[]): number =>
-  messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  sum(messages.map(({ content }) => Buffer.byteLength(content)));
 
 /** Encoding is linear in the text: what cannot fit is refused by its length alone. */
 function refuseLonger(card: ModelCard, bytes: number, at: string): void {

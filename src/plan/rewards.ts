@@ -2,6 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { wrong } from '../core/fields.ts';
+import { sum } from '../core/math.ts';
 import type {
   Constraint,
   Ensemble,
@@ -242,7 +243,7 @@ function idealOf(
       );
   });
   const shares = user ?? prototypes.map(() => 1);
-  const total = shares.reduce((sum, share) => sum + share, 0);
+  const total = sum(shares);
   if (shares.length !== prototypes.length || total === 0)
     throw wrong(
       'alignment.ensemble.user',
@@ -250,7 +251,7 @@ function idealOf(
       `${prototypes.length} shares, not all of them 0`,
     );
   const at = (id: string): number =>
-    prototypes.reduce((sum, point, k) => sum + (shares[k]! / total) * (point[id] ?? 0), 0);
+    sum(prototypes.map((point, k) => (shares[k]! / total) * (point[id] ?? 0)));
   return Object.fromEntries(ids.map((id) => [id, at(id)]));
 }
 

@@ -13,6 +13,7 @@ import {
   tolerant,
   wrong,
 } from '../core/fields.ts';
+import { sum } from '../core/math.ts';
 import type { Candidate, Judging } from '../core/reward.ts';
 import { policyCard } from './catalog.ts';
 import type { Catalog, Limits } from './catalog.ts';
@@ -98,7 +99,7 @@ export function scoringOf(
       ...(alignment ? rewards.readings : []).map(({ card, at }) => ({ name: card.name, at })),
       ...rewards.specs.flatMap(({ remote }) => remote ?? []),
     ],
-    tokens: candidates.reduce((sum, { tokens }) => sum + tokens * Math.max(1, pairing), 0),
+    tokens: sum(candidates.map(({ tokens }) => tokens * Math.max(1, pairing))),
   };
 }
 

@@ -20,7 +20,7 @@ import type { Limits } from './catalog.ts';
 /** Whose figures: the request's own candidates', or those the manifest stores. */
 const ORIGINS = oneOf(['pool', 'stored']);
 
-/** Fields that both endpoints take. Shapes with several forms (stop, logit_bias, prompt) are read by hand in fields of their own. */
+/** Fields that every endpoint which generates takes. Shapes with several forms (stop, logit_bias, prompt) are read by hand in fields of their own. */
 const common = (limits: Limits) => ({
   model: text(256, 1).nullish(),
   temperature: number(0, 2).nullish(),

@@ -5,17 +5,15 @@
  * Candidates of different prompts are not compared.
  */
 
-import { sigmoid } from '../core/math.ts';
+import { logit, sigmoid } from '../core/math.ts';
 import type { AskedText } from '../core/model.ts';
+import { OTHER } from '../core/reward.ts';
 import type { Candidate, Reward, RewardSource, Score } from '../core/reward.ts';
 import { expected } from './judge.ts';
 import type { Reader } from './reader.ts';
 import { copeland, knockout, lottery, winRates } from './tournament.ts';
 
 type Pairwise = Extract<RewardSource, { kind: 'pairwise' }>;
-
-/** Where the other answer stands in the question. */
-const OTHER = '{other}';
 
 export function pairwise(reader: Reader, asked: Pairwise): Reward {
   return {
@@ -140,7 +138,6 @@ export function bothOrders(
   ba: number,
   average: Pairwise['average'],
 ): { readonly probability: number; readonly consistent: boolean } {
-  const logit = (p: number): number => Math.log(p) - Math.log1p(-p);
   return {
     probability:
       average === 'probability' ? (ab + 1 - ba) / 2 : sigmoid((logit(ab) - logit(ba)) / 2),

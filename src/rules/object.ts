@@ -6,9 +6,9 @@
 import { ServeError } from '../core/errors.ts';
 import { joinPath, wrong } from '../core/fields.ts';
 import { except, fixedDfa } from './dfa.ts';
+import { kindsOf, type Schema } from './keywords.ts';
 import type { State } from './network.ts';
 import type { SchemaCompiler } from './schema.ts';
-import { kindsOf, type Schema } from './shape.ts';
 
 /** Any text. */
 const ANYTHING = '[^]*';

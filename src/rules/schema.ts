@@ -8,11 +8,11 @@ import { joinPath, show, wrong } from '../core/fields.ts';
 import { both, fixedDfa, lengthDfa, regexDfa, type Dfa } from './dfa.ts';
 import { FORMATS } from './formats.ts';
 import type { Json } from './json.ts';
+import { kindsOf, merged, Refs, type Kind, type Schema } from './keywords.ts';
 import type { State } from './network.ts';
 import { integers, numbers, type Bounds } from './numbers.ts';
 import { ObjectRule } from './object.ts';
 import { BadRegex } from './regex.ts';
-import { kindsOf, merged, Refs, type Kind, type Schema } from './shape.ts';
 import { clashing } from './traits.ts';
 import { TooLarge, type Work } from './work.ts';
 

@@ -1,6 +1,6 @@
 /** What tells the alternatives of a `oneOf` apart, as far as types and the constants of required properties show it. */
 
-import { kindsOf, valuesOf, type Kind, type Refs } from './shape.ts';
+import { kindsOf, valuesOf, type Kind, type Refs } from './keywords.ts';
 import type { Work } from './work.ts';
 
 interface Traits {

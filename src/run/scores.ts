@@ -36,6 +36,8 @@ export class Scores {
   readonly #judged = new Map<number, Scored>();
   /** Of those that were given up, as many as are reported. */
   readonly #gone: Scored[] = [];
+  #asked = false;
+  #said = false;
   /** Tokens that reward models have read for this tree. */
   tokens = 0;
 
@@ -51,6 +53,11 @@ export class Scores {
     if (branches.length === 0) return [];
     const scores = await this.#judge(branches);
     return scores.map((score) => (Number.isFinite(score.value) ? score : { ...score, value: NaN }));
+  }
+
+  /** Whether the reward was asked, and never said anything: what was searched for by it is not known to be any good. */
+  get silent(): boolean {
+    return this.#asked && !this.#said;
   }
 
   /** Judges those that the reward can read and that have grown since they were last judged. */
@@ -108,6 +115,8 @@ export class Scores {
     if (reward === null) throw new Error('the plan has no reward');
     const batch = branches.map((branch) => candidateOf(branch, prompt));
     const scores = await judged(reward, batch, this.#options);
+    this.#asked = true;
+    this.#said ||= scores.some(({ value }) => Number.isFinite(value));
     branches.forEach((branch, i) => {
       const { value, parts, tokens } = scores[i]!;
       this.tokens += tokens ?? 0;
@@ -135,7 +144,7 @@ export async function judged(
   { signal, onBug }: Pick<ScoresOptions, 'signal' | 'onBug'>,
 ): Promise<readonly Score[]> {
   try {
-    return await unless(signal, reward.score(batch));
+    return await unless(signal, () => reward.score(batch));
   } catch (error) {
     if (signal.aborted || error instanceof ServeError) throw error;
     onBug(error);
@@ -156,7 +165,7 @@ function reportOf(
     score: failed ? null : value,
     parts: finite(judged?.parts ?? {}),
     tokens,
-    status: failed ? 'failed' : fate,
+    status: failed && fate !== 'selected' ? 'failed' : fate,
     prunedAt: fate === 'pruned' ? (judged?.tokens ?? tokens) : null,
   };
 }
@@ -174,11 +183,13 @@ const finite = (parts: Score['parts']): Score['parts'] =>
   Object.fromEntries(Object.entries(parts).filter(([, value]) => Number.isFinite(value)));
 
 /** What `work` comes to, or the signal's reason as soon as it aborts; the work itself is not stopped. */
-function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+function unless<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
-    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    void work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
   });
 }

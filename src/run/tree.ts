@@ -2,7 +2,7 @@
 
 import { BudgetSpent, type Budget } from '../core/budget.ts';
 import type { Session, Spent } from '../core/engine.ts';
-import type { CandidateReport, ChoiceReport } from '../core/events.ts';
+import type { CandidateReport, ChoiceReport, StreamEvent } from '../core/events.ts';
 import { sum } from '../core/math.ts';
 import { abstains } from '../core/reward.ts';
 import type { RewardPlan } from '../core/reward.ts';
@@ -10,6 +10,7 @@ import type { Peak } from '../core/strategy.ts';
 import type { Branch } from '../core/tree.ts';
 import type { Plan, PlanPrompt } from '../plan/plan.ts';
 import { strategies } from '../strategies/index.ts';
+import { noScore } from '../strategies/select.ts';
 import { bestSoFar } from './best_so_far.ts';
 import { Chronicle } from './chronicle.ts';
 import { Commit } from './commit.ts';
@@ -58,10 +59,11 @@ export async function runTree(plan: Plan, place: Place, running: Accounted): Pro
       { length: plan.answers },
       (_, rank) => new Commit(first + rank, opening.stops, plan.draws),
     );
+    if (plan.stream && plan.answers === 1)
+      session.follow((only) => send(emit, commits[0]!.frontier([only])));
     const outcome = await searched(plan, first, running, { session, watch, commits });
     commits.forEach((commit, rank) => {
-      const certain = commit.frontier(outcome.ranked.slice(rank, rank + 1));
-      if (certain !== null) emit(certain);
+      send(emit, commit.frontier(outcome.ranked.slice(rank, rank + 1)));
     });
     for (const branch of outcome.ranked.slice(0, plan.answers))
       watch.chronicle.selected(branch, watch.scores.scoreOf(branch));
@@ -132,14 +134,12 @@ async function searched(
       const behind = gate.pass(signal);
       if (behind !== null) await behind;
       const { done, value } = await search.next();
+      if (done && scores.silent) throw noScore();
       if (done) return { ranked: value, exhausted: null };
       chronicle.kept(value);
       scores.kept(value);
       session.keep(value);
-      for (const commit of commits) {
-        const certain = commit.frontier(value);
-        if (certain !== null) emit(certain);
-      }
+      for (const commit of commits) send(emit, commit.frontier(value));
       if (plan.drafts && value.length > 1)
         for (const { id, text } of value) emit({ kind: 'draft', choice: first, branch: id, text });
     }
@@ -148,6 +148,9 @@ async function searched(
     return { ranked: await bestSoFar(session, scores), exhausted: error.budget };
   }
 }
+
+const send = (emit: Running['emit'], certain: StreamEvent | null): void =>
+  void (certain !== null && emit(certain));
 
 const NOTHING: Spent = {
   generatedTokens: 0,

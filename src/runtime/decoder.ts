@@ -9,6 +9,7 @@ import type { Token } from '../core/tree.ts';
 import type { Device } from './device.ts';
 import { present, StoredRows, type KvTensors } from './kv_store.ts';
 import type { Bound, HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
+import { outlineOf } from './outline.ts';
 import {
   checkTokens,
   lastPlaces,
@@ -32,8 +33,9 @@ export interface Decoder extends LanguageModel, Disposable {
  */
 export function loadDecoder(device: Device, folder: string, name: string): Decoder {
   const shape = shapeOf(folder);
-  const session = sharedSession(device, join(folder, 'model.onnx'));
-  const model = { device, session, shape, output: logitsOf(shape) };
+  const path = join(folder, 'model.onnx');
+  const session = sharedSession(device, path);
+  const model = { device, session, shape, output: logitsOf(shape), steered: steeredBy(path) };
   try {
     using rows = new OrtRows(model, { rows: 1, length: 2 });
     rows.prefill(0, [0, 0], 0);
@@ -88,9 +90,23 @@ export interface OrtModel {
   readonly session: OrtSession;
   readonly shape: Shape;
   readonly output: Output;
+  /** Width of the input `steering`, which nobody steers by yet: zeros; 0: there is none. */
+  readonly steered: number;
+}
+
+/** @param path of a graph as the importer writes it */
+export function steeredBy(path: string): number {
+  const width = outlineOf(path).inputs.get('steering')?.dims[1] ?? 0;
+  return typeof width === 'number' ? width : 0;
+}
+
+function steering({ device: { ort }, steered }: OrtModel, rows: number): Record<string, Tensor> {
+  if (steered === 0) return {};
+  return { steering: ort.tensor('float32', [rows, steered], new Float32Array(rows * steered)) };
 }
 
 export class OrtRows extends StoredRows implements KvRows {
+  readonly #model: OrtModel;
   readonly #ort: Ort;
   readonly #shape: Shape;
   readonly #session: OrtSession;
@@ -109,10 +125,12 @@ export class OrtRows extends StoredRows implements KvRows {
   readonly #owned: Tensor[] = [];
 
   constructor(
-    { device, session, shape, output }: OrtModel,
+    model: OrtModel,
     { rows, length }: { readonly rows: number; readonly length: number },
   ) {
+    const { device, session, shape, output } = model;
     super(device.store(shape, rows, length));
+    this.#model = model;
     [this.#ort, this.#session, this.#output, this.#shape] = [device.ort, session, output, shape];
     this.#widest = device.widest(shape);
     this.#ids = new BigInt64Array(rows);
@@ -187,7 +205,10 @@ export class OrtRows extends StoredRows implements KvRows {
     const logits = this.#logits.subarray(0, n * this.#output.width);
     const kv = this.kv.front(n);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
+    const steer = steering(this.#model, n);
+    this.#owned.push(...Object.values(steer));
     const inputs = {
+      ...steer,
       input_ids: own(this.#ort.tensor('int64', [n, 1], this.#ids.subarray(0, n))),
       seqlens_k: own(this.#ort.tensor('int32', [n], this.#past.subarray(0, n))),
       total_sequence_length: own(this.#ort.tensor('int32', [], this.#total)),
@@ -216,7 +237,10 @@ export class OrtRows extends StoredRows implements KvRows {
   ): void {
     for (const prompt of prompts) checkTokens(prompt, prompt.length, this.#shape);
     this.#checkEnd(from + prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0));
-    const inputs = paddedInputs(this.#ort, prompts, places, { from });
+    const inputs = {
+      ...paddedInputs(this.#ort, prompts, places, { from }),
+      ...steering(this.#model, prompts.length),
+    };
     const out = this.#ort.tensor('float32', this.#output.dims(places.length), logits);
     try {
       this.kv.lend(first, prompts.length, from, (kv) => this.#bind(inputs, kv, out).run());
@@ -246,8 +270,14 @@ export function readTexts(
 ): void {
   const { device, session, shape, output } = model;
   const widest = device.widest(shape);
-  if (texts.every(({ length }) => length <= widest))
-    return readWhole(device.ort, session, shape, texts, places, { [output.name]: out });
+  if (texts.every(({ length }) => length <= widest)) {
+    const more = steering(model, texts.length);
+    try {
+      return readWhole(device.ort, session, shape, texts, places, { [output.name]: out }, more);
+    } finally {
+      for (const tensor of Object.values(more)) tensor[Symbol.dispose]();
+    }
+  }
   texts.forEach((text, row) => {
     const wanted = places.flatMap(([of, position], to) => (of === row ? [{ position, to }] : []));
     using rows = new OrtRows(model, { rows: 1, length: text.length });

@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { filesOf, findGraph } from './export_files.ts';
+import { chosen, filesOf, findGraph } from './export_files.ts';
 import { readJson } from './json.ts';
 import { outlineOf, type Outline, type Port } from './outline.ts';
 import { presentName } from './kv_store.ts';
@@ -177,10 +177,6 @@ function demand(
 
 /** Scales that are found at run time, over all rows of a batch. */
 const DYNAMIC = ['DynamicQuantizeLinear', 'DynamicQuantizeMatMul'];
-
-/** Which graph it is, where there are several. */
-const chosen = (graph: string, others: readonly string[]): string[] =>
-  others.length === 0 ? [] : [`of its graphs it is ${graph}, not ${others.join(', ')}`];
 
 function limitsOf({ operators }: Outline, shared: boolean, { cacheBranch }: Takes): string[] {
   const dynamic = DYNAMIC.find((name) => operators.has(name));

@@ -46,3 +46,7 @@ export function filesOf(folder: string, graph: string): Record<string, number> {
   ];
   return Object.fromEntries(names.map((name) => [name, statSync(join(folder, name)).size]));
 }
+
+/** Which graph it is, for whoever reads the start, where there are several. */
+export const chosen = (graph: string, others: readonly string[]): string[] =>
+  others.length === 0 ? [] : [`of its graphs it is ${graph}, not ${others.join(', ')}`];

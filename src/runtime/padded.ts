@@ -60,7 +60,7 @@ const NOTHING = new Float32Array(0);
 
 /**
  * One run over whole texts, of which no KV is kept. A text's output has the same bits alone and in any batch.
- * @param outputs of the session, over memory for all `places`
+ * @param outputs of the session, over memory for all `places` @param more inputs
  */
 export function readWhole(
   ort: Ort,
@@ -69,13 +69,14 @@ export function readWhole(
   texts: readonly (readonly Token[])[],
   places: readonly Place[],
   outputs: Readonly<Record<string, Tensor>>,
+  more: Readonly<Record<string, Tensor>> = {},
 ): void {
   for (const text of texts) checkTokens(text, text.length, shape);
   const inputs = paddedInputs(ort, texts, places, { least: LEAST_WIDTH });
   const past = ort.tensor('float32', [texts.length, shape.kvHeads, 0, shape.headDim], NOTHING);
   const kv = Object.fromEntries(kvNames(shape).map((name) => [name, past]));
   try {
-    session.bind({ ...inputs, ...kv }, outputs).run();
+    session.bind({ ...inputs, ...more, ...kv }, outputs).run();
   } finally {
     for (const tensor of [...Object.values(inputs), past]) tensor[Symbol.dispose]();
   }

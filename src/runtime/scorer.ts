@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { OrtRows, readTexts, type OrtModel } from './decoder.ts';
+import { OrtRows, readTexts, steeredBy, type OrtModel } from './decoder.ts';
 import type { Device } from './device.ts';
 import { KeptRows } from './kept_rows.ts';
 import { lastPlaces } from './padded.ts';
@@ -27,8 +27,9 @@ export function loadScorer(
   keepBytes: number,
 ): ScoreModel & Disposable {
   const shape = shapeOf(folder);
-  const session = sharedSession(device, join(folder, 'model.onnx'));
-  const model = { device, session, shape, output: SCORE };
+  const path = join(folder, 'model.onnx');
+  const session = sharedSession(device, path);
+  const model = { device, session, shape, output: SCORE, steered: steeredBy(path) };
   try {
     if (!Number.isFinite(wholly(model, [0, 0]))) throw new Error('its score is not a number');
   } catch (error) {

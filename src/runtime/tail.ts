@@ -178,7 +178,7 @@ class OrtTail implements Tail, Disposable {
 
   mix(rows: number, lanes: readonly Reals[], { weights, inverse, cuts }: RowTerms): Mixed {
     const { widths, tempered, cutting } = this.#shape;
-    this.#weights.set(weights.subarray(0, rows * widths.length));
+    if (widths.length > 1) this.#weights.set(weights.subarray(0, rows * widths.length));
     if (tempered) this.#inverse.set(inverse.subarray(0, rows));
     if (cutting) this.#cuts.set(cuts.subarray(0, rows));
     this.#bind(rows, lanes).run();

@@ -2,14 +2,15 @@
  * ARGS (Khanov et al. 2024): at each token, among the k likeliest, take the one of largest
  *   log p + w * R(answer and token),                                                                   (1)
  * or draw it from softmax(that / tau).                                                                 (2)
- * The paper adds w * R to raw logits: the same, a constant per step apart.
+ * The paper adds w * R to raw logits: the same, a constant per step apart. Where none of the k can be judged, the policy
+ * decides alone.
  */
 
 import { either, integer, number, read, strict } from '../core/fields.ts';
 import { softmax } from '../core/math.ts';
 import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Tree } from '../core/tree.ts';
-import { alive, largest, numberOr, pick } from './select.ts';
+import { alive, largest, numberOr, pick, rewardsOf } from './select.ts';
 
 export interface Args {
   readonly k: number;
@@ -24,8 +25,8 @@ async function* search(tree: Tree, { k, w, tau }: Args): Search {
     const next = await tree.peek(answer, k);
     const pool = tree.fork(answer, next.length);
     pool.forEach((branch, i) => tree.push(branch, next[i]!));
-    const rewards = await tree.score(pool);
-    const values = next.map(({ logprob, bias }, i) => logprob + bias + w * rewards[i]!.value); // (1)
+    const R = rewardsOf(await tree.score(pool));
+    const values = next.map(({ logprob, bias }, i) => logprob + bias + w * R[i]!); // (1)
     answer = pool[chosen(values, tau, () => tree.uniform(answer.tokens.length))]!;
     yield [answer];
   }

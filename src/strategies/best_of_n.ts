@@ -11,27 +11,27 @@ import { softmax } from '../core/math.ts';
 import { exactly, inWaves, type Search, type Strategy } from '../core/strategy.ts';
 import type { Tree } from '../core/tree.ts';
 import { adaptiveField, adaptiveOf, rounds, weighs, type Adaptive } from './adaptive.ts';
-import { drawn, type Drawing } from './drawn.ts';
+import { drawn } from './drawn.ts';
 import { klBound, tellGain } from './gain.ts';
-import { pruned } from './prune/index.ts';
+import { pruned, type Prune } from './prune/index.ts';
 import { noScore, numberOr, pick, ranked } from './select.ts';
 
-interface BestOfN extends Drawing {
+interface BestOfN {
   readonly n: number;
   /** likelihood: R is the mean log-probability of a token. */
   readonly by: 'reward' | 'likelihood';
   /** 0: argmax. */
   readonly lambda: number;
+  readonly prune: Prune;
   readonly adaptive: Adaptive | null;
 }
 
-async function* search(tree: Tree, bestOfN: BestOfN): Search {
-  const { n, by, lambda, adaptive } = bestOfN;
+async function* search(tree: Tree, { n, by, lambda, prune, adaptive }: BestOfN): Search {
   const score = by === 'reward' ? tree.score.bind(tree) : likelihood;
   tree.park([tree.root]); // an answer holds KV from its first token on
   const all = tree.fork(tree.root, n);
   const pool = yield* adaptive === null
-    ? drawn(tree, all, bestOfN, score)
+    ? drawn(tree, all, prune, score)
     : rounds(tree, all, adaptive, score);
   const scores = await score(pool);
   if (scores.every(({ value }) => Number.isNaN(value))) throw noScore();
@@ -72,7 +72,6 @@ export const bestOfN: Strategy<BestOfN> = {
       lambda: select === 'soft' ? lambda : 0,
       prune: pruned(prune, { ...context, n }),
       adaptive: adaptive ? adaptiveOf(adaptive, context) : null,
-      chunk: context.stream ? 4 : 16,
     };
   },
   needs({ by, prune }) {

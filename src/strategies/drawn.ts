@@ -5,11 +5,8 @@ import type { Branch, Tree } from '../core/tree.ts';
 import { pruningBy, type Prune } from './prune/index.ts';
 import { alive } from './select.ts';
 
-export interface Drawing {
-  readonly prune: Prune;
-  /** Tokens between two yields. */
-  readonly chunk: number;
-}
+/** Tokens between two yields. */
+const PACE = 8;
 
 /**
  * All answers to their ends, but for those that the rule gives up.
@@ -19,7 +16,7 @@ export interface Drawing {
 export async function* drawn(
   tree: Tree,
   all: readonly Branch[],
-  { prune, chunk }: Drawing,
+  prune: Prune,
   score: Tree['score'],
 ): Search {
   const { decide, enough } = pruningBy(prune);
@@ -30,7 +27,7 @@ export async function* drawn(
     if (enough(done)) return done;
     const batch = nextOf(pool, first).slice(0, tree.width - prune.spare);
     const ahead = batch.map(({ tokens }) => nextPoint(prune.points, tokens.length));
-    await tree.extend(batch, { tokens: Math.min(chunk, ...ahead) });
+    await tree.extend(batch, { tokens: Math.min(PACE, ...ahead) });
     const growing = batch.filter((branch) => isDue(branch, prune.points) && !first.has(branch));
     if (growing.length > 0) {
       yield pool; // whoever is given up now has been seen

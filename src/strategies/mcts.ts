@@ -18,7 +18,7 @@ import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { backUp, bestOf, leavesOf, mixed, nodeOf, selected, type Node } from './mcts_node.ts';
 import { segmentField } from './segment.ts';
-import { alive, best, descending, toTheEnd } from './select.ts';
+import { alive, descending, toTheEnd } from './select.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -34,7 +34,6 @@ export interface Mcts {
   /** Steps of a rollout, and samples per step. */
   readonly rollForward: number;
   readonly rollBranch: number;
-  readonly chunk: number;
 }
 
 async function* search(tree: Tree, mcts: Mcts): Search {
@@ -55,9 +54,9 @@ async function* search(tree: Tree, mcts: Mcts): Search {
     favourite = first;
   }
   const answer = bestOf(leavesOf(root)).branch;
-  yield* toTheEnd(tree, answer, mcts.chunk);
-  // Where no segment could be judged the whole must be.
-  return root.barren ? best([answer], await tree.score([answer]), 1) : [answer];
+  yield* toTheEnd(tree, answer);
+  if (root.barren) await tree.score([answer]); // no segment could be judged: the whole may be
+  return [answer];
 }
 
 const goesOn = (branch: Branch, { answer }: Mcts): boolean =>
@@ -129,12 +128,11 @@ const fields = strict({
 
 export const mcts: Strategy<Mcts> = {
   fields,
-  parse(raw, { stream, maxTokens }) {
+  parse(raw) {
     const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = read(fields, raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
-    const chunk = stream ? 1 : maxTokens;
     const [answer, patience] = [rest.answer ?? null, rest.patience ?? Infinity];
-    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch, chunk };
+    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch };
   },
   needs: () => 'prefix',
   absolute: () => true, // values of all expansions compete

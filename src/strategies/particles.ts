@@ -12,17 +12,15 @@
  */
 
 import { either, integer, number, oneOf, read, strict } from '../core/fields.ts';
-import { logSumExp, softmax } from '../core/math.ts';
 import { exactly, type Search, type Strategy } from '../core/strategy.ts';
-import type { Branch, Tree } from '../core/tree.ts';
-import { advanced, POTENTIALS, START, type Path, type Potential } from './potentials.ts';
+import type { Tree } from '../core/tree.ts';
+import { POTENTIALS } from './potentials.ts';
 import { essOf, schemes, SCHEMES } from './resample.ts';
-import { alive, descending, noScore, numberOr, pick } from './select.ts';
+import { descending, pick } from './select.ts';
+import { begun, branchesOf, resampled, weighed, weightsOf, type Weighing } from './swarm.ts';
 
-export interface Particles {
+export interface Particles extends Weighing {
   readonly K: number;
-  readonly potential: Potential;
-  readonly lambda: number;
   readonly every: number;
   /** Share of K. */
   readonly ess: number;
@@ -55,62 +53,6 @@ async function* search(tree: Tree, particles: Particles): Search {
 
 /** Decisions of one search are fewer: uniforms of one decision are so far apart. */
 const APART = 2 ** 16;
-
-interface Particle {
-  readonly branch: Branch;
-  readonly logWeight: number;
-  /** Sum of log Z_t that is in the weight already. */
-  readonly logZ: number;
-  readonly path: Path;
-  /** Its last potential is in the weight. */
-  readonly done: boolean;
-}
-
-const begun = (branch: Branch): Particle => ({
-  branch,
-  logWeight: 0,
-  logZ: 0,
-  path: START,
-  done: false,
-});
-
-const branchesOf = (swarm: readonly Particle[]): Branch[] => swarm.map(({ branch }) => branch);
-
-/** Scores the particles that moved; one without a score has no weight. */
-async function weighed(
-  tree: Tree,
-  swarm: readonly Particle[],
-  { lambda, potential }: Particles,
-): Promise<Particle[]> {
-  const moved = swarm.filter(({ done }) => !done);
-  const scores = lambda === 0 ? [] : await tree.score(branchesOf(moved));
-  return swarm.map((particle) => {
-    if (particle.done) return particle;
-    const { branch, path, logZ } = particle;
-    const r = scores[moved.indexOf(particle)]?.value ?? 0; // lambda is 0 where none is asked
-    const next = advanced(potential, lambda, path, r, !alive(branch));
-    const gain = next.logG - path.logG + (branch.logZ - logZ);
-    const logWeight = numberOr(particle.logWeight + gain, -Infinity);
-    return { branch, logWeight, logZ: branch.logZ, path: next, done: !alive(branch) };
-  });
-}
-
-function weightsOf(swarm: readonly Particle[]): number[] {
-  const logs = swarm.map(({ logWeight }) => logWeight);
-  if (logs.every((log) => log === -Infinity)) throw noScore();
-  return softmax(logs);
-}
-
-/** @param ancestors K indices */
-function resampled(
-  tree: Tree,
-  swarm: readonly Particle[],
-  ancestors: readonly number[],
-): Particle[] {
-  const logWeight = logSumExp(swarm.map((one) => one.logWeight)) - Math.log(swarm.length);
-  const branches = tree.reorder(branchesOf(swarm), ancestors);
-  return branches.map((branch, k) => ({ ...swarm[ancestors[k]!]!, branch, logWeight }));
-}
 
 const fields = strict({
   n: either(integer(1, 256), 16),

@@ -1,7 +1,8 @@
 /**
  * Beam search over segments: CBS (Zhou et al. 2024, weak-to-strong search), step beam with a value model, macro actions.
  * Each round, every one of W hypotheses tries K continuations of one segment, and the W best by reward of the pool
- * survive; finished ones compete. W = 1 is blockwise best-of-K (controlled decoding, Mudgal et al. 2023).
+ * survive; finished ones compete. Where none of the pool can be judged, each hypothesis goes on by its first segment.
+ * W = 1 is blockwise best-of-K (controlled decoding, Mudgal et al. 2023).
  */
 
 import { either, integer, read, strict } from '../core/fields.ts';

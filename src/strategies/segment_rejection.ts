@@ -5,8 +5,9 @@
  * the threshold rising over the T tokens that an answer may have,
  *   r(t) = min(r*, r0 + t (r* - r0) / T),                                                              (2)
  *   r0 = (1 - a) R(prompt) + a r*.                                                                     (3)
- * After M rejections the best seen is taken. r* is a number, or a quantile of the reward over whole answers. Segments are
- * drawn at the request's temperature; beta is the acceptance temperature alone (the reference uses one for both).
+ * After M rejections the best seen is taken, or the last where none could be judged. r* is a number, or a quantile of the
+ * reward over whole answers. Segments are drawn at the request's temperature; beta is the acceptance temperature alone (the
+ * reference uses one for both).
  */
 
 import { z } from 'zod';
@@ -33,12 +34,12 @@ async function* search(tree: Tree, params: SegmentRejection): Search {
   const r = await rewardOf(tree, answer);
   const r0 = (1 - a) * numberOr(r, rStar) + a * rStar; // (3); some rewards cannot judge an empty answer
   for (let trial = 0; alive(answer);) {
-    let [bestSeen, most]: [Branch | null, number] = [null, NaN];
+    let [bestSeen, most] = [answer, NaN];
     for (let m = 0; m < M; m++) {
       const draft = tree.twins(answer, 1)[0]!;
       await tree.extend([draft], segment);
       const R = await rewardOf(tree, draft); // NaN is never accepted
-      if (bestSeen === null || Number.isNaN(most) || R > most) [bestSeen, most] = [draft, R];
+      if (Number.isNaN(most) || R > most) [bestSeen, most] = [draft, R];
       const bar = threshold(draft.tokens.length, tree.maxTokens, r0, rStar); // (2)
       const accepted = tree.uniform(trial++) < acceptance(R, bar, beta); // (1)
       tree.note('accepted', Number(accepted));
@@ -48,7 +49,6 @@ async function* search(tree: Tree, params: SegmentRejection): Search {
       }
       yield [answer, bestSeen];
     }
-    if (bestSeen === null || Number.isNaN(most)) throw noScore();
     answer = bestSeen;
     yield [answer];
   }

@@ -19,12 +19,18 @@ export function largest(values: readonly number[], k: number): number[] {
   return numbers.toSorted((a, b) => descending(values[a]!, values[b]!)).slice(0, k);
 }
 
+/**
+ * The rewards that a step is decided by. NaN disqualifies; where nobody can be judged nobody is: all are 0, and the step is
+ * decided without them.
+ */
+export const rewardsOf = (scores: readonly Score[]): number[] =>
+  scores.every(({ value }) => Number.isNaN(value))
+    ? scores.map(() => 0)
+    : scores.map(({ value }) => value);
+
 /** The k best, best first. Ties go to the earlier branch, so a seed gives one answer. */
 export const best = (branches: readonly Branch[], scores: readonly Score[], k: number): Branch[] =>
-  largest(
-    scores.map(({ value }) => value),
-    k,
-  ).map((i) => branches[i]!);
+  largest(rewardsOf(scores), k).map((i) => branches[i]!);
 
 /** Best score first; the earlier one on a tie, those without a score last. */
 export function ranked(branches: readonly Branch[], scores: readonly Score[]): Branch[] {
@@ -45,14 +51,16 @@ export const waves = (branches: readonly Branch[], width: number): Branch[][] =>
     branches.slice(i * width, (i + 1) * width),
   );
 
-/** Runs a branch to its end, `chunk` tokens between yields. */
+/** Tokens that an answer without rivals runs on for, however slow its reader is. */
+const PACE = 16;
+
+/** Runs a branch to its end. */
 export async function* toTheEnd(
   tree: Tree,
   branch: Branch,
-  chunk: number,
 ): AsyncGenerator<readonly Branch[], void, void> {
   while (alive(branch)) {
-    await tree.extend([branch], { tokens: chunk });
+    await tree.extend([branch], { tokens: PACE });
     yield [branch];
   }
 }

@@ -36,8 +36,7 @@ async function* search(tree: Tree, { n, by, answer, filter, maxTokens }: Vote): 
     yield [...voters, ...spare.map(({ branch }) => branch), ...undrawn];
   }
   if (voters.length === 0) {
-    voters = spare.filter(({ value }) => value > -Infinity).map(({ branch }) => branch);
-    if (voters.length === 0) throw noScore();
+    voters = spare.map(({ branch }) => branch);
     await tree.extend(voters, { tokens: maxTokens });
   }
   const scores = by === 'majority' ? null : await tree.score(voters);

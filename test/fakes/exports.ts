@@ -11,6 +11,7 @@ import { graph, type Value } from '../../src/runtime/onnx.ts';
 import { mulberry } from '../support/mulberry.ts';
 import { growingLlama, type GrowingOptions } from './growing_llama.ts';
 import { merged } from './merged.ts';
+import type { TokenizerFiles } from './tokenizers.ts';
 
 function freshFolder(): string {
   const root = mkdtempSync(join(tmpdir(), 'coxswain-export-'));
@@ -105,5 +106,55 @@ export function halvesFolder(): string {
   writeRandomLlama(to, { ...TINY, layers: 1 });
   rmSync(join(to, 'model.safetensors'));
   writeFileSync(join(to, 'model_fp16.onnx'), g.bytes());
+  return to;
+}
+
+export interface ClassifierFake {
+  readonly labels: number;
+  readonly files: TokenizerFiles;
+  readonly config?: object;
+  readonly halves?: boolean;
+  /** Inputs of the graph beside ids and mask. */
+  readonly more?: readonly string[];
+}
+
+/** What each token adds to the logit of each label; a token of the second text counts twice. */
+export const tokenSays = (id: number, label: number): number =>
+  Math.fround(Math.sin(7 * id + label));
+
+/** A classification head as Optimum exports it: `logits` [texts, labels], here a sum over the text's tokens. */
+export function classifierFolder({
+  labels,
+  files,
+  config = {},
+  halves = false,
+  more = [],
+}: ClassifierFake): string {
+  const vocab = 400;
+  const g = graph('classifier');
+  const input = (name: string): Value => g.input(name, 'int64', ['batch_size', 'sequence_length']);
+  const float = (value: Value): Value =>
+    g.node('Unsqueeze', [g.node('Cast', [value], { to: 1 }), g.ints(2)]);
+  const says = Float32Array.from({ length: vocab * labels }, (_, i) =>
+    tokenSays(Math.floor(i / labels), i % labels),
+  );
+  const table = g.initializer('table', [vocab, labels], says);
+  const looked = g.node('Gather', [table, input('input_ids')], { axis: 0 });
+  let counted = g.node('Mul', [looked, float(input('attention_mask'))]);
+  for (const name of more) {
+    const twice = g.node('Add', [float(input(name)), g.scalar(1)]);
+    counted = g.node('Mul', [counted, twice]);
+  }
+  const logits = g.node('ReduceSum', [counted, g.ints(1)], { keepdims: 0 });
+  const said = halves ? g.node('Cast', [logits], { to: 10 }) : logits;
+  g.output('logits', said, halves ? 'float16' : 'float32', ['batch_size', labels]);
+  const to = freshFolder();
+  mkdirSync(join(to, 'onnx'));
+  writeFileSync(join(to, 'onnx', 'model_quantized.onnx'), g.bytes());
+  const json = (name: string, value: unknown): void =>
+    writeFileSync(join(to, name), JSON.stringify(value));
+  json('config.json', { vocab_size: vocab, max_position_embeddings: 64, ...config });
+  json('tokenizer.json', files.tokenizer);
+  json('tokenizer_config.json', { ...files.config, model_max_length: 60 });
   return to;
 }

@@ -28,7 +28,7 @@ let nextId = 0;
 
 export function planOf({
   strategy = 'sample',
-  params = { chunk: 1 },
+  params = {},
   reward = null,
   values = [],
   n = 1,

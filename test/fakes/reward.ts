@@ -5,6 +5,7 @@ import { scoreCache } from '../../src/rewards/cached.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
 import { memberOf } from '../../src/rewards/member.ts';
 import type { Loaded } from '../../src/rewards/sources.ts';
+import type { Running } from '../../src/run/run.ts';
 
 /** Judges each candidate by itself; scores are spread over [-1, 1) unless `value` says otherwise. */
 export function fakeReward(
@@ -16,7 +17,8 @@ export function fakeReward(
     name,
     reads: 'prefix',
     batches,
-    async score(batch): Promise<readonly Score[]> {
+    async score(batch, signal): Promise<readonly Score[]> {
+      signal?.throwIfAborted();
       batches.push(batch);
       await new Promise((resolve) => setImmediate(resolve));
       return batch.map((candidate) => {
@@ -67,12 +69,12 @@ export const loaded = (...models: readonly Reward[]): Loaded => ({
 });
 
 /** What a plan judges with; nobody is told of it. */
-export const composed = (plan: RewardPlan, known: Loaded): Reward =>
-  rewardOf(plan, known, () => undefined);
+export const composed = (plan: RewardPlan, known: Loaded, signal?: AbortSignal): Reward =>
+  rewardOf(plan, known, () => undefined, signal);
 
 /** A reward model for each use of the plan. */
-export const fakeRewardOf = (plan: RewardPlan): Reward =>
-  composed(plan, loaded(...plan.uses.map(({ id }) => fakeReward(id))));
+export const fakeRewardOf: Running['rewardOf'] = (plan, _told, signal) =>
+  composed(plan, loaded(...plan.uses.map(({ id }) => fakeReward(id))), signal);
 
 export const candidate = (text: string, changes: Partial<Candidate> = {}): Candidate => ({
   prompt: '',

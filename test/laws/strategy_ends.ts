@@ -1,10 +1,11 @@
 /** However a search ends, by an error, an abort, a budget or a reader who is gone: it ends well, and others do not notice. */
 
 import { expect, test } from 'vitest';
+import type { Candidate, Score } from '../../src/core/reward.ts';
 import { Gate } from '../../src/run/gate.ts';
 import { strategies } from '../../src/strategies/index.ts';
 import { turns } from '../fakes/drive.ts';
-import { ran, type Choice } from '../fakes/plan.ts';
+import { ran, type Choice, type Ran } from '../fakes/plan.ts';
 import { composed, fakeReward, loaded, sumOf, use } from '../fakes/reward.ts';
 import { rewarded, type Watch } from '../fakes/rewarded.ts';
 import {
@@ -148,6 +149,34 @@ export function endsWell(strategy: string, params: unknown): void {
       );
       engine.audit();
       expect(engine.load).toMatchObject({ running: 0, waiting: 0, kvUsage: 0 });
+    }
+  });
+
+  test('a step at which nobody can be judged fails nobody, and is the same in a crowd', async () => {
+    const seeing = fakeReward('hash');
+    for (const step of [1, 2, 3, 4, 6, 8, 9]) {
+      const blind = ({ complete, tokens }: Candidate): boolean =>
+        !complete && tokens.length === step;
+      const score = async (batch: readonly Candidate[]): Promise<readonly Score[]> =>
+        (await seeing.score(batch)).map((one, i) =>
+          blind(batch[i]!) ? { ...one, value: NaN } : one,
+        );
+      const rewardOf = () => composed(sumOf(use('hash')), loaded({ ...seeing, score }));
+      const asks = ASKS.slice(1, 3);
+      const alone: Ran[] = [];
+      for (const ask of asks)
+        alone.push(await ran(rewarded(engineOf()), planFor(ask), { rewardOf }));
+      const engine = engineOf({ iterationTokens: 3 });
+      const crowd = await Promise.all(
+        asks.map((ask) => ran(rewarded(engine), planFor(ask), { rewardOf })),
+      );
+      for (const [i, { events, choices, bugs }] of alone.entries()) {
+        expect(bugs).toEqual([]);
+        expect(events.at(-1), `step ${step}`).toMatchObject({ kind: 'end', cancelled: false });
+        expect(choices[0]!.finish).not.toBeNull();
+        expect(same(crowd[i]!)).toEqual(same(alone[i]!));
+      }
+      engine.audit();
     }
   });
 

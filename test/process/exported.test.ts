@@ -4,10 +4,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { genaiFolder, optimumFolder } from '../fakes/exports.ts';
+import { classifierFolder, genaiFolder, optimumFolder } from '../fakes/exports.ts';
 import { tinyFolder } from '../fakes/models.ts';
+import { wordPiece } from '../fakes/tokenizers.ts';
 import { serve, type Served } from '../support/server.ts';
 
+const JUDGE = {
+  labels: 2,
+  files: wordPiece(),
+  more: ['token_type_ids'],
+  config: { id2label: { 0: 'bad', 1: 'good' } },
+};
 let server: Served;
 const folder = mkdtempSync(join(tmpdir(), 'coxswain-exported-'));
 
@@ -21,6 +28,7 @@ models:
   optimum: { path: ${optimumFolder({ positions: true })}, role: policy }
   ours: { path: ${tinyFolder({}, 'float32')}, role: policy }
   other: { path: ${optimumFolder({ positions: true }, { seed: 2 })}, role: guide }
+  judge: { path: ${classifierFolder(JUDGE)}, role: reward, label: good, reads: prefix }
 engine: { kv_bytes: 64MB, max_seq: 128 }
 `,
   );
@@ -71,4 +79,20 @@ test('they guide, are guided, branch and judge, and a seed fixes the bytes', asy
     const beside = await Promise.all([ask(model, searching), ask('ours'), ask(model)]);
     expect(beside[0]).toEqual(alone);
   }
+});
+
+test('a classifier that was exported judges whole answers and beginnings', async () => {
+  expect(server.output()).toMatch(/"judge":\[[^\]]*label 1 \(good\): its log odds/);
+  const response = await fetch(`${server.base}/v1/score`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'judge', queries: 'the cat', documents: ['plays', 'the cat'] }),
+  });
+  expect(response.status).toBe(200);
+  const { data } = (await response.json()) as { data: { score: number }[] };
+  expect(data).toHaveLength(2);
+  expect(data[0]!.score).not.toBe(data[1]!.score);
+  const rewards = [{ model: 'judge' }];
+  const strategy = { type: 'segment_beam', width: 2, expand: 2, segment: { tokens: 6 } };
+  await ask('ours', { alignment: { rewards, strategy } });
 });

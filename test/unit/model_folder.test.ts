@@ -38,7 +38,7 @@ test('a graph can be asked for of an export, and of no folder with a manifest', 
   expect(mine.graph).toBe('onnx/mine.onnx');
   expect(Object.keys(mine.files)).toContain('onnx/mine.onnx');
   expect(() => describeModel({ path: tinyFolder(), role: 'policy', graph: 'model.onnx' })).toThrow(
-    /has a manifest, and one graph/,
+    /has a manifest, which names its graph/,
   );
 });
 

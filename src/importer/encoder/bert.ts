@@ -96,6 +96,7 @@ function like(f: Fields, body: string, sizes: Sizes, differs: Differences): Enco
     layers: Array.from({ length: layers }, (_, i) =>
       bertLayer(`${body}.encoder.layer.${i}`, sizes, NAMES),
     ),
+    convolution: null,
     finalNorm: null,
     head: { ...head, pooling: 'first', activation: 'tanh', norm: null },
     redundant,

@@ -18,12 +18,12 @@ import type { EncoderLayer, EncoderSpec, Relative } from './spec.ts';
 
 const NAMES = { query: 'query_proj', key: 'key_proj', value: 'value_proj' };
 const EMBEDDINGS = 'deberta.embeddings';
+const MOST_TAPS = 255;
 
 export const debertaV2: EncoderFamily = (f, { context, head }) => {
   const sizes = sizesOf(f);
   f.only('attention_head_size', sizes.headDim);
-  f.only('conv_kernel_size', 0);
-  f.ignore('conv_act', 'conv_groups', 'legacy');
+  f.ignore('legacy');
   ignoreTraining(f);
   const { layers, ffn, ...shape } = sizes;
   const relative = f.flag('relative_attention', false) ? relativeOf(f) : null;
@@ -39,6 +39,7 @@ export const debertaV2: EncoderFamily = (f, { context, head }) => {
     ropes: [],
     relative,
     layers: Array.from({ length: layers }, (_, i) => layerOf(i, sizes, terms)),
+    convolution: convolutionOf(f, sizes),
     finalNorm: null,
     head: {
       ...head,
@@ -68,6 +69,24 @@ function embeddingOf(f: Fields, { hidden }: Sizes): EncoderSpec['embedding'] {
     projection:
       width === hidden ? null : linearOf(`${EMBEDDINGS}.embed_proj`, hidden, width, false),
     norm: `${EMBEDDINGS}.LayerNorm`,
+  };
+}
+
+/** Its padding keeps a text's length, which an even kernel's would not. */
+function convolutionOf(f: Fields, { hidden }: Sizes): EncoderSpec['convolution'] {
+  const given = f.get('conv_kernel_size') ?? 0;
+  if (given === 0) {
+    f.ignore('conv_act', 'conv_groups');
+    return null;
+  }
+  const taps = f.count('conv_kernel_size', undefined, MOST_TAPS);
+  if (taps % 2 === 0) f.refuse('conv_kernel_size', 'an odd number');
+  f.only('conv_groups', 1);
+  return {
+    taps,
+    linear: { ...linearOf('deberta.encoder.conv.conv', hidden, taps * hidden), taps },
+    activation: activationOf(f, 'conv_act', 'tanh'),
+    norm: 'deberta.encoder.conv.LayerNorm',
   };
 }
 

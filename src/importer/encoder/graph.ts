@@ -3,14 +3,14 @@
  * padded on the right; a row's score has the same bits alone and beside longer ones.
  */
 
-import { addAndNorm, feedForward, norm, type BlockBuild } from '../block.ts';
+import { activate, addAndNorm, feedForward, norm, type BlockBuild } from '../block.ts';
 import { graph, type GraphBuilder, type Value } from '../../runtime/onnx.ts';
 import type { TensorSource } from '../safetensors.ts';
 import { takingFrom } from '../taken.ts';
 import { linear, lookUp, storeTable, type Weights } from '../weights.ts';
 import { attention, surroundings, type Surroundings } from './attention.ts';
 import { classify } from './head.ts';
-import type { EncoderLayer, EncoderSpec } from './spec.ts';
+import type { Convolution, EncoderLayer, EncoderSpec } from './spec.ts';
 
 export interface EncoderBuild extends BlockBuild {
   readonly spec: EncoderSpec;
@@ -23,6 +23,8 @@ interface Inputs {
 }
 
 const FLOAT32 = 1; // TensorProto.DataType, for Cast
+/** Behind the end of any text: of a slice, all that is left. */
+const FAR = 2 ** 31;
 
 /**
  * Builds the graph; weights are read when it is written. Inputs `input_ids`, `attention_mask`, `token_type_ids`:
@@ -49,7 +51,7 @@ export function buildEncoder(
   const embedded = embed(build, inputs, length);
   const states =
     spec.norms === 'after'
-      ? normedAfter(build, around, embedded)
+      ? normedAfter(build, around, embedded, mask)
       : normedBefore(build, around, embedded);
   g.output('score', classify(build, states, mask), 'float32', ['batch_size']);
   checkAllTaken(spec.family, spec.redundant);
@@ -79,12 +81,41 @@ function embed(build: EncoderBuild, { ids, types: typeIds }: Inputs, length: Val
 }
 
 /** BERT's block: each sum is normalised. */
-const normedAfter = (build: EncoderBuild, around: Surroundings, embedded: Value): Value =>
-  build.spec.layers.reduce((x, layer) => {
+const normedAfter = (
+  build: EncoderBuild,
+  around: Surroundings,
+  embedded: Value,
+  mask: Value,
+): Value =>
+  build.spec.layers.reduce((x, layer, i) => {
     const attended = attention(build, layer, around, x);
     const [y] = addAndNorm(build, attended, x, layer.attentionNorm);
-    return addAndNorm(build, feedForward(build, layer, y), y, layer.ffnNorm)[0];
+    const [z] = addAndNorm(build, feedForward(build, layer, y), y, layer.ffnNorm);
+    const { convolution } = build.spec;
+    if (i > 0 || convolution === null) return z;
+    return addAndNorm(build, convolved(build, convolution, embedded, mask), z, convolution.norm)[0];
   }, embedded);
+
+/** A product with each token's neighbours side by side. Padding is zero, as what is beyond a text's ends. */
+function convolved(
+  build: EncoderBuild,
+  { taps, linear: layer, activation }: Convolution,
+  embedded: Value,
+  mask: Value,
+): Value {
+  const { g } = build;
+  const reach = (taps - 1) / 2;
+  const seen = g.node('Mul', [embedded, g.node('Unsqueeze', [mask, g.ints(2)])]);
+  const wide = g.node('Pad', [seen, g.ints(0, reach, 0, 0, reach, 0), g.scalar(0)]);
+  const neighbours = Array.from({ length: taps }, (_, tap) => {
+    const end = tap === taps - 1 ? FAR : tap - 2 * reach;
+    const shifted = g.node('Slice', [wide, g.ints(tap), g.ints(end), g.ints(1)]);
+    return g.node('Unsqueeze', [shifted, g.ints(3)]);
+  });
+  const together = g.node('Concat', neighbours, { axis: 3 });
+  const x = g.node('Reshape', [together, g.ints(0, 0, layer.inputs)]);
+  return activate(g, activation, linear(build, x, layer));
+}
 
 /** Llama's block: what is added to is never normalised itself, until the end. */
 function normedBefore(build: EncoderBuild, around: Surroundings, embedded: Value): Value {

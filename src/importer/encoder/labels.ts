@@ -1,5 +1,6 @@
 /** What the labels of a classification head are, and which of them is the score, in which words. */
 
+import { labelOf, PROBLEMS } from '../../runtime/labels.ts';
 import type { Fields } from '../fields.ts';
 import type { ClassificationHead } from './spec.ts';
 
@@ -7,37 +8,12 @@ export type LabelHead = Pick<ClassificationHead, 'labels' | 'label' | 'says'>;
 
 const MOST_LABELS = 10_000;
 
-/**
- * One label is the score itself. Of several, `label` says which by name or index; nothing is guessed, since the order
- * of labels means something else in every checkpoint.
- */
+/** @param label name or index of the one that is the score. Throws an Error that names the field, or lists the labels */
 export function headOf(f: Fields, label: string | null): LabelHead {
   const labels = labelsOf(f);
-  const problem = f.oneOf(
-    'problem_type',
-    ['regression', 'single_label_classification', 'multi_label_classification', null],
-    null,
-  );
-  const named = `labels ${labels.map((name, i) => `${i} (${name})`).join(', ')}`;
-  if (label === null && labels.length > 1)
-    throw new Error(`the head has ${named}: say with --label which one is the score`);
-  const index = label === null ? 0 : indexOf(labels, label);
-  if (index < 0) throw new Error(`--label is ${label ?? ''}; the head has ${named}`);
-  const says =
-    problem === 'multi_label_classification'
-      ? 'probability'
-      : problem === 'regression' || labels.length === 1
-        ? 'number'
-        : 'log_odds';
-  return { labels, label: index, says };
+  const problem = f.oneOf('problem_type', PROBLEMS, null);
+  return { labels, ...labelOf(labels, problem, label, '--label') };
 }
-
-const indexOf = (labels: readonly string[], label: string): number => {
-  const named = labels.indexOf(label);
-  return named >= 0 || !/^\d+$/.test(label) || Number(label) >= labels.length
-    ? named
-    : Number(label);
-};
 
 /** Configs leave out what is usual: two labels without names. */
 function labelsOf(f: Fields): string[] {

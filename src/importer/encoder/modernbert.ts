@@ -57,6 +57,7 @@ export const modernBert: EncoderFamily = (f, { context, head }) => {
       window: slides(i) ? window : null,
       rope: slides(i) ? local : full,
     })),
+    convolution: null,
     finalNorm: 'model.final_norm',
     head: modernHead(f, sizes, head),
     redundant: /\.rotary_emb\.inv_freq$/,

@@ -3,6 +3,7 @@
  * As with decoders, a family is one function from its config to this, and knows nothing of graphs.
  */
 
+import type { Says } from '../../runtime/labels.ts';
 import type { Activation, FeedForward, Linear, Norm, Rope } from '../spec.ts';
 
 export interface EncoderSpec {
@@ -23,6 +24,8 @@ export interface EncoderSpec {
   readonly ropes: readonly Rope[];
   readonly relative: Relative | null;
   readonly layers: readonly EncoderLayer[];
+  /** Beside the first layer (DeBERTa v2 xlarge); null: there is none. */
+  readonly convolution: Convolution | null;
   /** null: there is none. */
   readonly finalNorm: string | null;
   readonly head: ClassificationHead;
@@ -76,6 +79,15 @@ export interface EncoderLayer {
   readonly rope: Rope | null;
 }
 
+/** norm(what the first layer gives + act(conv(embeddings))), the convolution over `taps` neighbours, padded with zeros. */
+export interface Convolution {
+  readonly taps: number;
+  /** Of taps * hidden inputs. */
+  readonly linear: Linear;
+  readonly activation: Activation;
+  readonly norm: string;
+}
+
 /** logits = out(norm(act(dense(pooled)))), of which one becomes the score. */
 export interface ClassificationHead {
   /** The state of the first token, or the mean of all. */
@@ -88,6 +100,5 @@ export interface ClassificationHead {
   readonly labels: readonly string[];
   /** Index of the label whose logit is read. */
   readonly label: number;
-  /** The logit itself, its sigmoid, or what it says against all other labels: log p / (1 - p) of the softmax. */
-  readonly says: 'number' | 'probability' | 'log_odds';
+  readonly says: Says;
 }

@@ -1,12 +1,11 @@
 /** {"pairwise": MODEL, "question": "... {other} ..."}: which of two answers a language model prefers, over all pairs. */
 
 import { list, oneOf, text, wrong } from '../../core/fields.ts';
+import { OTHER } from '../../core/reward.ts';
 import { ownPrompt } from '../wire.ts';
 import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
 import { readingOf, sourceKind } from './source.ts';
 
-/** Where the other answer stands. */
-const OTHER = '{other}';
 const DEFAULT = `Another answer was: ${OTHER} Is the first one better?`;
 
 export const pairwise = sourceKind(

@@ -14,6 +14,38 @@ afterEach(() => engine.audit());
 
 const wide = opening({ peak: 4 });
 
+describe('follow', () => {
+  test('tells of each token of an only branch as it is drawn, and of none that has a rival', async () => {
+    await within(engine, wide, async (session) => {
+      const lengths: number[] = [];
+      session.follow(({ tokens }) => lengths.push(tokens.length));
+      await advance(session, [session.root], 3);
+      expect(lengths).toEqual([1, 2, 3]);
+      const [first, rival] = session.fork(session.root, 2);
+      await advance(session, [first!], 2);
+      session.keep([rival!]);
+      await advance(session, [rival!], 1);
+      expect(lengths).toEqual([1, 2, 3, 4]);
+    });
+  });
+
+  test('a follower that throws fails its own wait at that token, and nobody else notices', async () => {
+    const undisturbed = await answer(engine, opening({ seed: 7 }));
+    const broken = within(engine, wide, async (session) => {
+      session.follow(({ tokens }) => {
+        if (tokens.length === 3) throw new Error('heard enough');
+      });
+      await advance(session, [session.root], 9).catch((error: unknown) => {
+        expect(session.root.tokens).toHaveLength(3);
+        throw error;
+      });
+    });
+    const beside = answer(engine, opening({ seed: 7 }));
+    await expect(broken).rejects.toThrow('heard enough');
+    expect(await beside).toEqual(undisturbed);
+  });
+});
+
 describe('extend', () => {
   test('advances in place by exactly as many tokens as asked, again and again', async () => {
     const whole = await answer(engine, wide);

@@ -59,7 +59,7 @@ describe('what pruning a group comes to', () => {
       Math.sin(branch + 0.2 * Math.min(20, tokens.length));
     const plan = sumOf(use('r'));
     async function run(schedules: readonly Schedule[]) {
-      const context = { maxTokens: 40, stream: false, judged: true, schedules: () => schedules };
+      const context = { maxTokens: 40, judged: true, schedules: () => schedules };
       const prune = { type: 'calibrated', loss: 1 };
       const params = bestOfN.parse({ n: 8, prune }, context);
       const asked = planOf({ strategy: 'best_of_n', params, reward: plan, maxTokens: 40 });

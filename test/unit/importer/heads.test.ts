@@ -47,11 +47,10 @@ test('the policy under a value head is a language model, and has no other role w
   expect(openCheckpoint(plain.folder, { role: 'reward' }).spec.head.kind).toBe('language');
 });
 
-test('a value model says so in its manifest', () => {
+test('a value model says so in its manifest, and that it reads beginnings', () => {
   const to = `${temporaryFolder()}/value`;
   const manifest = importModel({ from: valued.folder, to, role: 'value', created: 1 });
-  expect(manifest).toMatchObject({ role: 'value', head: 'scalar' });
-  expect(manifest).not.toHaveProperty('reads');
+  expect(manifest).toMatchObject({ role: 'value', head: 'scalar', reads: 'prefix' });
 });
 
 const gpt2: Config = {

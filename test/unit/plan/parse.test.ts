@@ -32,7 +32,7 @@ describe('a completion', () => {
       strategy: 'sample',
       reward: null,
       values: [],
-      params: { chunk: 16 },
+      params: {},
       prompts: [
         {
           lanes: [{ model: 'tales', prompt: [0, 105, 106] }],
@@ -131,7 +131,7 @@ describe('a completion', () => {
 describe('a chat', () => {
   test('has the rest of the context by default', () => {
     expect(chat(chatOk).plan.opening.maxTokens).toBe(384 - 5);
-    expect(chat(chatOk).plan.params).toEqual({ chunk: 379 });
+    expect(chat(chatOk).plan.params).toEqual({});
   });
 
   test('takes text parts, the developer role and both names of the token limit', () => {

@@ -17,7 +17,6 @@ const judged = sumOf(use('r'));
 const searching = (type: string, fields: object, ask: PlanAsk = {}) => {
   const params = strategies[type]!.parse(fields, {
     maxTokens: ask.maxTokens ?? 20,
-    stream: true,
     judged: true,
   });
   return planOf({ strategy: type, params, reward: judged, ...ask });

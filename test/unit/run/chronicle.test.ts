@@ -8,7 +8,7 @@ import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts'
 const { engine } = fakeEngine({ endBias: -100 });
 const judged = sumOf(use('r'));
 const of = () => composed(judged, loaded(fakeReward('r', ({ branch }) => branch)));
-const CONTEXT = { maxTokens: 20, stream: true, judged: true };
+const CONTEXT = { maxTokens: 20, judged: true };
 
 async function searched(type: string, fields: object, ask: PlanAsk = {}) {
   const params = strategies[type]!.parse(fields, CONTEXT);

@@ -98,7 +98,7 @@ test.each(EARLY)('%s %j goes on where its first candidates have no score', async
     unknown += Number(isUnknown(one));
     return isUnknown(one) ? NaN : 1;
   });
-  const context = { maxTokens: 12, stream: false, judged: true };
+  const context = { maxTokens: 12, judged: true };
   const params = strategies[strategy]!.parse(fields, context);
   const { engine } = fakeEngine({ endBias: -100 });
   const plan = planOf({ strategy, params, reward: judged, maxTokens: 12 });

@@ -59,7 +59,6 @@ test.each([
 ])('%s may be guided by values', async (strategy, fields) => {
   const params = strategies[strategy]!.parse(fields, {
     maxTokens: 12,
-    stream: false,
     judged: false,
   });
   const { text: said, bugs } = await text([guide({ weight: 50 })], 'e', { strategy, params });

@@ -156,6 +156,18 @@ test('200 sessions opened and closed leave memory where it was', () => {
   expect(grown / 2 ** 20).toBeLessThan(20); // keeping the weights would be 50 MiB
 });
 
+test('sessions that run in turn take the memory of one run, not of one run each', () => {
+  const rows = 512;
+  using input = testOrt().tensor('float32', [rows, 4], new Float32Array(4 * rows));
+  using output = testOrt().tensor('float32', [rows, 4], new Float32Array(4 * rows));
+  const sessions = Array.from({ length: 16 }, () => testOrt().session(doubling(4096)));
+  const before = process.memoryUsage.rss();
+  for (const session of sessions) session.bind({ x: input }, { y: output }).run();
+  const grown = process.memoryUsage.rss() - before;
+  for (const session of sessions) session[Symbol.dispose]();
+  expect(grown / 2 ** 20).toBeLessThan(64); // a run takes 8 MiB
+});
+
 test('environments come and go, and a disposal said twice is said once', () => {
   for (let i = 0; i < 3; i++) {
     const ort = new Ort({ threads: 1 });

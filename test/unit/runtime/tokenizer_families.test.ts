@@ -6,7 +6,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Codec } from '../../../src/core/text.ts';
-import { BranchText } from '../../../src/engine/text.ts';
+import { BranchText } from '../../../src/engine/branch_text.ts';
 import { readPair } from '../../../src/runtime/pair.ts';
 import { loadCodec, loadPairCodec } from '../../../src/runtime/tokenizer.ts';
 import {

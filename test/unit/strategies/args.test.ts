@@ -65,6 +65,13 @@ test('weight 0 is greedy; a weight on b turns the answer to it', async () => {
   expect(await searched({ k: 4, w: 10, tau: 0 }, reward)).toBe('bbbbb');
 });
 
+test('where none of the next tokens can be judged, the policy decides alone', async () => {
+  const blindAt = (step: number) => (branch: Branch) =>
+    branch.tokens.length === step ? NaN : Number(branch.tokens.at(-1) === 1);
+  expect(await searched({ k: 4, w: 10, tau: 0 }, blindAt(0))).toBe('bbbbb');
+  expect(await searched({ k: 4, w: 10, tau: 0 }, blindAt(3))).toBe('bbabb');
+});
+
 test('an end token ends the answer', async () => {
   const reward = ({ finish }: Branch): number => Number(finish === 'stop');
   expect(await searched({ k: 4, w: 10, tau: 0 }, reward)).toBe('</s>');

@@ -180,7 +180,7 @@ describe('beam_search.json', () => {
 describe('over the engine', () => {
   const { engine } = fakeEngine({ endBias: 0.5 });
   const params = (fields: object) =>
-    strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: false });
+    strategies.beam!.parse(fields, { maxTokens: 20, judged: false });
   const texts = async (strategy: string, fields: object, ask: object) => {
     const { choices, bugs } = await ran(
       engine,
@@ -197,7 +197,7 @@ describe('over the engine', () => {
           const ask = { prompt, guides };
           const narrow = await texts('beam', { width: 1, early_stopping: early }, ask);
           const greedy = { ...ask, sampling: { temperature: 0 } };
-          const expected = await texts('sample', { chunk: 20 }, greedy);
+          const expected = await texts('sample', {}, greedy);
           expect(narrow.draws).toEqual(expected.draws);
           expect(narrow.text).toBe(expected.text);
           expect(narrow.report!.kl).toBeCloseTo(expected.report!.kl, 12);
@@ -221,14 +221,14 @@ describe('over the engine', () => {
       for (const guides of [[], [['kind', 1.5]] as const]) {
         const narrow = await texts('beam', { width: 1 }, { sampling, guides });
         const greedy = { sampling: { ...sampling, temperature: 0 }, guides };
-        const expected = await texts('sample', { chunk: 20 }, greedy);
+        const expected = await texts('sample', {}, greedy);
         expect(narrow.draws).toEqual(expected.draws);
       }
   });
 
   test('what top_k, top_p or a bias rule out is in no hypothesis', async () => {
     const one = await texts('beam', { width: 3 }, { sampling: { topK: 1 } });
-    const greedy = await texts('sample', { chunk: 20 }, { sampling: { temperature: 0 } });
+    const greedy = await texts('sample', {}, { sampling: { temperature: 0 } });
     expect(one.draws).toEqual(greedy.draws);
     const banned = greedy.draws[0]!.token;
     const without = await texts(
@@ -253,7 +253,7 @@ describe('over the engine', () => {
       const rewardOf_ = () => composed(judged, loaded(fakeReward('r', ({ text }) => value(text))));
       const plan = planOf({
         strategy: 'beam',
-        params: strategies.beam!.parse(fields, { maxTokens: 20, stream: false, judged: true }),
+        params: strategies.beam!.parse(fields, { maxTokens: 20, judged: true }),
         reward: judged,
         ...ask,
       });
@@ -306,10 +306,7 @@ describe('over the engine', () => {
       const { engine: fresh, models } = fakeEngine({ endBias: -100 });
       const plan = planOf({
         strategy: 'beam',
-        params: strategies.beam!.parse(
-          { width: 4 },
-          { maxTokens: 12, stream: false, judged: true },
-        ),
+        params: strategies.beam!.parse({ width: 4 }, { maxTokens: 12, judged: true }),
         reward: judged,
         maxTokens: 12,
       });

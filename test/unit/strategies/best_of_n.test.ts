@@ -20,7 +20,7 @@ afterEach(() => {
   expect(engine.load.running).toBe(0);
 });
 
-const CONTEXT = { maxTokens: 20, stream: true, judged: true };
+const CONTEXT = { maxTokens: 20, judged: true };
 const PARAMS = bestOfN.parse({ n: 8 }, CONTEXT);
 const rejecting = (alpha: number, at: readonly number[]) => ({
   prune: pruned({ type: 'speculative_rejection', alpha, at }, { ...CONTEXT, n: 8 }),
@@ -269,7 +269,7 @@ describe('speculative rejection', () => {
 
   test('with alpha 0 is no pruning: no reward is asked before the end', () => {
     const raw = { n: 4, prune: { type: 'speculative_rejection', alpha: 0, at: [8] } };
-    const params = bestOfN.parse(raw, { maxTokens: 20, stream: false, judged: true });
+    const params = bestOfN.parse(raw, { maxTokens: 20, judged: true });
     expect(bestOfN.prunes!(params)).toBe(false);
     expect(bestOfN.needs(params)).toBe('complete');
   });
@@ -376,7 +376,7 @@ test.each(vectors<Law, Chosen>('best_of_n.json').cases.filter(({ name }) => /^n\
     expect(mean).toBeCloseTo(expected.expected_reward, 9);
     expect(divergence(law, input.probs)).toBeCloseTo(expected.exact_kl, 9);
     const { n } = input;
-    const params = bestOfN.parse({ n }, { maxTokens: 20, stream: false, judged: true });
+    const params = bestOfN.parse({ n }, { maxTokens: 20, judged: true });
     const { best_of } = bestOfN.remarks!(params) as { best_of: { kl_bound: number } };
     expect(best_of).toMatchObject({ n, win_rate: n / (n + 1) });
     expect(best_of.kl_bound).toBeCloseTo(expected.bound_log_n_minus, 9);
@@ -414,7 +414,7 @@ describe('what fewer answers would have come to', () => {
   });
 
   test('is told of each search, the best of all last', async () => {
-    const params = bestOfN.parse({ n: 6 }, { maxTokens: 20, stream: false, judged: true });
+    const params = bestOfN.parse({ n: 6 }, { maxTokens: 20, judged: true });
     const plan = planOf({ strategy: 'best_of_n', params, reward: sumOf(use('r')) });
     const { choices } = await ran(fakeEngine().engine, plan);
     const [choice] = choices;

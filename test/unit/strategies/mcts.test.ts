@@ -58,7 +58,6 @@ describe('search', () => {
     rollForward: 3,
     rollBranch: 1,
     answer: null,
-    chunk: 100,
   };
   /** Share of b among eight. */
   const reward = ({ tokens }: Branch): number => tokens.filter((token) => token === 1).length / 8;

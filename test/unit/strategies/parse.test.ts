@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { misfit } from '../../../src/core/fields.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 
-const context = { maxTokens: 50, stream: true, judged: false };
+const context = { maxTokens: 50, judged: false };
 const parse = (type: string, fields: object) => strategies[type]!.parse(fields, context);
 
 function refusal(type: string, fields: object): string {
@@ -47,7 +47,6 @@ const defaults: readonly (readonly [string, object, object])[] = [
       answer: null,
       rollForward: 3,
       rollBranch: 1,
-      chunk: 1,
     },
   ],
   [

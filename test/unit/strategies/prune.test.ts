@@ -14,7 +14,7 @@ import { vectorCase } from '../../fakes/vectors.ts';
 const FILE = 'pruning.json';
 const long = fakeEngine({ endBias: -100 }).engine;
 const judged = sumOf(use('r'));
-const CONTEXT: StrategyContext = { maxTokens: 20, stream: false, judged: true };
+const CONTEXT: StrategyContext = { maxTokens: 20, judged: true };
 
 const parsed = (fields: object, context: Partial<StrategyContext> = {}) =>
   bestOfN.parse(fields, { ...CONTEXT, ...context });

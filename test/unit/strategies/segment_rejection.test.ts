@@ -88,18 +88,25 @@ describe('search', () => {
     expect(high).toBeGreaterThan(low + 0.5);
   });
 
-  test('a segment without a score is never accepted; where none has one, the request fails', async () => {
+  test('a segment without a score is never accepted; where none has one, the last is taken', async () => {
     const noB = (branch: Branch): number => (branch.tokens.includes(1) ? NaN : 10);
     for (let seed = 0; seed < 20; seed++) {
       const { answer } = await searched({ target: -100 }, seed, noB);
       expect(answer.tokens).not.toContain(1);
     }
-    await expect(searched({ M: 4 }, 1, () => NaN)).rejects.toThrow('no candidate has a score');
+    const { answer, widths } = await searched({ target: 1, M: 4 }, 1, () => NaN);
+    expect(answer.finish).not.toBeNull();
+    expect(widths.slice(0, 5)).toEqual([2, 2, 2, 2, 1]);
+  });
+
+  test('a target that no answer has a score for fails the request', async () => {
+    const blind = searched({ target: { quantile: 0.5 } }, 1, () => NaN);
+    await expect(blind).rejects.toThrow('no candidate has a score');
   });
 });
 
 describe('parse', () => {
-  const context = { maxTokens: 100, stream: false, judged: true };
+  const context = { maxTokens: 100, judged: true };
   test('defaults are those of the reference', () => {
     const params = segmentRejection.parse({ target: 8.5 }, context);
     const segment = { tokens: 64, until: { entropy: 3, least: 4 } };

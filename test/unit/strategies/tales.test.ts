@@ -15,7 +15,6 @@ const QUESTION = talesCodec().encode(' Would you do better by starting over?');
 function planFor(strategy: string, fields: object, ask: PlanAsk = {}): Plan {
   const params = strategies[strategy]!.parse(fields, {
     maxTokens: 16,
-    stream: false,
     judged: false,
     selfQuestion: () => ({ asks: QUESTION, labels: [5, 6], calibration: null }),
   });

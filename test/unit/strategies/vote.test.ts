@@ -159,13 +159,16 @@ describe('search', () => {
     expect(ranked[0]!.finish).not.toBeNull();
   });
 
-  test('a reward that gives no number at all fails the request', async () => {
-    const ask = { chain: model, maxTokens: 6, reward: () => NaN };
-    const filter = { threshold: 0, at: 1 };
-    for (const params of [{ by: 'weighted' }, { filter }] as const)
-      await expect(searched(params, new ChainTree(ask))).rejects.toThrow(
-        'no candidate has a score',
-      );
+  test('a filter that can judge nobody leaves the first, drawn to its end', async () => {
+    const tree = new ChainTree({ chain: model, maxTokens: 6, width: 3, reward: () => NaN });
+    const { ranked } = await searched({ filter: { threshold: 0, at: 1 } }, tree);
+    expect(ranked.map(({ id }) => id)).toEqual([0]);
+    expect(ranked[0]!.finish).not.toBeNull();
+  });
+
+  test('where no answer has a score to vote with, the request fails', async () => {
+    const tree = new ChainTree({ chain: model, maxTokens: 6, reward: () => NaN });
+    await expect(searched({ by: 'weighted' }, tree)).rejects.toThrow('no candidate has a score');
   });
 });
 

@@ -70,6 +70,8 @@ interface Variant {
   readonly width: number;
   /** Learned positions and types are added to the input. */
   readonly biased: boolean;
+  /** Neighbours that a convolution beside the first layer sees, and what it is put through; null: none. */
+  readonly convolution: { readonly taps: number; readonly act: (x: number) => number } | null;
 }
 
 const V3: Variant = {
@@ -80,6 +82,7 @@ const V3: Variant = {
   terms: ['c2p', 'p2c'],
   width: SIZES.hidden,
   biased: false,
+  convolution: null,
 };
 
 const shapesOf = (v: Variant): Shapes => ({
@@ -105,6 +108,13 @@ const shapesOf = (v: Variant): Shapes => ({
       ...(!v.shared && v.terms.includes('p2c') ? own('pos_query_proj') : {}),
     };
   }),
+  ...(v.convolution === null
+    ? {}
+    : {
+        'deberta.encoder.conv.conv.weight': [SIZES.hidden, SIZES.hidden, v.convolution.taps],
+        'deberta.encoder.conv.conv.bias': [SIZES.hidden],
+        ...normShapes('deberta.encoder.conv.LayerNorm'),
+      }),
   ...linearShapes('pooler.dense', SIZES.hidden, SIZES.hidden),
   ...linearShapes('classifier', 1, SIZES.hidden),
 });
@@ -129,6 +139,31 @@ function embedded(t: Tensors, v: Variant, { ids, types }: Text): Vector[] {
   });
 }
 
+/** Conv1d over the embeddings, zeros beyond both ends; added to what the first layer gives, and normalised. */
+function withConvolution(
+  t: Tensors,
+  { convolution }: Variant,
+  embeddings: readonly Vector[],
+  given: readonly Vector[],
+): Vector[] {
+  if (convolution === null) return [...given];
+  const { taps, act } = convolution;
+  const weight = t.vector('deberta.encoder.conv.conv.weight');
+  const bias = t.vector('deberta.encoder.conv.conv.bias');
+  return given.map((residual, at) => {
+    const out = bias.map((start, o) => {
+      let sum = start;
+      for (let i = 0; i < SIZES.hidden; i++)
+        for (let tap = 0; tap < taps; tap++) {
+          const x = embeddings[at + tap - (taps - 1) / 2]?.[i] ?? 0;
+          sum += weight[(o * SIZES.hidden + i) * taps + tap]! * x;
+        }
+      return act(sum);
+    });
+    return normed(t, 'deberta.encoder.conv.LayerNorm', add(residual, out), EPSILON);
+  });
+}
+
 function logits(t: Tensors, v: Variant, text: Text): Vector {
   const rows = t
     .matrix('deberta.encoder.rel_embeddings.weight')
@@ -138,7 +173,8 @@ function logits(t: Tensors, v: Variant, text: Text): Vector {
     const bucket = v.bucketed ? bucketOf(i - j, v.span, CONTEXT) : i - j;
     return Math.max(0, Math.min(2 * v.span - 1, bucket + v.span));
   };
-  let xs = embedded(t, v, text);
+  const embeddings = embedded(t, v, text);
+  let xs = embeddings;
   for (let l = 0; l < SIZES.layers; l++) {
     const layer = `deberta.encoder.layer.${l}`;
     const distances = (own: string, shared: string): Vector[][] =>
@@ -164,6 +200,7 @@ function logits(t: Tensors, v: Variant, text: Text): Vector {
         return (content + c2p + p2c) / scale;
       }),
     );
+    if (l === 0) xs = withConvolution(t, v, embeddings, xs);
   }
   return affine(t, 'classifier', affine(t, 'pooler.dense', xs[0]!).map(gelu));
 }
@@ -188,8 +225,22 @@ proves(
   4,
 );
 
+proves(
+  'DeBERTa v2 with a convolution, as xlarge has it',
+  { conv_kernel_size: 3, conv_act: 'gelu', conv_groups: 1 },
+  { convolution: { taps: 3, act: gelu } },
+  5,
+);
+proves(
+  'DeBERTa v2 with a convolution over five',
+  { conv_kernel_size: 5 },
+  { convolution: { taps: 5, act: Math.tanh } },
+  6,
+);
+
 test.each<[string, Config, string]>([
-  ['a convolution', { conv_kernel_size: 3 }, 'conv_kernel_size is 3'],
+  ['an even convolution', { conv_kernel_size: 4 }, 'conv_kernel_size is 4'],
+  ['a grouped convolution', { conv_kernel_size: 3, conv_groups: 2 }, 'conv_groups is 2'],
   ['a term', { pos_att_type: 'c2p|p2p' }, 'pos_att_type is "c2p|p2p"'],
   ['a norm', { norm_rel_ebd: 'rms' }, 'norm_rel_ebd is "rms"'],
   ['a pooler', { pooler_hidden_size: 32 }, 'pooler_hidden_size is 32'],

@@ -7,14 +7,21 @@ const NOTHING = new Uint8Array(0);
 /** Of pieces of a text: U+FEFF at the start of one is a character, not a byte order mark. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** By vocabulary and token, once it was read: its text if that is whole characters by itself, else null. */
+const texts = new WeakMap<Vocabulary, (string | null | undefined)[]>();
+
 export class BranchText {
   readonly #vocabulary: Vocabulary;
+  readonly #texts: (string | null | undefined)[];
   #text = '';
   /** Bytes of a character that is not complete yet. */
   #tail = NOTHING;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
+    const known = texts.get(vocabulary);
+    this.#texts = known ?? Array.from({ length: vocabulary.size });
+    if (known === undefined) texts.set(vocabulary, this.#texts);
   }
 
   get text(): string {
@@ -28,17 +35,25 @@ export class BranchText {
   }
 
   append(token: Token): void {
-    const bytes = this.#vocabulary.bytes(token);
-    if (this.#tail.length === 0 && isAscii(bytes)) {
-      for (const byte of bytes) this.#text += String.fromCharCode(byte);
+    const text = this.#tail.length === 0 ? this.#textOf(token) : null;
+    if (text !== null) {
+      this.#text += text;
       return;
     }
+    const bytes = this.#vocabulary.bytes(token);
     const all = new Uint8Array(this.#tail.length + bytes.length);
     all.set(this.#tail);
     all.set(bytes, this.#tail.length);
     const whole = all.length - incomplete(all);
     this.#text += decoder.decode(all.subarray(0, whole));
     this.#tail = all.subarray(whole);
+  }
+
+  #textOf(token: Token): string | null {
+    const known = this.#texts[token];
+    if (known !== undefined) return known;
+    const bytes = this.#vocabulary.bytes(token);
+    return (this.#texts[token] = incomplete(bytes) === 0 ? decoder.decode(bytes) : null);
   }
 
   /** No token follows: half a character becomes U+FFFD. */
@@ -60,11 +75,6 @@ export class BranchText {
   cut(at: number): void {
     [this.#text, this.#tail] = [this.#text.slice(0, at), NOTHING];
   }
-}
-
-function isAscii(bytes: Uint8Array): boolean {
-  for (const byte of bytes) if (byte > 0x7f) return false;
-  return true;
 }
 
 /** How many bytes at the end begin a UTF-8 character that more bytes could complete. */

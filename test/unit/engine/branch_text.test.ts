@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Vocabulary } from '../../../src/core/model.ts';
-import { BranchText } from '../../../src/engine/text.ts';
+import { BranchText } from '../../../src/engine/branch_text.ts';
 
 /** Tokens are bytes, and token 256 + i is the i-th of `pieces`. */
 function bytesOf(pieces: readonly Uint8Array[]): Vocabulary {
