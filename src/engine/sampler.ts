@@ -187,9 +187,9 @@ export class Sampler {
     return mass;
   }
 
-  /** How many candidates it takes to hold `mass`. */
+  /** How many candidates it takes to hold `mass`; at least the likeliest one. */
   #nucleus(mass: number): number {
-    let [n, before] = [0, 0];
+    let [n, before] = [1, Math.exp(this.#values[0]!)];
     while (n < this.#count && before < mass) before += Math.exp(this.#values[n++]!);
     return n;
   }

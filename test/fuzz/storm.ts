@@ -102,8 +102,11 @@ export async function bystander(base: string): Promise<string> {
   const { status, text } = await exchange(`${base}/v1/completions`, sent, agent, DEADLINE_MS);
   if (status !== 200) throw new Error(`the bystander got ${status}: ${text}`);
   const chunks = text.split('\n\n').filter((line) => line.startsWith('data: {'));
-  const said = chunks.map((line) => JSON.parse(line.slice(6)) as { choices: { text: string }[] });
-  return said.map(({ choices }) => choices[0]?.text ?? '').join('');
+  const said = chunks.map((line) => JSON.parse(line.slice(6)) as { choices?: { text: string }[] });
+  // A failure has no choices: it is what the bystander heard.
+  return said
+    .map((chunk) => (chunk.choices ?? [{ text: JSON.stringify(chunk) }])[0]?.text)
+    .join('');
 }
 
 /** Streams beside `work`, one after the other, at least one; the texts that differ from `alone`. */

@@ -75,7 +75,7 @@ function truncated(candidates: Candidate[], s: Sampling): Candidate[] {
   let before = 0;
   if (s.topP < 1)
     kept = kept.filter(({ value }) => {
-      const keep = before < s.topP;
+      const keep = before === 0 || before < s.topP; // of 0: the likeliest
       before += Math.exp(value - z);
       return keep;
     });

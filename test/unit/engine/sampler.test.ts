@@ -24,7 +24,7 @@ const params: fc.Arbitrary<Sampling> = fc
   .record({
     temperature: fc.constantFrom(0, 0.3, 0.7, 1, 1, 1.9),
     topK: fc.constantFrom(0, 0, 1, 5, 63, 64, 65, 90, 1000),
-    topP: fc.constantFrom(1, 1, 0.0137, 0.4371, 0.9013, 0.99973),
+    topP: fc.constantFrom(1, 1, 0, 0.0137, 0.4371, 0.9013, 0.99973),
     minP: fc.constantFrom(0, 0, 0.0371, 0.4937),
   })
   .map(sampling);
