@@ -12,7 +12,7 @@ import { laneWeights } from './guides/lane_weights.ts';
 import { classesOf } from './memory.ts';
 import type { Config, ModelEntry, RemoteEntry } from './ops/config.ts';
 import { describeModel } from './model_folder.ts';
-import { verifyFiles } from './ops/manifest.ts';
+import { keepsKv, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
@@ -147,11 +147,12 @@ export function loadRewards(
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
   const codecOf = sharedCodecs(readCodec);
-  const manifests = Object.values(config.models).map(describeModel);
-  const keeping = manifests.filter(({ head, whole }) => head !== undefined && !whole).length;
-  for (const [name, entry] of Object.entries(config.models)) {
+  const described = Object.entries(config.models).map(
+    ([name, entry]) => [name, entry, describeModel(entry)] as const,
+  );
+  const keeping = described.filter(([, , manifest]) => keepsKv(manifest)).length;
+  for (const [name, entry, manifest] of described) {
     const { reads, timeout_ms } = entry;
-    const manifest = describeModel(entry);
     if (manifest.head === undefined) {
       const codec = codecOf(manifest);
       const { size } = codec.vocabulary;

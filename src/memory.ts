@@ -3,8 +3,10 @@
  * given out as traffic asks for them; weights are there from the start.
  */
 
+import { sum } from './core/math.ts';
 import { ConfigError, reason } from './ops/config.ts';
-import type { Config, ModelEntry } from './ops/config.ts';
+import type { Config } from './ops/config.ts';
+import { keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
@@ -40,7 +42,7 @@ export function classesOf(
     Math.min(max_seq, Math.max(...models.map(({ context }) => context))),
     kv_slots,
     kv_bytes * share,
-    models.reduce((sum, model) => sum + model.kvBytes, 0),
+    sum(models.map((model) => model.kvBytes)),
   );
 }
 
@@ -49,21 +51,31 @@ const LOADED: Readonly<Record<string, number>> = { float16: 2 };
 
 type Part = readonly [device: Place, what: string, bytes: number];
 
+interface Placed {
+  readonly place: Place;
+  readonly manifest: Manifest;
+}
+
 /**
  * A plan for each device that models run on, the CPU first.
  * @throws ConfigError with the numbers if not one row of KV fits, or all of it is more than the budget
  */
 export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): MemoryPlan[] {
   const { engine } = config;
-  const models = Object.entries(config.models);
-  const parts: Part[] = [
-    ...models.map(([name, entry]): Part => [
-      placeOf(entry),
-      `weights of ${name}`,
-      weightsOf(entry),
+  const models = new Map(
+    Object.entries(config.models).map(([name, entry]): [string, Placed] => [
+      name,
+      { place: placeOf(entry), manifest: describeModel(entry) },
     ]),
-    ...groups.flatMap((group) => partsOf(config, group)),
-    ...keptParts(config),
+  );
+  const parts: Part[] = [
+    ...[...models].map(([name, { place, manifest }]): Part => [
+      place,
+      `weights of ${name}`,
+      weightsOf(manifest),
+    ]),
+    ...groups.flatMap((group) => partsOf(config, group, models)),
+    ...keptParts(config, [...models.values()]),
     ['cpu', 'prompts that may come again', engine.prefix_bytes],
     ['cpu', 'compiled rules, in two processes', 2 * engine.rule_bytes],
     ['cpu', 'scores that are remembered', engine.reward_bytes],
@@ -76,7 +88,7 @@ function planOf({ file, engine }: Config, device: Place, parts: readonly Part[])
   const own = parts.flatMap(([on, what, bytes]) =>
     on === device && bytes > 0 ? [[what, bytes] as const] : [],
   );
-  const bytes = own.reduce((sum, [, each]) => sum + each, 0);
+  const bytes = sum(own.map(([, each]) => each));
   const plan: MemoryPlan = { device, parts: own, bytes };
   const setting = device === 'cpu' ? 'memory_bytes' : 'device_memory_bytes';
   const budget = engine[setting];
@@ -89,8 +101,8 @@ function planOf({ file, engine }: Config, device: Place, parts: readonly Part[])
 }
 
 /** Equal shares of the rewards that keep KV, where they run. */
-function keptParts({ engine, models }: Config): Part[] {
-  const keeping = Object.values(models).filter(keeps).map(placeOf);
+function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
+  const keeping = models.filter(({ manifest }) => keepsKv(manifest)).map(({ place }) => place);
   return [...new Set(keeping)].map((device) => [
     device,
     'KV that rewards keep',
@@ -98,28 +110,26 @@ function keptParts({ engine, models }: Config): Part[] {
   ]);
 }
 
-function weightsOf(entry: ModelEntry): number {
-  const { files, weights } = describeModel(entry);
+function weightsOf({ files, weights }: Manifest): number {
   const graph = Object.entries(files).filter(([name]) => name.includes('.onnx'));
-  return graph.reduce((sum, [, { bytes }]) => sum + bytes, 0) * (LOADED[weights] ?? 1);
-}
-
-function keeps(entry: ModelEntry): boolean {
-  const { head, whole } = describeModel(entry);
-  return head !== undefined && !whole;
+  return sum(graph.map(([, { bytes }]) => bytes)) * (LOADED[weights] ?? 1);
 }
 
 /** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
-function partsOf(config: Config, { name, share, models }: VocabularyGroup): Part[] {
-  const manifests = models.map((model) => describeModel(config.models[model]!));
+function partsOf(
+  config: Config,
+  { name, share, models }: VocabularyGroup,
+  placed: ReadonlyMap<string, Placed>,
+): Part[] {
+  const manifests = models.map((model) => placed.get(model)!.manifest);
   const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
   const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
   const classes = classesFor(config, share, keeping);
-  const places = models.map((model) => placeOf(config.models[model]!));
-  const rows = classes.reduce((sum, each) => sum + each.rows, 0);
+  const places = models.map((model) => placed.get(model)!.place);
+  const rows = sum(classes.map((each) => each.rows));
   const longest = Math.max(...classes.map((each) => each.length));
   const said = classes.map((each) => `${each.rows} of ${each.length} tokens`).join(', ');
-  const width = shapes.reduce((sum, { vocab }) => sum + vocab, 0);
+  const width = sum(shapes.map(({ vocab }) => vocab));
   const logits = rows * Float32Array.BYTES_PER_ELEMENT * (2 * width + 2 * shapes[0]!.vocab);
   const growing = manifests.map(({ layout }) => layout === 'growing');
   /** KV that grows is the host's: it is copied to the device for each run. */
@@ -127,12 +137,11 @@ function partsOf(config: Config, { name, share, models }: VocabularyGroup): Part
   return [
     ...[...new Set(kvPlaces)].map((device): Part => {
       const here = models.filter((_, i) => kvPlaces[i] === device);
-      const perPosition = keeping.reduce(
-        (sum, each, i) => sum + (kvPlaces[i] === device ? each.kvBytes : 0),
-        0,
+      const perPosition = sum(
+        keeping.map((each, i) => (kvPlaces[i] === device ? each.kvBytes : 0)),
       );
       const taken = (held: number): number => (device === 'cpu' ? held : rowsTaken(held));
-      const positions = classes.reduce((sum, each) => sum + taken(each.rows) * each.length, 0);
+      const positions = sum(classes.map((each) => taken(each.rows) * each.length));
       return [device, `KV rows of ${here.join(', ')}: ${said}`, positions * perPosition];
     }),
     ['cpu', `workspace of ${name}: logits of ${rows} rows`, logits],

@@ -129,13 +129,13 @@ export function take(job: Job, draw: Draw, logZ: number): void {
   job.left--;
   job.wanted--;
   job.drawn++;
-  if (tree.branches.size === 1 && !isHeard(job)) return;
+  if (tree.branches.size === 1 && !tellFollower(job)) return;
   if (branch.finish !== null || isPaused(job)) end(job);
   else if (job.left === 0) job.waiter.done();
 }
 
-/** Tells whoever follows of the only branch's token; one that throws fails its own tree, not the loop. */
-function isHeard(job: Job): boolean {
+/** Tells whoever follows of the only branch's token. One that throws fails its own tree, not the loop: false. */
+function tellFollower(job: Job): boolean {
   try {
     job.tree.grown?.(job.branch);
     return true;

@@ -57,6 +57,10 @@ export type Manifest = Omit<Stored, 'files' | 'layout'> & {
   readonly limits?: readonly string[];
 };
 
+/** Whether a reward's model keeps KV of what it read: one with a head, unless it reads texts whole. */
+export const keepsKv = ({ head, whole }: Pick<Manifest, 'head' | 'whole'>): boolean =>
+  head !== undefined && !whole;
+
 /** @throws ConfigError that names the file and the field */
 export function readManifest(folder: string): Manifest {
   const path = join(folder, 'manifest.json');

@@ -18,6 +18,7 @@ import { outlineOf, type Port } from './outline.ts';
 import { checkTokens } from './padded.ts';
 import { readPair, typesOf, type Pair } from './pair.ts';
 import type { Shape } from './shape.ts';
+import { expectScore, tryOut } from './trial.ts';
 
 export interface Classifier {
   /** The graph's file within the folder. */
@@ -178,13 +179,7 @@ export function loadClassifier(
   const session = device.session(path);
   const score = (text: readonly Token[]): number =>
     saidOf(model, logitsOf(device, session, model, text));
-  try {
-    if (!Number.isFinite(score([0, 0]))) throw new Error('its score is not a number');
-  } catch (error) {
-    session[Symbol.dispose]();
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} is no classifier of texts: ${message}`, { cause: error });
-  }
+  tryOut(session, `${path} is no classifier of texts`, () => expectScore(score([0, 0])));
   return {
     name,
     context: model.shape.context,

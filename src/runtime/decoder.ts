@@ -21,6 +21,7 @@ import {
 import { kvBytes, shapeOf, type Shape } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
+import { tryOut } from './trial.ts';
 
 export interface Decoder extends LanguageModel, Disposable {
   /** The same weights, asked about texts that are written already. @param vocab length of the tokenizer */
@@ -36,15 +37,10 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
   const path = join(folder, 'model.onnx');
   const session = sharedSession(device, path);
   const model = { device, session, shape, output: logitsOf(shape), steered: steeredBy(path) };
-  try {
+  tryOut(session, `${folder} is no decoder as the importer writes it`, () => {
     using rows = new OrtRows(model, { rows: 1, length: 2 });
     rows.prefill(0, [0, 0], 0);
-  } catch (error) {
-    session[Symbol.dispose]();
-    throw new Error(`${folder} is no decoder as the importer writes it: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
+  });
   return {
     name,
     width: shape.vocab,
@@ -61,9 +57,6 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
 }
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 interface Step {
   readonly run: Bound;

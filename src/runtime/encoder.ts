@@ -8,6 +8,7 @@ import { readJson } from './json.ts';
 import type { Ort, OrtSession } from './ort.ts';
 import { readPair, typesOf, type Pair } from './pair.ts';
 import { shapeOf } from './shape.ts';
+import { expectScore, tryOut } from './trial.ts';
 
 /** A text alone would be a vector to the kernels if it were one token wide. */
 const LEAST_WIDTH = 2;
@@ -24,13 +25,7 @@ export function loadEncoder(device: Device, folder: string, name: string): Score
   const pair = readPair(readJson<{ readonly post_processor?: unknown }>(file), file);
   const session = device.session(join(folder, 'model.onnx'));
   const run = (rows: readonly (readonly Token[])[]) => scoresOf(device.ort, session, pair, rows);
-  try {
-    if (!Number.isFinite(run([[0, 0]])[0])) throw new Error('its score is not a number');
-  } catch (error) {
-    session[Symbol.dispose]();
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${folder} is no encoder with a score: ${message}`, { cause: error });
-  }
+  tryOut(session, `${folder} is no encoder with a score`, () => expectScore(run([[0, 0]])[0]));
   return {
     name,
     context,

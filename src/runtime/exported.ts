@@ -13,6 +13,7 @@ import type { Place } from './padded.ts';
 import { kvBytes } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
 import { textModel } from './text_model.ts';
+import { tryOut } from './trial.ts';
 
 const ROWS = { genai: GenaiRows, growing: GrowingRows };
 
@@ -33,15 +34,9 @@ export function loadExported(
   const model: ExportedModel = { device, session, shape, takes, copies };
   const open = (rows: number, length: number): ExportedRows =>
     new ROWS[layout](model, rows, length);
-  try {
-    tryOut(open(1, 4));
-  } catch (error) {
-    session[Symbol.dispose]();
-    throw new Error(
-      `${join(folder, graph)} does not run as its inputs promise: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
+  tryOut(session, `${join(folder, graph)} does not run as its inputs promise`, () =>
+    readAndStep(open(1, 4)),
+  );
   return {
     name,
     width: shape.vocab,
@@ -59,7 +54,7 @@ export function loadExported(
   };
 }
 
-function tryOut(rows: ExportedRows): void {
+function readAndStep(rows: ExportedRows): void {
   using kv = rows;
   kv.prefill(0, [0, 0], 0);
   const logits = kv.step(1, Int32Array.of(0), Int32Array.of(2));

@@ -9,6 +9,7 @@ import { KeptRows } from './kept_rows.ts';
 import { lastPlaces } from './padded.ts';
 import { kvBytes, shapeOf } from './shape.ts';
 import { sharedSession } from './shared_session.ts';
+import { expectScore, tryOut } from './trial.ts';
 
 /** More rows than a search has branches would only be looked through. */
 const MOST_KEPT = 64;
@@ -30,14 +31,9 @@ export function loadScorer(
   const path = join(folder, 'model.onnx');
   const session = sharedSession(device, path);
   const model = { device, session, shape, output: SCORE, steered: steeredBy(path) };
-  try {
-    if (!Number.isFinite(wholly(model, [0, 0]))) throw new Error('its score is not a number');
-  } catch (error) {
-    session[Symbol.dispose]();
-    throw new Error(`${folder} is no model with a scalar head: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  tryOut(session, `${folder} is no model with a scalar head`, () =>
+    expectScore(wholly(model, [0, 0])),
+  );
   const rows = Math.min(MOST_KEPT, Math.floor(keepBytes / (kvBytes(shape) * shape.context)));
   const kept =
     rows === 0 ? null : new KeptRows(new OrtRows(model, { rows, length: shape.context }));

@@ -1,5 +1,6 @@
 /** The nodes of ReST-MCTS* (Zhang et al. 2024): a branch each, how good it looks, and how often the search came through. */
 
+import { sum } from '../core/math.ts';
 import type { Branch } from '../core/tree.ts';
 import { largest } from './select.ts';
 
@@ -64,7 +65,7 @@ export function backUp(leaf: Node): void {
 
 /** Null where no child was visited. */
 export function backed(children: readonly Pick<Node, 'value' | 'visits'>[]): number | null {
-  const visits = children.reduce((sum, child) => sum + child.visits, 0);
+  const visits = sum(children.map((child) => child.visits));
   if (visits === 0) return null;
-  return children.reduce((sum, child) => sum + child.value * child.visits, 0) / visits;
+  return sum(children.map((child) => child.value * child.visits)) / visits;
 }

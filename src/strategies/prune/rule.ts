@@ -63,3 +63,7 @@ export const everyFrom = (first: number, every: number, maxTokens: number): numb
     { length: Math.max(0, Math.ceil((maxTokens - first) / every)) },
     (_, i) => first + i * every,
   );
+
+/** The lengths of a rule that gives up a share alpha at each, ascending and once each; none where it gives up nothing. */
+export const lengthsOf = (at: readonly number[], alpha: number): number[] =>
+  alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [];

@@ -6,7 +6,7 @@
 import { either, integer, list, number, read, strict } from '../../core/fields.ts';
 import type { SelfQuestion } from '../../core/self_evaluation.ts';
 import { SPARE, selfEvaluated, selfFields, selfQuestion } from '../self_evaluation.ts';
-import type { PruneRule } from './rule.ts';
+import { lengthsOf, type PruneRule } from './rule.ts';
 import { surviving } from './speculative_rejection.ts';
 
 interface SelfEvaluation {
@@ -26,8 +26,7 @@ export const selfEvaluation: PruneRule<SelfEvaluation> = {
   fields,
   parse(raw, context) {
     const { alpha, at, ...asked } = read(fields, raw);
-    const points = alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [];
-    return { alpha, at: points, self: selfQuestion(asked, 'prune', context) };
+    return { alpha, at: lengthsOf(at, alpha), self: selfQuestion(asked, 'prune', context) };
   },
   needs: 'nothing',
   together: true,

@@ -7,7 +7,7 @@ import { either, integer, list, number, read, strict } from '../../core/fields.t
 import type { Score } from '../../core/reward.ts';
 import type { Branch } from '../../core/tree.ts';
 import { ranked } from '../select.ts';
-import type { PruneRule, Verdict } from './rule.ts';
+import { lengthsOf, type PruneRule, type Verdict } from './rule.ts';
 
 interface SpeculativeRejection {
   readonly alpha: number;
@@ -24,7 +24,7 @@ export const speculativeRejection: PruneRule<SpeculativeRejection> = {
   fields,
   parse(raw) {
     const { alpha, at } = read(fields, raw);
-    return { alpha, at: alpha > 0 ? [...new Set(at)].toSorted((a, b) => a - b) : [] };
+    return { alpha, at: lengthsOf(at, alpha) };
   },
   needs: 'prefix',
   together: true,
