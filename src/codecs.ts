@@ -3,8 +3,8 @@
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Manifest } from './ops/manifest.ts';
-import { endIds } from './runtime/ends.ts';
-import { loadCodec, loadPairCodec } from './runtime/tokenizer.ts';
+import { endIds } from './runtime/text/ends.ts';
+import { loadCodec, loadPairCodec } from './runtime/text/tokenizer.ts';
 
 /** Reads a model folder's tokenizer, as a model of that layout is fed. */
 export type LoadCodec = (folder: string, layout: Manifest['layout']) => Codec;

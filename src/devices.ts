@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
-import { cpu, type Device } from './runtime/device.ts';
-import { Ort } from './runtime/ort.ts';
-import { providersOf } from './runtime/ort_api.ts';
-import { libraryPath } from './runtime/ort_path.ts';
-import { webgpu } from './runtime/webgpu.ts';
+import { cpu, type Device } from './runtime/devices/device.ts';
+import { Ort } from './runtime/ort/ort.ts';
+import { providersOf } from './runtime/ort/api.ts';
+import { libraryPath } from './runtime/ort/path.ts';
+import { webgpu } from './runtime/devices/webgpu.ts';
 
 type Named = ModelEntry['device'];
 /** The device that a name means: the processor unless it says otherwise. */

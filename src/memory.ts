@@ -11,8 +11,8 @@ import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
 import { describeModel } from './model_folder.ts';
-import { rowsTaken } from './runtime/device_kv.ts';
-import { copiesBytes } from './runtime/growing_rows.ts';
+import { rowsTaken } from './runtime/kv/device.ts';
+import { copiesBytes } from './runtime/exports/growing_rows.ts';
 import { kvBytes, shapeOf, type Shape } from './runtime/shape.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 

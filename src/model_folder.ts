@@ -6,8 +6,8 @@ import { ConfigError, reason } from './ops/config.ts';
 import type { ModelEntry } from './ops/config.ts';
 import { readManifest } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
-import { readClassifier, type Classifier } from './runtime/classifier.ts';
-import { readExport } from './runtime/export.ts';
+import { readClassifier, type Classifier } from './runtime/exports/classifier.ts';
+import { readExport } from './runtime/exports/export.ts';
 
 type Described = Pick<ModelEntry, 'path' | 'role' | 'graph' | 'label' | 'reads'>;
 

@@ -8,7 +8,7 @@ import type { Vocabulary } from './core/model.ts';
 import type { Codec } from './core/text.ts';
 import { ConfigError } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
-import { differenceOf } from './runtime/vocabulary.ts';
+import { differenceOf } from './runtime/text/vocabulary.ts';
 
 export interface VocabularyGroup {
   /** Of its first policy. */

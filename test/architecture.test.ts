@@ -23,10 +23,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that live behind one file, or one folder. */
 const BEHIND: Readonly<Record<string, RegExp>> = {
-  koffi: /^runtime\/ort/,
-  'onnxruntime-node': /^runtime\/ort/,
-  '@huggingface/tokenizers': /^runtime\/tokenizer\.ts$/,
-  '@huggingface/jinja': /^runtime\/chat_template\.ts$/,
+  koffi: /^runtime\/ort\//,
+  'onnxruntime-node': /^runtime\/ort\//,
+  '@huggingface/tokenizers': /^runtime\/text\/tokenizer\.ts$/,
+  '@huggingface/jinja': /^runtime\/text\/chat_template\.ts$/,
   express: /^api\//,
   ws: /^api\//,
   'prom-client': /^ops\/metrics\.ts$/,

@@ -1,6 +1,6 @@
 /** Attention as GroupQueryAttention: rotary positions, windows and soft caps inside it, the KV cache as inputs and outputs. */
 
-import { float, type Attribute, type GraphBuilder, type Value } from '../runtime/onnx.ts';
+import { float, type Attribute, type GraphBuilder, type Value } from '../runtime/onnx/graph.ts';
 import type { Build } from './decoder.ts';
 import type { Layer, Rope, Spec } from './spec.ts';
 import { linear, storeVector } from './weights.ts';

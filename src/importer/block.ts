@@ -1,6 +1,6 @@
 /** What stands around the attention in a layer: norms, residual sums and the feed-forward. */
 
-import { float, type Attribute, type GraphBuilder, type Value } from '../runtime/onnx.ts';
+import { float, type Attribute, type GraphBuilder, type Value } from '../runtime/onnx/graph.ts';
 import type { Activation, Layer, Spec } from './spec.ts';
 import { linear, storeVector, type WeightStore } from './weights.ts';
 

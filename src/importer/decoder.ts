@@ -3,7 +3,7 @@
  * outputs, the vocabulary projection only where it is read out. ENGINE.md has the reasons.
  */
 
-import { graph, type GraphBuilder, type Value } from '../runtime/onnx.ts';
+import { graph, type GraphBuilder, type Value } from '../runtime/onnx/graph.ts';
 import { attention, ropeCaches, type Caches } from './attention.ts';
 import { addAndNorm, feedForward, norm } from './block.ts';
 import { evidence } from './evidence.ts';

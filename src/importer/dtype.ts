@@ -1,6 +1,6 @@
 /** Number formats of weights: what is stored to float32, and float32 to float16. */
 
-import { halfBits } from '../runtime/halves.ts';
+import { halfBits } from '../runtime/ort/halves.ts';
 
 export type Dtype = 'F32' | 'F16' | 'BF16';
 

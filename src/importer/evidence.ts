@@ -3,7 +3,7 @@
  * policy. All of it is in one graph, so that a verifier is one model that reads tokens.
  */
 
-import type { GraphBuilder, Value } from '../runtime/onnx.ts';
+import type { GraphBuilder, Value } from '../runtime/onnx/graph.ts';
 import type { Build } from './decoder.ts';
 import { readOut } from './ports.ts';
 import type { Evidence } from './spec.ts';

@@ -2,8 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import type { GraphBuilder } from '../runtime/onnx.ts';
-import { loadCodec, loadPairCodec } from '../runtime/tokenizer.ts';
+import type { GraphBuilder } from '../runtime/onnx/graph.ts';
+import { loadCodec, loadPairCodec } from '../runtime/text/tokenizer.ts';
 import { modelCard } from './card.ts';
 import { readFileIn, readJsonIn } from './checkpoint.ts';
 import { openModel, type Model } from './model.ts';

@@ -1,7 +1,7 @@
 /** What an import makes a graph of: a decoder with its adapters, or an encoder with a head. */
 
-import type { GraphBuilder } from '../runtime/onnx.ts';
-import { readPair } from '../runtime/pair.ts';
+import type { GraphBuilder } from '../runtime/onnx/graph.ts';
+import { readPair } from '../runtime/text/pair.ts';
 import { openWeights, readJsonIn } from './checkpoint.ts';
 import { buildDecoder } from './decoder.ts';
 import { describeEncoder, isEncoder } from './encoder/families.ts';

@@ -1,6 +1,6 @@
 /** The inputs of a graph, by layout: who calls it decides how it is told the lengths of the rows. */
 
-import type { GraphBuilder, Value } from '../runtime/onnx.ts';
+import type { GraphBuilder, Value } from '../runtime/onnx/graph.ts';
 
 /**
  * cached: ours; lengths given directly, `read_index` says which positions are read out: a step and a prefill ask for

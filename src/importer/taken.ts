@@ -1,6 +1,6 @@
 /** What of a checkpoint goes into a graph: tensors by name, each of the shape that the config asks for, and none left over. */
 
-import { product } from '../runtime/onnx_tensor.ts';
+import { product } from '../runtime/onnx/initializer.ts';
 import { stored, type Matrix } from './matrix.ts';
 import type { TensorSource } from './safetensors.ts';
 

@@ -1,6 +1,6 @@
 /** How weights are stored in a graph and multiplied with: as floats, or in blocks of 32 with 8 or 4 bits. */
 
-import type { GraphBuilder, Value } from '../runtime/onnx.ts';
+import type { GraphBuilder, Value } from '../runtime/onnx/graph.ts';
 import { toHalves } from './dtype.ts';
 import { padded, pieces, rowsOf, stacked, turned, type Matrix } from './matrix.ts';
 import { BLOCK, quantize, type Bits } from './quantize.ts';

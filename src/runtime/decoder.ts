@@ -6,10 +6,10 @@
 import { join } from 'node:path';
 import type { KvRows, LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import type { Device } from './device.ts';
-import { present, StoredRows, type KvTensors } from './kv_store.ts';
-import type { Bound, HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
-import { outlineOf } from './outline.ts';
+import type { Device } from './devices/device.ts';
+import { present, StoredRows, type KvTensors } from './kv/store.ts';
+import type { Bound, HostTensor, Ort, OrtSession, Tensor } from './ort/ort.ts';
+import { outlineOf } from './onnx/outline.ts';
 import {
   checkTokens,
   lastPlaces,
@@ -19,7 +19,7 @@ import {
   type Place,
 } from './padded.ts';
 import { kvBytes, shapeOf, type Shape } from './shape.ts';
-import { sharedSession } from './shared_session.ts';
+import { sharedSession } from './ort/shared_session.ts';
 import { textModel } from './text_model.ts';
 import { tryOut } from './trial.ts';
 

@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import type { Device } from './device.ts';
+import type { Device } from './devices/device.ts';
 import { readJson } from './json.ts';
-import type { Ort, OrtSession } from './ort.ts';
-import { readPair, typesOf, type Pair } from './pair.ts';
+import type { Ort, OrtSession } from './ort/ort.ts';
+import { readPair, typesOf, type Pair } from './text/pair.ts';
 import { shapeOf } from './shape.ts';
 import { expectScore, tryOut } from './trial.ts';
 

@@ -1,7 +1,7 @@
 /** Rows of any lengths as one run of a model reads them: right-padded, each with its own length, read out where asked. */
 
 import type { Token } from '../core/tree.ts';
-import type { Ort, OrtSession, Tensor } from './ort.ts';
+import type { Ort, OrtSession, Tensor } from './ort/ort.ts';
 import { kvNames, type Shape } from './shape.ts';
 
 /** A position of a row, both from 0. */

@@ -7,8 +7,8 @@
  */
 
 import type { Mixed, Reals, RowTerms, Tail, Tails, TailShape } from '../core/model.ts';
-import { graph, type GraphBuilder, type Value } from './onnx.ts';
-import type { Bound, Ort, OrtSession, Tensor } from './ort.ts';
+import { graph, type GraphBuilder, type Value } from './onnx/graph.ts';
+import type { Bound, Ort, OrtSession, Tensor } from './ort/ort.ts';
 
 /** Keeps weight * log q finite: a negative weight on -inf must not become a certainty. */
 const FLOOR = -1e4;

@@ -5,8 +5,8 @@
 
 import type { AskedText, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { graph } from './onnx.ts';
-import type { HostTensor, Ort, OrtSession, Tensor } from './ort.ts';
+import { graph } from './onnx/graph.ts';
+import type { HostTensor, Ort, OrtSession, Tensor } from './ort/ort.ts';
 import type { Place } from './padded.ts';
 import type { Shape } from './shape.ts';
 

@@ -12,7 +12,7 @@ import type { Scoring } from '../../src/plan/score.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { rewardOf } from '../../src/rewards/compose.ts';
 import type { Running } from '../../src/run/run.ts';
-import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { runPlan } from '../support/run_plan.ts';
 import { closedLoop, type Figures } from './closed_loop.ts';
 

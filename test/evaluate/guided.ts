@@ -6,7 +6,7 @@ import { loadEngines } from '../../src/load.ts';
 import type { Config } from '../../src/ops/config.ts';
 import { ANYTHING } from '../../src/plan/grant.ts';
 import { planner } from '../../src/plan/parse.ts';
-import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { pooled } from '../support/pooled.ts';
 import { runPlan } from '../support/run_plan.ts';
 import { mean } from './asked.ts';

@@ -15,7 +15,7 @@ import { importModel } from '../../src/importer/import.ts';
 import type { Weights } from '../../src/importer/weights.ts';
 import { readConfig, type Config } from '../../src/ops/config.ts';
 import { continuation } from '../../src/rewards/reader.ts';
-import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { arithProblems } from '../support/arith.ts';
 import { estimate, linesOf, markdown, mean, openings, plusMinus } from './asked.ts';
 import { guided, MAX_TOKENS, settings, type Measured } from './guided.ts';

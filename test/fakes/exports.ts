@@ -7,7 +7,7 @@ import { afterAll } from 'vitest';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { openSources } from '../../src/importer/sources.ts';
-import { graph, type Value } from '../../src/runtime/onnx.ts';
+import { graph, type Value } from '../../src/runtime/onnx/graph.ts';
 import { mulberry } from '../support/mulberry.ts';
 import { growingLlama, type GrowingOptions } from './growing_llama.ts';
 import { merged } from './merged.ts';

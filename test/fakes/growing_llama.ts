@@ -5,7 +5,7 @@
 
 import type { TensorSource } from '../../src/importer/safetensors.ts';
 import type { RandomLlama } from '../support/random_llama.ts';
-import { graph, type GraphBuilder, type Value } from '../../src/runtime/onnx.ts';
+import { graph, type GraphBuilder, type Value } from '../../src/runtime/onnx/graph.ts';
 
 export interface GrowingOptions {
   /** Whether positions are an input; else the graph counts columns. */

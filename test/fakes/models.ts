@@ -11,9 +11,9 @@ import { laneWeights } from '../../src/guides/lane_weights.ts';
 import { importModel } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
-import { cpu } from '../../src/runtime/device.ts';
+import { cpu } from '../../src/runtime/devices/device.ts';
 import { tailsOf } from '../../src/runtime/tail.ts';
-import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { fakeRules } from './rule.ts';
 import { closing, testOrt } from './ort.ts';
 

@@ -1,7 +1,7 @@
 /** One ONNX Runtime for a test file, with what was opened on it closed at the end. */
 
 import { afterAll } from 'vitest';
-import { Ort } from '../../src/runtime/ort.ts';
+import { Ort } from '../../src/runtime/ort/ort.ts';
 
 let shared: Ort | null = null;
 const opened: Disposable[] = [];

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { importModel } from '../../src/importer/import.ts';
-import { loadCodec } from '../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { serve, type Served } from '../support/server.ts';
 import { dot, frequencies } from '../unit/importer/families/arithmetic.ts';
 import { llamaShapes, llamaStates, SIZES, sizeKeys } from '../unit/importer/families/llama_like.ts';

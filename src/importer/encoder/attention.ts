@@ -6,7 +6,7 @@
 
 import { ropeCaches, type Caches } from '../attention.ts';
 import { norm } from '../block.ts';
-import type { GraphBuilder, Value } from '../../runtime/onnx.ts';
+import type { GraphBuilder, Value } from '../../runtime/onnx/graph.ts';
 import type { Linear } from '../spec.ts';
 import { storeLinear, storeMatrix } from '../weights.ts';
 import type { EncoderBuild } from './graph.ts';

@@ -4,7 +4,7 @@
  */
 
 import { activate, addAndNorm, feedForward, norm, type BlockBuild } from '../block.ts';
-import { graph, type GraphBuilder, type Value } from '../../runtime/onnx.ts';
+import { graph, type GraphBuilder, type Value } from '../../runtime/onnx/graph.ts';
 import type { TensorSource } from '../safetensors.ts';
 import { takingFrom } from '../taken.ts';
 import { linear, lookUp, storeTable, type Weights } from '../weights.ts';

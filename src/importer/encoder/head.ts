@@ -1,7 +1,7 @@
 /** From the states of an encoder to its score: pooled, through the head's layers, one label read. */
 
 import { activate, norm } from '../block.ts';
-import type { Value } from '../../runtime/onnx.ts';
+import type { Value } from '../../runtime/onnx/graph.ts';
 import { linear, storeMatrix, storeVector } from '../weights.ts';
 import type { EncoderBuild } from './graph.ts';
 

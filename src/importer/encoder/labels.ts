@@ -1,6 +1,6 @@
 /** What the labels of a classification head are, and which of them is the score, in which words. */
 
-import { labelOf, PROBLEMS } from '../../runtime/labels.ts';
+import { labelOf, PROBLEMS } from '../../runtime/exports/labels.ts';
 import type { Fields } from '../fields.ts';
 import type { ClassificationHead } from './spec.ts';
 

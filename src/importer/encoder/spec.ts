@@ -3,7 +3,7 @@
  * As with decoders, a family is one function from its config to this, and knows nothing of graphs.
  */
 
-import type { Says } from '../../runtime/labels.ts';
+import type { Says } from '../../runtime/exports/labels.ts';
 import type { Activation, FeedForward, Linear, Norm, Rope } from '../spec.ts';
 
 export interface EncoderSpec {

@@ -2,7 +2,7 @@
 
 import * as ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { float, graph } from '../../../src/runtime/onnx.ts';
+import { float, graph } from '../../../src/runtime/onnx/graph.ts';
 
 test('a graph computes with fixed and symbolic dims, constants and attributes', async () => {
   const g = graph('small');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadDecoder } from '../../../src/runtime/decoder.ts';
-import { cpu } from '../../../src/runtime/device.ts';
+import { cpu } from '../../../src/runtime/devices/device.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
 import { decoder, TALES, tinyFolder } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';

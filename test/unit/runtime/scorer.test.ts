@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { loadScorer } from '../../../src/runtime/scorer.ts';
-import { cpu } from '../../../src/runtime/device.ts';
-import { loadCodec } from '../../../src/runtime/tokenizer.ts';
+import { cpu } from '../../../src/runtime/devices/device.ts';
+import { loadCodec } from '../../../src/runtime/text/tokenizer.ts';
 import { scalarHead } from '../../../src/rewards/scalar_head.ts';
 import { Turns } from '../../../src/rewards/turns.ts';
 import { TALES, tinyFolder } from '../../fakes/models.ts';

@@ -5,7 +5,7 @@ import { closing, testOrt } from '../../fakes/ort.ts';
 import { Reference } from '../importer/reference.ts';
 import { randomCheckpoint, tokens } from '../importer/checkpoint.ts';
 import { loadDecoder } from '../../../src/runtime/decoder.ts';
-import { cpu } from '../../../src/runtime/device.ts';
+import { cpu } from '../../../src/runtime/devices/device.ts';
 import { importModel } from '../../../src/importer/import.ts';
 import { temporaryFolder } from '../importer/checkpoint.ts';
 import { join } from 'node:path';

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { lastPlaces, readWhole } from '../../../src/runtime/padded.ts';
 import { shapeOf } from '../../../src/runtime/shape.ts';
-import { loadCodec } from '../../../src/runtime/tokenizer.ts';
+import { loadCodec } from '../../../src/runtime/text/tokenizer.ts';
 import { TALES } from '../../fakes/models.ts';
 import { closing, testOrt } from '../../fakes/ort.ts';
 import { arithProblems } from '../../support/arith.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { importModel } from '../../../../src/importer/import.ts';
 import { loadDecoder } from '../../../../src/runtime/decoder.ts';
-import { cpu } from '../../../../src/runtime/device.ts';
+import { cpu } from '../../../../src/runtime/devices/device.ts';
 import { closing, testOrt } from '../../../fakes/ort.ts';
 import { Decoder, farthest, genaiLogits, openCheckpoint, session, tokens } from '../checkpoint.ts';
 import { headsOf } from './arithmetic.ts';

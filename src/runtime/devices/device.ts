@@ -1,0 +1,26 @@
+/** Where a model runs: what opens its sessions, and whose memory its KV lies in. Everything else is given from this process's memory. */
+
+import { HostKv } from '../kv/host.ts';
+import type { KvStore } from '../kv/store.ts';
+import type { Ort, OrtSession } from '../ort/ort.ts';
+import type { Shape } from '../shape.ts';
+
+export interface Device extends Disposable {
+  /** The environment that it is part of, whose tensors are in this process's memory. */
+  readonly ort: Ort;
+  /** Loads a graph from a file. Throws OrtError with ORT's own message. */
+  session(path: string): OrtSession;
+  /** Most tokens of a row that one run may read: attention over more is not right on every device. */
+  widest(shape: Shape): number;
+  /** KV of `rows` rows of `length` positions. Throws OrtError where there is no room. */
+  store(shape: Shape, rows: number, length: number): KvStore;
+}
+
+/** The processor, and this process's memory. */
+export const cpu = (ort: Ort): Device => ({
+  ort,
+  session: (path) => ort.session(path),
+  widest: () => Infinity,
+  store: (shape, rows, length) => new HostKv(ort, shape, rows, length),
+  [Symbol.dispose]: () => undefined,
+});
