@@ -26,7 +26,10 @@ export interface GraphOptions {
   readonly layout: Layout;
   /** An output `hidden_states` float32 [...places, hidden]: the normalised states where logits are read out. */
   readonly hiddenStates?: boolean;
-  /** An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers. */
+  /**
+   * An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers; and an output
+   * `steering_states` float32 [...places, hidden], these states before it is added: what vectors are made of.
+   */
   readonly steering?: number | null;
 }
 
@@ -101,10 +104,20 @@ function blocks(build: Build, embedded: Value, steering: Steering | null): Value
   /** What the last layer gave, not yet added. */
   let given: Value | null = null;
   build.spec.layers.forEach((layer, i) => {
-    [given, residual] = block(build, layer, i, given, residual, caches);
-    if (steering?.after === i + 1) given = build.g.node('Add', [given, steering.value]);
+    const [added, to] = block(build, layer, i, given, residual, caches);
+    [given, residual] = [added, to];
+    if (steering?.after !== i + 1) return;
+    steeringStates(build, added, to);
+    given = build.g.node('Add', [added, steering.value]);
   });
   return addAndNorm(build, given, residual, build.spec.finalNorm)[0];
+}
+
+/** `steering_states`: what a layer gives, added to what it is to be added to, where the run is read out. */
+function steeringStates({ g, spec, ports }: Build, given: Value, residual: Value): void {
+  const [a, b] = [given, residual].map((part) => readOut(g, part, spec.hidden, ports));
+  const states = g.node('Add', [a!, b!]);
+  g.output('steering_states', states, 'float32', [...placesOf(ports), spec.hidden]);
 }
 
 /** One layer: what it gives, and what that is to be added to. */

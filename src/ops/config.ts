@@ -29,12 +29,13 @@ export type ServerSettings = Omit<Checked['server'], 'keys'> & {
 };
 export type RemoteEntry = Config['rewards'][string];
 export type ModelEntry = Config['models'][string];
+export type SteeringEntry = Config['steering'][string];
 
 /** Same place from src/ and from dist/. */
 const EMBEDDED = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 
 /**
- * Reads a config file; model paths come back absolute, and the number of threads settled.
+ * Reads a config file; paths come back absolute, and the number of threads settled.
  * @param file null for the embedded default
  * @throws ConfigError that names the file and the key
  */
@@ -49,9 +50,20 @@ export function readConfig(file: string | null): Config {
     name,
     { ...entry, path: resolve(dirname(path), entry.path) },
   ]);
+  const steering = Object.entries(config.steering).map(([name, entry]): [string, SteeringEntry] => [
+    name,
+    { ...entry, path: resolve(dirname(path), entry.path) },
+  ]);
   const server = { ...config.server, keys: keysOf(path, config) };
   const engine = { ...config.engine, threads: threadsOf(config.engine) };
-  return { ...config, server, engine, models: Object.fromEntries(models), file: path };
+  return {
+    ...config,
+    server,
+    engine,
+    models: Object.fromEntries(models),
+    steering: Object.fromEntries(steering),
+    file: path,
+  };
 }
 
 /** The HTTP process wants a core of its own: a busy thread in its place slows every token's way out (docs/performance.md). */

@@ -23,6 +23,12 @@ export const PLAIN: Sampling = {
   logitBias: [],
 };
 
+/** What the fake policy can be steered by. */
+const VECTORS = new Map([
+  ['calm', Float32Array.of(1, -0.5)],
+  ['bright', Float32Array.of(0, 2)],
+]);
+
 export function fakeEngine(options: Partial<EngineOptions> & { endBias?: number } = {}): {
   engine: DecodeEngine;
   models: Record<'policy' | 'kind' | 'bold', FakeModel>;
@@ -39,6 +45,7 @@ export function fakeEngine(options: Partial<EngineOptions> & { endBias?: number 
     tails: fakeTails({ vocab: VOCAB }),
     vocabulary: fakeVocabulary(VOCAB),
     laneWeights,
+    vectors: VECTORS,
     ruleOf: fakeRules(fakeVocabulary(VOCAB)),
     classes: [
       { length: 64, rows: 32 },
@@ -59,6 +66,7 @@ export interface Ask {
   readonly uses?: readonly GuideUse[];
   readonly maxKl?: number;
   readonly plausibility?: number;
+  readonly steering?: Opening['steering'];
   readonly rule?: RuleNetwork | null;
   readonly sampling?: Partial<Sampling>;
   readonly maxTokens?: number;
@@ -77,6 +85,7 @@ export function opening({
   uses,
   maxKl,
   plausibility = 0,
+  steering = [],
   rule = null,
   sampling = {},
   maxTokens = 20,
@@ -98,6 +107,7 @@ export function opening({
       maxKl: maxKl ?? null,
       plausibility,
     },
+    steering,
     rule,
     sampling: { ...PLAIN, ...sampling },
     maxTokens,

@@ -5,6 +5,8 @@ import { dot, frequencies, times } from './families/arithmetic.ts';
 import { llamaStates, SIZES } from './families/llama_like.ts';
 import { Tensors, type Vector } from './families/published.ts';
 
+type Leaving = (layer: number, state: Vector) => Vector;
+
 export class Reference {
   readonly #tensors: Tensors;
 
@@ -15,10 +17,10 @@ export class Reference {
     );
   }
 
-  /** Logits after each token, [tokens][vocab]. */
-  logits(tokens: readonly number[]): Vector[] {
+  /** Logits after each token, [tokens][vocab]. @param leaving what becomes of the states that leave a layer */
+  logits(tokens: readonly number[], leaving: Leaving = (_, state) => state): Vector[] {
     const head = this.#tensors.matrix('model.embed_tokens.weight');
-    return this.#states(tokens).map((x) => times(head, x));
+    return this.#states(tokens, leaving).map((x) => times(head, x));
   }
 
   /** The scalar head after the last token. */
@@ -26,8 +28,8 @@ export class Reference {
     return dot(this.#tensors.matrix('score.weight')[0]!, this.#states(tokens).at(-1)!);
   }
 
-  #states(tokens: readonly number[]): Vector[] {
-    const definition = { epsilon: 1e-5, frequencies: frequencies(10000, 16) };
+  #states(tokens: readonly number[], leaving: Leaving = (_, state) => state): Vector[] {
+    const definition = { epsilon: 1e-5, frequencies: frequencies(10000, 16), leaving };
     return llamaStates(this.#tensors, SIZES, definition, tokens);
   }
 }
