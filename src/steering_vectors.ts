@@ -6,6 +6,9 @@ import type { Manifest } from './ops/manifest.ts';
 import { readVector } from './steering/file.ts';
 import type { SteeringVector } from './steering/file.ts';
 
+/** A norm of what is longer than this could be no number. */
+const MAX_LENGTH = 1e12;
+
 /**
  * Vectors by name.
  * @param manifestOf a model of the config, by its name
@@ -32,6 +35,11 @@ export function readVectors(
       if (values.length !== steering.width)
         throw new ConfigError(
           `${at}: ${entry.path} has ${values.length} values; the states of ${entry.model} have ${steering.width}`,
+        );
+      const longest = Math.hypot(...values) * config.limits.vector_scale;
+      if (longest > MAX_LENGTH)
+        throw new ConfigError(
+          `${at}: ${entry.path} may add states of length ${longest.toPrecision(3)}, its own times limits.vector_scale; the sum of their squares must be a float, so at most ${MAX_LENGTH}`,
         );
       return [name, values];
     }),

@@ -31,6 +31,8 @@ beforeAll(async () => {
   cli('steer', path('open'), '--texts', path('texts.jsonl'), '--out', path('calm.safetensors'));
   const values = Float32Array.from({ length: TINY.hidden }, (_, i) => Math.sin(i));
   writeFileSync(path('wave.safetensors'), vectorBytes({ layer: LAYER, values }));
+  const far = { layer: LAYER, values: values.map((value) => 1e9 * value) };
+  writeFileSync(path('far.safetensors'), vectorBytes(far));
   writeFileSync(
     CONFIG,
     `policy: open
@@ -39,6 +41,7 @@ models:
   shut: { path: shut, role: policy }
 steering:
   calm: { path: calm.safetensors, model: open }
+  far: { path: far.safetensors, model: open }
   wave: { path: wave.safetensors, model: open }
 presets:
   'open:calm': { steering: [{ vector: calm, scale: 3 }] }
@@ -142,6 +145,12 @@ test('the same seed gives the same bytes alone and in traffic, of whatever steer
   );
 });
 
+test('the longest sum that is let in still gives a law', async () => {
+  const { choices } = await ask({ ...steer('far', 100), logprobs: 0 });
+  for (const logprob of choices[0]!.logprobs!.token_logprobs)
+    expect(Number.isFinite(logprob)).toBe(true);
+});
+
 test('a prompt that was read under one steering is found under that one only', async () => {
   const prompt = 'It was a long and quiet evening by the sea.';
   const cached = async (scale: number): Promise<number> =>
@@ -169,14 +178,14 @@ test('a preset may carry it, and a request replaces it', async () => {
 test('what cannot be steered so is refused with what can', async () => {
   const unknown = await ask(steer('clam', 1), 400);
   expect(unknown.error).toMatchObject({ param: 'alignment.steering[0].vector' });
-  expect(unknown.error.message).toContain('those of open: calm, wave');
+  expect(unknown.error.message).toContain('those of open: calm, far, wave');
   const shut = await ask({ model: 'shut', ...steer('calm', 1) }, 400);
   expect(shut.error.message).toContain('import its checkpoint with --steering LAYER');
 });
 
 test('models and metrics tell of it', async () => {
   const models = (await (await fetch(`${server.base}/v1/models/open`)).json()) as object;
-  expect(models).toMatchObject({ alignment: { steering: ['calm', 'wave'] } });
+  expect(models).toMatchObject({ alignment: { steering: ['calm', 'far', 'wave'] } });
   const metrics = await (await fetch(`${server.base}/metrics`)).text();
   expect(metrics).toMatch(/coxswain_steered_requests_total\{vectors="1"\} \d+/);
 });

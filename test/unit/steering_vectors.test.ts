@@ -12,14 +12,15 @@ import { temporaryFolder } from './importer/checkpoint.ts';
 
 const folder = temporaryFolder();
 const [open, shut] = [tinyFolder({}, 'int8', { steering: 2 }), tinyFolder()];
-const vector = (name: string, layer: number, width: number): void =>
+const vector = (name: string, layer: number, width: number, value = 0.5): void =>
   writeFileSync(
     join(folder, `${name}.safetensors`),
-    vectorBytes({ layer, values: new Float32Array(width).fill(0.5) }),
+    vectorBytes({ layer, values: new Float32Array(width).fill(value) }),
   );
 vector('calm', 2, 64);
 vector('early', 1, 64);
 vector('narrow', 2, 63);
+vector('huge', 2, 64, 2e9);
 
 const YAML = `
 policy: open
@@ -63,6 +64,11 @@ test.each([
     'early.safetensors is of layer 1; open is steered after layer 2',
   ],
   ['calm.safetensors', 'narrow.safetensors', 'has 63 values; the states of open have 64'],
+  [
+    'calm.safetensors',
+    'huge.safetensors',
+    'may add states of length 1.60e+12, its own times limits.vector_scale',
+  ],
   ['calm.safetensors', 'c.yaml', 'steering.calm: c.yaml'],
   ['calm.safetensors', 'gone', 'has no gone'],
 ])('%s as %s is refused by name', (was, is, message) => {
