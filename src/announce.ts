@@ -7,6 +7,7 @@ import { describeModel } from './model_folder.ts';
 import type { Config } from './ops/config.ts';
 import type { Logger } from './ops/log.ts';
 import type { Catalog, ModelCard } from './plan/catalog.ts';
+import { threadsOf } from './threads.ts';
 
 /** Loading that takes longer than this is worth a word, and another each time it has passed again. */
 const PATIENCE_MS = 1000;
@@ -79,7 +80,8 @@ export class Announcer {
   }
 }
 
-function factsOf({ models, engine, server }: Config, catalog: Catalog) {
+function factsOf(config: Config, catalog: Catalog) {
+  const { models, engine, server } = config;
   const named = (wanted: ModelCard['role']): string[] =>
     [...catalog.models.values()].filter(({ role }) => role === wanted).map(({ name }) => name);
   const manifests = Object.entries(models).map(
@@ -100,7 +102,7 @@ function factsOf({ models, engine, server }: Config, catalog: Catalog) {
     },
     presets: [...catalog.presets.keys()],
     device: devicesSaid(models),
-    threads: engine.threads,
+    threads: threadsOf(config),
     model_bytes: sum(bytes),
     kv_bytes: engine.kv_bytes,
     keys: Object.keys(server.keys).length,

@@ -34,6 +34,7 @@ import { Ort } from './runtime/ort/ort.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
+import { threadsOf } from './threads.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
@@ -57,7 +58,7 @@ export interface Decoding {
  */
 export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const ort = new Ort({
-    threads: config.engine.threads,
+    threads: threadsOf(config),
     spin: config.engine.spin,
     library: library(),
   });

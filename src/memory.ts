@@ -6,7 +6,7 @@
 import { sum } from './core/math.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config } from './ops/config.ts';
-import { keepsKv, type Manifest } from './ops/manifest.ts';
+import { graphBytes, keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
@@ -72,7 +72,7 @@ export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): 
     ...[...models].map(([name, { place, manifest }]): Part => [
       place,
       `weights of ${name}`,
-      weightsOf(manifest),
+      graphBytes(manifest) * (LOADED[manifest.weights] ?? 1),
     ]),
     ...groups.flatMap((group) => partsOf(config, group, models)),
     ...keptParts(config, [...models.values()]),
@@ -108,11 +108,6 @@ function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
     'KV that rewards keep',
     (engine.reward_kv_bytes * keeping.filter((on) => on === device).length) / keeping.length,
   ]);
-}
-
-function weightsOf({ files, weights }: Manifest): number {
-  const graph = Object.entries(files).filter(([name]) => name.includes('.onnx'));
-  return sum(graph.map(([, { bytes }]) => bytes)) * (LOADED[weights] ?? 1);
 }
 
 /** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */

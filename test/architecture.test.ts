@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { minVersion, satisfies } from 'semver';
 import { expect, test } from 'vitest';
+import { STATUS } from '../src/core/errors.ts';
 
 /** A folder may always import itself; files beside the folders compose everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -117,4 +118,12 @@ test('all packages run on the Node that this one promises, as they say themselve
     ([, { engines }]) => !satisfies(least ?? '', engines?.node ?? '*'),
   );
   expect(refusing.map(([path]) => path)).toEqual(['node_modules/openai-newest']);
+});
+
+test.each(Object.keys(STATUS))('%s is an error that something tells', (code) => {
+  const tellers = files.filter(
+    (file) =>
+      file !== 'core/errors.ts' && readFileSync(join(root, file), 'utf8').includes(`'${code}'`),
+  );
+  expect(tellers).not.toEqual([]);
 });

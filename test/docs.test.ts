@@ -59,3 +59,7 @@ test.each([
 test.each(pages)('%s names no place of one machine', (page) => {
   expect(read(page)).not.toMatch(/(?<![\w.])\/(?:work|root|home|Users)\//);
 });
+
+test.each(pages)('%s is one page, and not two that a merge left side by side', (page) => {
+  expect(read(page)).not.toMatch(/<<<<<<<|>>>>>>>|(> ){7}/);
+});

@@ -1,7 +1,6 @@
 /** The config file: read, checked, frozen. */
 
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
@@ -34,7 +33,7 @@ export type ModelEntry = Config['models'][string];
 const EMBEDDED = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 
 /**
- * Reads a config file; model paths come back absolute, and the number of threads settled.
+ * Reads a config file; model paths come back absolute.
  * @param file null for the embedded default
  * @throws ConfigError that names the file and the key
  */
@@ -50,13 +49,8 @@ export function readConfig(file: string | null): Config {
     { ...entry, path: resolve(dirname(path), entry.path) },
   ]);
   const server = { ...config.server, keys: keysOf(path, config) };
-  const engine = { ...config.engine, threads: threadsOf(config.engine) };
-  return { ...config, server, engine, models: Object.fromEntries(models), file: path };
+  return { ...config, server, models: Object.fromEntries(models), file: path };
 }
-
-/** The HTTP process wants a core of its own: a busy thread in its place slows every token's way out (docs/performance.md). */
-const threadsOf = ({ threads }: Checked['engine']): number =>
-  threads === 0 ? Math.max(1, availableParallelism() - 1) : threads;
 
 function keysOf(path: string, { server, models, presets }: Checked): ServerSettings['keys'] {
   for (const [key, { models: names = [] }] of Object.entries(server.keys)) {

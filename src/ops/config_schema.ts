@@ -136,7 +136,9 @@ const engine = strict({
   reward_bytes: size.default(16 * 2 ** 20).describe('Scores that are remembered.'),
   threads: integer(0, 1024)
     .default(0)
-    .describe('0: one fewer than there are cores, which is left to the HTTP process, but one.'),
+    .describe(
+      '0: one for each 8 MB of the largest model that the CPU runs, and no more than there are cores.',
+    ),
   spin: onOff
     .default(true)
     .describe(

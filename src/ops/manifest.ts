@@ -63,6 +63,13 @@ export type Manifest = Omit<Stored, 'files' | 'layout'> & {
 export const keepsKv = ({ head, whole }: Pick<Manifest, 'head' | 'whole'>): boolean =>
   head !== undefined && !whole;
 
+/** Of the graph and its weights, as they are stored. */
+export const graphBytes = ({ files }: Pick<Manifest, 'files'>): number =>
+  Object.entries(files).reduce(
+    (sum, [name, { bytes }]) => sum + (name.includes('.onnx') ? bytes : 0),
+    0,
+  );
+
 /** @throws ConfigError that names the file and the field */
 export function readManifest(folder: string): Manifest {
   const path = join(folder, 'manifest.json');

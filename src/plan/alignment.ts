@@ -151,7 +151,8 @@ const names = (): string => Object.keys(strategies).join(', ');
 
 function knownStrategy(type: string): string {
   if (Object.hasOwn(strategies, type)) return type;
-  throw wrong('alignment.strategy.type', type, `one of ${names()}`);
+  const { message, param } = wrong('alignment.strategy.type', type, `one of ${names()}`);
+  throw new ServeError('strategy_unavailable', message, param);
 }
 
 /** Lanes of a request: one per model and prompt, whatever the number of guides that read it. */

@@ -11,7 +11,7 @@ import { measureServed } from './served.ts';
 import { largeStage, packStage, type Stage } from './stage.ts';
 
 const CORES = availableParallelism();
-/** The last is the default. */
+/** The default is by size: one for the pack's shape, both for the larger one. */
 const SETTINGS = [
   `threads: ${CORES}`,
   `threads: ${CORES}, spin: false`,

@@ -85,7 +85,6 @@ export class Ort implements Disposable {
   readonly #f: Functions;
   readonly #env: Pointer;
   readonly #memory: Pointer;
-  readonly #runOptions: Pointer;
   readonly #names = new Map<string, Strings>();
   /** Time spent in runs, of all sessions. */
   seconds = 0;
@@ -104,7 +103,6 @@ export class Ort implements Disposable {
     this.#f.ReleaseThreadingOptions(threading);
     this.#check(this.#f.DisableTelemetryEvents(this.#env)); // or 1.30 writes a device id under the user's cache
     this.#memory = this.#out(this.#f.CreateCpuMemoryInfo, 0, 0);
-    this.#runOptions = this.#out(this.#f.CreateRunOptions);
     this.#shareArena();
   }
 
@@ -156,13 +154,7 @@ export class Ort implements Disposable {
     return { data, ...this.#over(this.#memory, data, data.byteLength, type, dims) };
   }
 
-  /** Ends a run in progress and refuses later ones: the watchdog of a shutdown that hangs. */
-  terminate(): void {
-    this.#check(this.#f.RunOptionsSetTerminate(this.#runOptions));
-  }
-
   readonly [Symbol.dispose] = once(() => {
-    this.#f.ReleaseRunOptions(this.#runOptions);
     this.#f.ReleaseMemoryInfo(this.#memory);
     this.#f.ReleaseEnv(this.#env);
   });
@@ -224,7 +216,7 @@ export class Ort implements Disposable {
         this.#check(
           Run(
             session,
-            this.#runOptions,
+            null,
             keep.inNames.table,
             keep.inValues,
             ins.length,

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ConfigError, readConfig } from '../../../src/ops/config.ts';
@@ -33,12 +33,6 @@ test('the embedded default names the models of the pack', () => {
   expect(Object.keys(config.presets)).toContain('tales:happy');
   expect(config.models['tales']?.path).toBe(join(import.meta.dirname, '../../../models/tales'));
   expect(config.engine).toMatchObject({ kv_slots: 64, max_seq: 384, kv_bytes: 2 ** 30 });
-});
-
-test('the HTTP process has a core to itself, unless the config says how many threads infer', () => {
-  const threads = (yaml: string): number => readConfig(written(least + yaml)).engine.threads;
-  expect(threads('')).toBe(Math.max(1, availableParallelism() - 1));
-  expect(threads('engine: { threads: 3 }')).toBe(3);
 });
 
 test('every bound has a default, and paths are relative to the file', () => {

@@ -176,14 +176,3 @@ test('environments come and go, and a disposal said twice is said once', () => {
     for (const one of [tensor, session, ort, tensor, session, ort]) one[Symbol.dispose]();
   }
 });
-
-test('a terminated environment refuses to run', () => {
-  const ort = new Ort({ threads: 1 });
-  const session = ort.session(doubling());
-  const x = ort.tensor('float32', [1, 4], new Float32Array(4));
-  const y = ort.tensor('float32', [1, 4], new Float32Array(4));
-  const bound = session.bind({ x }, { y });
-  ort.terminate();
-  expect(failure(() => bound.run()).message).toMatch(/terminate/i);
-  for (const one of [x, y, session, ort]) one[Symbol.dispose]();
-});
