@@ -105,6 +105,7 @@ function cardOf(
     ...(manifest.steering === undefined ? {} : { steerable: true }),
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
+    ...(manifest.shape?.states === undefined ? {} : { layerStates: true as const }),
     ...factsOf(manifest, path),
     ...schedulesOf(manifest, path),
     created: manifest.created,

@@ -17,7 +17,7 @@ import {
   readWhole,
   type Place,
 } from './padded.ts';
-import { kvBytes, shapeOf, type Shape } from './shape.ts';
+import { kvBytes, rowWidth, shapeOf, stateColumns, type Shape } from './shape.ts';
 import { sharedSession } from './ort/shared_session.ts';
 import { RowSteering, steeredBy, steeringOf } from './steering.ts';
 import { textModel } from './text_model.ts';
@@ -45,7 +45,8 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
   });
   return {
     name,
-    width: shape.vocab,
+    width: rowWidth(shape),
+    states: stateColumns(shape),
     context: shape.context,
     kvBytes: kvBytes(shape),
     steered: model.steered,
@@ -74,11 +75,10 @@ interface Output {
   readonly dims: (places: number) => number[];
 }
 
-const logitsOf = ({ vocab }: Shape): Output => ({
-  name: 'logits',
-  width: vocab,
-  dims: (places) => [places, vocab],
-});
+function logitsOf(shape: Shape): Output {
+  const width = rowWidth(shape);
+  return { name: 'logits', width, dims: (places) => [places, width] };
+}
 
 /** A session and what its tensors look like. */
 export interface OrtModel {

@@ -5,7 +5,7 @@ import type { Token } from '../core/tree.ts';
 import { outlineOf } from '../runtime/onnx/outline.ts';
 import { Ort } from '../runtime/ort/ort.ts';
 import { readWhole, type Place } from '../runtime/padded.ts';
-import { shapeOf } from '../runtime/shape.ts';
+import { rowWidth, shapeOf } from '../runtime/shape.ts';
 import { steeringOf } from '../runtime/steering.ts';
 
 /** Calls back with the states and the entropy in nats at a position; the states are valid during the call. */
@@ -36,18 +36,19 @@ export function openReader(folder: string, width: number, vocab: number): StateR
   const shape = shapeOf(folder);
   const ort = new Ort({ threads: 0 });
   const session = ort.session(path);
-  const most = Math.max(1, Math.floor(MAX_LOGITS / shape.vocab));
+  const told = rowWidth(shape);
+  const most = Math.max(1, Math.floor(MAX_LOGITS / told));
   const readSome = (text: readonly Token[], from: number, to: number, visit: Visit): void => {
     const places = Array.from({ length: to - from }, (_, i): Place => [0, from + i]);
-    const [said, at] = [shape.vocab, width].map((wide) => new Float32Array(places.length * wide));
-    using logits = ort.tensor('float32', [places.length, shape.vocab], said!);
+    const [said, at] = [told, width].map((wide) => new Float32Array(places.length * wide));
+    using logits = ort.tensor('float32', [places.length, told], said!);
     using states = ort.tensor('float32', [places.length, width], at!);
     const still = steeringOf(ort, width, 1);
     const outputs = { logits, [STATES]: states };
     readWhole(ort, session, shape, [text], places, outputs, still);
     for (const tensor of Object.values(still)) tensor[Symbol.dispose]();
     places.forEach((_, i) => {
-      const row = said!.subarray(i * shape.vocab, i * shape.vocab + vocab);
+      const row = said!.subarray(i * told, i * told + vocab);
       visit(at!.subarray(i * width, (i + 1) * width), entropyOf(row));
     });
   };

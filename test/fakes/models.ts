@@ -23,14 +23,14 @@ export const TALES = new URL('../../models/tales', import.meta.url).pathname;
 export function tinyFolder(
   changes: Partial<RandomLlama> = {},
   weights: 'int8' | 'float32' = 'int8',
-  more: Partial<ImportOptions> = {},
+  options: Partial<ImportOptions> = {},
 ): string {
   const root = mkdtempSync(join(tmpdir(), 'coxswain-model-'));
   afterAll(() => rmSync(root, { recursive: true }));
   const [from, to] = [join(root, 'checkpoint'), join(root, 'tiny')];
   writeRandomLlama(from, { ...TINY, ...changes });
   const role = changes.score === true ? 'reward' : 'policy';
-  importModel({ from, to, role, weights, created: 0, ...more });
+  importModel({ from, to, role, weights, created: 0, ...options });
   return to;
 }
 

@@ -103,6 +103,15 @@ test('the difference, and the mean of others taken away', () => {
   );
 });
 
+test('a graph that tells states of its layers too gives the same vector', () => {
+  const both = tinyFolder({}, 'float32', { steering: LAYER, layerStates: true });
+  const a = written('a.jsonl', texts);
+  const [one, other] = [path('one.safetensors'), path('other.safetensors')];
+  run(model, '--texts', a, '--out', one);
+  run(both, '--texts', a, '--out', other);
+  expect(readFileSync(other)).toEqual(readFileSync(one));
+});
+
 test('a file that is there is not replaced unless asked to', () => {
   const out = path('there.safetensors');
   writeFileSync(out, 'mine');
