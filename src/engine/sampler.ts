@@ -6,17 +6,12 @@
 
 import type { Mixed } from '../core/model.ts';
 import type { NextToken, Sampling, Token } from '../core/tree.ts';
+import { adjusted, type Adjustments } from './adjustments.ts';
 
-/** Log-probs to add per token: what bias and penalties make of a row. `scale` multiplies (repetition). */
-interface Adjustment {
-  readonly add: number;
-  readonly scale: number;
-}
 /** A token, its log-prob in the guided law, and what adjustments add to that. */
 export interface Biased extends NextToken {
   readonly bias: number;
 }
-export type Adjustments = ReadonlyMap<Token, Adjustment>;
 
 /** If the tokens we adjust held nearly all mass, what is left is a difference of near-equal numbers. */
 const CANCELLATION = 1e-3;
@@ -268,36 +263,4 @@ function plain(row: number, mixed: Mixed, temperature: number, u: number): Token
     if (u < 0) return topTokens[2 * i]!;
   }
   return null;
-}
-
-/** The repetition penalty multiplies the log-prob. Written as a change, so that no change is exactly none: ties stay ties. */
-const adjusted = (value: number, norm: number, { add, scale }: Adjustment): number =>
-  value === -Infinity ? value : value + add + (value - norm) * (scale - 1);
-
-/**
- * What a request's bias and penalties make of its row, or null if it has none.
- * @param answer the tokens drawn so far
- * @param prompt the tokens of the prompt, for the repetition penalty
- */
-export function adjustments(
-  s: Sampling,
-  answer: readonly Token[],
-  prompt: readonly Token[],
-): Adjustments | null {
-  const penalised =
-    s.presencePenalty !== 0 || s.frequencyPenalty !== 0 || s.repetitionPenalty !== 1;
-  if (!penalised && s.logitBias.length === 0) return null;
-  const counts = new Map<Token, number>();
-  if (penalised) for (const token of answer) counts.set(token, (counts.get(token) ?? 0) + 1);
-  const all = new Map<Token, Adjustment>();
-  const set = (token: Token, add: number, scale: number): void => {
-    const old = all.get(token);
-    all.set(token, { add: (old?.add ?? 0) + add, scale: (old?.scale ?? 1) * scale });
-  };
-  if (s.repetitionPenalty !== 1)
-    for (const token of new Set([...prompt, ...counts.keys()])) set(token, 0, s.repetitionPenalty);
-  if (s.presencePenalty !== 0 || s.frequencyPenalty !== 0)
-    for (const [token, n] of counts) set(token, -s.presencePenalty - n * s.frequencyPenalty, 1);
-  for (const [token, bias] of s.logitBias) set(token, bias, 1);
-  return all;
 }
