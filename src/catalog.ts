@@ -94,6 +94,7 @@ function cardOf(
     vocabulary: null,
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
+    ...(manifest.shape?.states === undefined ? {} : { layerStates: true as const }),
     ...factsOf(manifest, path),
     ...schedulesOf(manifest, path),
     created: manifest.created,

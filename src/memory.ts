@@ -13,7 +13,7 @@ import { placeOf, type Place } from './devices.ts';
 import { describeModel } from './model_folder.ts';
 import { rowsTaken } from './runtime/kv/device.ts';
 import { copiesBytes } from './runtime/exports/growing_rows.ts';
-import { kvBytes, shapeOf, type Shape } from './runtime/shape.ts';
+import { kvBytes, rowWidth, shapeOf, type Shape } from './runtime/shape.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
 
 /** Of one device. */
@@ -124,7 +124,7 @@ function partsOf(
   const rows = sum(classes.map((each) => each.rows));
   const longest = Math.max(...classes.map((each) => each.length));
   const said = classes.map((each) => `${each.rows} of ${each.length} tokens`).join(', ');
-  const width = sum(shapes.map(({ vocab }) => vocab));
+  const width = sum(shapes.map(rowWidth));
   const logits = rows * Float32Array.BYTES_PER_ELEMENT * (2 * width + 2 * shapes[0]!.vocab);
   const growing = manifests.map(({ layout }) => layout === 'growing');
   /** KV that grows is the host's: it is copied to the device for each run. */

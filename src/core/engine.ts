@@ -33,6 +33,13 @@ export interface Spent {
   readonly prefillMs: number;
 }
 
+/** What each Draw keeps: how many of the likeliest tokens, and the guides' numbers; and whether branches sum up states. */
+export interface Recorded {
+  readonly top: number;
+  readonly guides: boolean;
+  readonly states: boolean;
+}
+
 export interface Opening {
   /** [0] is the policy on the request's prompt. */
   readonly lanes: readonly Lane[];
@@ -53,8 +60,7 @@ export interface Opening {
   /** 64 bits, and which of the request's choices this is. */
   readonly seed: bigint;
   readonly choice: number;
-  /** What each Draw keeps: how many of the likeliest tokens, and the guides' numbers. */
-  readonly record: { readonly top: number; readonly guides: boolean };
+  readonly record: Recorded;
   /** Prompts cached under one salt are never served to another. */
   readonly salt: string;
 }

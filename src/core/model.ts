@@ -18,14 +18,24 @@ export interface Vocabulary {
 /** A decoder-only model. */
 export interface LanguageModel {
   readonly name: string;
-  /** Logits per row: the vocabulary, and the padding of the weights if there is any. */
+  /** Numbers per row: logits of the vocabulary, the padding of the weights if there is any, and states if they are told. */
   readonly width: number;
+  /** Where a row tells the states of the model's layers; null or left out: it does not. */
+  readonly states?: StateColumns | null;
   /** Longest sequence it can read. */
   readonly context: number;
   /** Bytes of KV per position. */
   readonly kvBytes: number;
   /** KV for `rows` sequences of up to `length` tokens. */
   open(rows: number, length: number): KvRows;
+}
+
+/** Columns of a row: the states of each layer, one after another. */
+export interface StateColumns {
+  readonly from: number;
+  /** What enters the first layer counts as one. */
+  readonly layers: number;
+  readonly width: number;
 }
 
 /** A model with a scalar head. It may keep what it read of a sequence's beginning, which no score shows. */

@@ -39,6 +39,8 @@ export interface Strategy<P> {
   extra?(params: P): number;
   /** How many of the likeliest tokens each draw must show; left out: as many as the request asks for. */
   top?(params: P): number;
+  /** Whether branches must sum up the states of the policy's layers; left out: no. */
+  states?(params: P): boolean;
   /** What the parameters came to that the request did not say: members of its response's `alignment`. */
   remarks?(params: P): Readonly<Record<string, unknown>>;
   search(tree: Tree, params: P): Search;
@@ -63,6 +65,8 @@ export interface StrategyContext {
   readonly judged: boolean;
   /** The request's reward at a quantile of its base samples, from the manifest; null where none is stored. */
   readonly rewardQuantile?: (quantile: number) => number | null;
+  /** The request's policy tells the states of its layers; left out: it does not. */
+  readonly layerStates?: boolean;
   /** How answers may be pruned by the request's reward; empty where nothing is stored. */
   readonly schedules?: () => readonly Schedule[];
   /**

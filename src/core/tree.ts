@@ -54,8 +54,16 @@ export interface Branch {
   readonly base: number;
   /** Sum of log Z_t: what turns the product of guided steps into the sequence-level target (METHODS.md 1). */
   readonly logZ: number;
+  /** Null unless recorded, and before the first token. */
+  readonly states: LayerStates | null;
   readonly finish: Finish | null;
 }
+
+/**
+ * By layer, the policy's states where a branch's tokens were drawn, summed over those that `extend` drew: what enters the
+ * first layer, then what leaves each; [layers + 1][hidden].
+ */
+export type LayerStates = readonly Float64Array[];
 
 /** How a token is drawn from the guided law, in this order: bias and penalties, temperature, top-k, top-p, min-p. */
 export interface Sampling {

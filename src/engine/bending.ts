@@ -3,6 +3,7 @@
  * (controlled decoding, FUDGE, METHODS.md 4). The sampler's own rules hold: this law is a row like any other.
  */
 
+import type { Recorded } from '../core/engine.ts';
 import { ServeError } from '../core/errors.ts';
 import type { Added } from '../core/guide.ts';
 import { logSumExp } from '../core/math.ts';
@@ -47,6 +48,8 @@ export class Bending {
       return end(job);
     }
     const drawn = known.get(token)!;
+    const slot = branch.slots[0]!;
+    if (opening.record.states) branch.addStates(slot.head!, 0, slot.pool.model.states);
     take(job, drawn.draw, drawn.logZ);
   }
 }
@@ -55,7 +58,7 @@ export class Bending {
 export function bentLaw(
   next: readonly Peeked[],
   added: readonly Added[],
-  record: { readonly top: number; readonly guides: boolean },
+  record: Pick<Recorded, 'top' | 'guides'>,
 ): Peeked[] {
   const able = next
     .map((one, i) => ({ one, value: one.logprob + added[i]!.value, said: added[i]!.guides }))

@@ -1,8 +1,8 @@
 /** A branch as the engine keeps it: its tokens and text, and one KV slot per lane that reads it. */
 
-import type { Vocabulary } from '../core/model.ts';
+import type { Reals, StateColumns, Vocabulary } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
-import type { Branch, Draw, Finish, Peeked, Token } from '../core/tree.ts';
+import type { Branch, Draw, Finish, LayerStates, Peeked, Token } from '../core/tree.ts';
 import { BranchText } from './branch_text.ts';
 import type { Slot } from './slots.ts';
 
@@ -15,6 +15,7 @@ export class Hypothesis implements Branch {
   logprob = 0;
   base = 0;
   logZ = 0;
+  states: LayerStates | null = null;
   finish: Finish | null = null;
   dropped = false;
   /** Holds no slots: they were given back, and are only taken again if it goes on. */
@@ -37,6 +38,7 @@ export class Hypothesis implements Branch {
   twin(id: number, vocabulary: Vocabulary, parked = this.parked): Hypothesis {
     const twin = this.#copy(id, vocabulary);
     twin.parked = parked;
+    twin.states = this.states?.map((layer) => layer.slice()) ?? null;
     if (parked) return twin;
     this.slots.forEach((slot, lane) => {
       if (slot !== null && slot.cached > 0) twin.slots[lane] = slot.pool.fork(slot);
@@ -49,6 +51,15 @@ export class Hypothesis implements Branch {
     const branch = this.#copy(this.id, vocabulary);
     branch.append(draw, logZ, limit);
     return branch;
+  }
+
+  /** Adds up the states that the row at `start` of `rows` tells. @param columns null: it tells none */
+  addStates(rows: Reals, start: number, columns: StateColumns | null | undefined): void {
+    if (!columns) return;
+    const { from, layers, width } = columns;
+    this.states ??= Array.from({ length: layers }, () => new Float64Array(width));
+    let at = start + from;
+    for (const layer of this.states) for (let i = 0; i < width; i++) layer[i]! += rows[at++]!;
   }
 
   /**

@@ -247,6 +247,8 @@ export class Iteration {
     const changes = adjustments(sampling, branch.tokens, opening.lanes[0]!.prompt);
     const u = uniform(opening.seed, branch.tokens.length, branch.id, opening.choice, STREAM.token);
     const token = this.#sampler.draw(i, mixed, sampling, changes, u);
+    if (opening.record.states)
+      branch.addStates(lanes[0]!, i * job.law.widths[0]!, branch.slots[0]!.pool.model.states);
     take(job, drawOf(job, mixed, i, lanes, token), logZOf(job, mixed, i));
   }
 }

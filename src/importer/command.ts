@@ -9,6 +9,7 @@ const USAGE = `usage: import <checkpoint folder> --out <model folder> --role pol
   --adapter FOLDER                 a LoRA adapter (PEFT) to merge; may be given several times
   --context N                      longest sequence; the checkpoint's
   --hidden-states                  an output with the last states
+  --layer-states                   the states of all layers behind the logits, for pruning by self_truncation
   --steering LAYER                 an input that is added to the states after this many layers
   --layout cached|genai            cached; genai: for onnxruntime-genai and transformers.js
   --label NAME|INDEX               encoders whose head has several labels: the one that is the score
@@ -25,6 +26,7 @@ const OPTIONS = {
   adapter: { type: 'string', multiple: true, default: [] as string[] },
   context: { type: 'string' },
   'hidden-states': { type: 'boolean', default: false },
+  'layer-states': { type: 'boolean', default: false },
   steering: { type: 'string' },
   layout: { type: 'string', default: 'cached' },
   label: { type: 'string' },
@@ -81,6 +83,7 @@ function parse(
     layout: oneOf('layout', values.layout, ['cached', 'genai']),
     adapters: values.adapter,
     hiddenStates: values['hidden-states'],
+    layerStates: values['layer-states'],
     force: values.force,
     ...given('context', values.context, (text) => whole('context', text)),
     ...given('steering', values.steering, (text) => whole('steering', text)),

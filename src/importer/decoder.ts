@@ -26,6 +26,8 @@ export interface GraphOptions {
   readonly layout: Layout;
   /** An output `hidden_states` float32 [...places, hidden]: the normalised states where logits are read out. */
   readonly hiddenStates?: boolean;
+  /** Behind the logits of each place, the states of all layers there: what enters the first, then what leaves each, the last one normalised; [..., (layers + 1) * hidden]. */
+  readonly layerStates?: boolean;
   /** An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers. */
   readonly steering?: number | null;
 }
@@ -44,7 +46,7 @@ export interface Build extends WeightStore {
 export function buildDecoder(
   spec: Spec,
   source: TensorSource,
-  { weights, layout, hiddenStates = false, steering = null }: GraphOptions,
+  { weights, layout, hiddenStates = false, layerStates = false, steering = null }: GraphOptions,
 ): GraphBuilder {
   const { take, checkAllTaken } = takingFrom(source);
   const g = graph('llama');
@@ -57,13 +59,13 @@ export function buildDecoder(
   };
   const table = storeTable(build, spec.embedding.tensor, spec.vocab, spec.hidden);
   const steer = steering === null ? null : steeringInput(g, spec, steering);
-  const states = blocks(build, embed(build, table), steer);
+  const { entering, states } = blocks(build, embed(build, table), steer);
   const read = readOut(g, states, spec.hidden, build.ports);
   if (spec.head.kind === 'scalar') {
     const { evidence: how } = spec.head;
     if (how === null) scalarHead(build, read, spec.hidden);
     else scalarHead(build, evidence(build, how, states, table), how.inner);
-  } else languageHead(build, read, table);
+  } else languageHead(build, read, table, layerStates ? entering : []);
   if (hiddenStates)
     g.output('hidden_states', read, 'float32', [...placesOf(build.ports), spec.hidden]);
   checkAllTaken(spec.family, spec.redundant);
@@ -94,30 +96,37 @@ function steeringInput(g: GraphBuilder, { layers, hidden }: Spec, after: number)
   return { after, value: g.node('Unsqueeze', [value, g.ints(1)]) };
 }
 
-/** Embeddings to normalised states, both [batch, sequence, hidden]. */
-function blocks(build: Build, embedded: Value, steering: Steering | null): Value {
+/** Embeddings to normalised states, both [batch, sequence, hidden]; and what enters each layer on the way. */
+function blocks(
+  build: Build,
+  embedded: Value,
+  steering: Steering | null,
+): { readonly entering: readonly Value[]; readonly states: Value } {
   const caches = ropeCaches(build.g, build.spec);
+  const entering: Value[] = [];
   let residual = embedded;
   /** What the last layer gave, not yet added. */
   let given: Value | null = null;
   build.spec.layers.forEach((layer, i) => {
-    [given, residual] = block(build, layer, i, given, residual, caches);
+    const [x, sum] = addAndNorm(build, given, residual, layer.attentionNorm);
+    entering.push(sum);
+    [given, residual] = block(build, layer, i, x, sum, caches);
     if (steering?.after === i + 1) given = build.g.node('Add', [given, steering.value]);
   });
-  return addAndNorm(build, given, residual, build.spec.finalNorm)[0];
+  const [states] = addAndNorm(build, given, residual, build.spec.finalNorm);
+  return { entering, states };
 }
 
-/** One layer: what it gives, and what that is to be added to. */
+/** One layer, of states as they are and normalised: what it gives, and what that is to be added to. */
 function block(
   build: Build,
   layer: Layer,
   i: number,
-  given: Value | null,
-  before: Value,
+  x: Value,
+  residual: Value,
   caches: Caches,
 ): [Value, Value] {
   const { g, spec } = build;
-  const [x, residual] = addAndNorm(build, given, before, layer.attentionNorm);
   const attended = outNorm(build, attention(build, layer, i, x, caches), layer.attentionOutNorm);
   if (spec.residual === 'parallel') {
     const [y] = addAndNorm(build, null, residual, layer.ffnNorm);
@@ -130,8 +139,8 @@ function block(
 const outNorm = (build: Build, x: Value, name: string | null): Value =>
   name === null ? x : norm(build, x, name);
 
-/** `logits` float32 [...places, vocab] */
-function languageHead(build: Build, x: Value, embedding: Table): void {
+/** `logits` float32 [...places, vocab], and behind them the states `x` and those that enter the layers, where any are to be told. */
+function languageHead(build: Build, x: Value, embedding: Table, entering: readonly Value[]): void {
   const { g, spec, ports } = build;
   if (spec.head.kind !== 'language') return;
   const { tensor, softcap } = spec.head;
@@ -141,7 +150,12 @@ function languageHead(build: Build, x: Value, embedding: Table): void {
       : storeTable(build, tensor, spec.vocab, spec.hidden);
   const logits = project(g, table, x);
   const capped = softcap === 0 ? logits : softCapped(g, logits, softcap);
-  g.output('logits', capped, 'float32', [...placesOf(ports), spec.vocab]);
+  if (entering.length === 0)
+    return void g.output('logits', capped, 'float32', [...placesOf(ports), spec.vocab]);
+  const told = [...entering.map((state) => readOut(g, state, spec.hidden, ports)), x];
+  const row = g.node('Concat', [capped, ...told], { axis: -1 });
+  const width = spec.vocab + told.length * spec.hidden;
+  g.output('logits', row, 'float32', [...placesOf(ports), width]);
 }
 
 function softCapped(g: GraphBuilder, x: Value, most: number): Value {

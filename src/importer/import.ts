@@ -23,6 +23,8 @@ export interface ImportOptions extends Asked {
   readonly layout?: Layout;
   /** Default: none. */
   readonly hiddenStates?: boolean;
+  /** Whether it tells the states of all its layers. Default: no. */
+  readonly layerStates?: boolean;
   /** The layer after which `steering` is added. Default: no such input. */
   readonly steering?: number;
   /** Encoders only: name or index of the label that is the score. Default: the only one. */

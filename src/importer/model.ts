@@ -43,7 +43,7 @@ export const openModel = (options: ImportOptions): Model =>
     : openDecoder(options);
 
 function openDecoder(options: ImportOptions): Model {
-  const { weights = 'int8', layout = 'cached', hiddenStates = false, steering = null } = options;
+  const { weights = 'int8', layout = 'cached', hiddenStates, layerStates, steering } = options;
   if (options.label !== undefined)
     throw new Error('--label is for encoders whose head has several labels');
   const sources = openSources(options);
@@ -52,18 +52,30 @@ function openDecoder(options: ImportOptions): Model {
     sources[Symbol.dispose]();
     throw new Error(`a model with a scalar head has no ${layout} layout`);
   }
-  const { layers, kvHeads, headDim, vocab, context } = spec;
+  if (layerStates === true && (spec.head.kind === 'scalar' || layout !== 'cached')) {
+    sources[Symbol.dispose]();
+    throw new Error('--layer-states is for models with a vocabulary, in the cached layout');
+  }
+  const { layers, kvHeads, headDim, vocab, context, hidden } = spec;
+  const states = layerStates === true ? { states: hidden } : {};
   return {
     family: spec.family,
     architecture: decoderSentence(spec),
-    shape: { layers: layers.length, kvHeads, headDim, vocab, context },
+    shape: { layers: layers.length, kvHeads, headDim, vocab, context, ...states },
     head: spec.head.kind === 'scalar' ? 'scalar' : null,
     whole: spec.head.kind === 'scalar' && spec.head.evidence !== null,
     layout: layout === 'cached' ? null : layout,
     bytes: sources.bytes,
     kvBytes: 2 * layers.length * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT,
     transposedBytes: transposedBytes(spec, weights),
-    build: () => buildDecoder(spec, sources.weights, { weights, layout, hiddenStates, steering }),
+    build: () =>
+      buildDecoder(spec, sources.weights, {
+        weights,
+        layout,
+        hiddenStates: hiddenStates ?? false,
+        layerStates: layerStates ?? false,
+        steering: steering ?? null,
+      }),
     [Symbol.dispose]: () => sources[Symbol.dispose](),
   };
 }
@@ -107,13 +119,14 @@ function openEncoder(options: ImportOptions): Model {
 
 /** What only decoders have. */
 function refuseOptions(options: ImportOptions): void {
-  const { role, adapters = [], layout = 'cached', hiddenStates = false, steering } = options;
+  const { role, adapters = [], layout = 'cached', steering } = options;
   if (role !== 'reward')
     throw new Error(`${options.from} is an encoder: its role can be reward, given ${role}`);
   const asked = [
     ['--adapter', adapters.length > 0],
     ['--layout', layout !== 'cached'],
-    ['--hidden-states', hiddenStates],
+    ['--hidden-states', options.hiddenStates ?? false],
+    ['--layer-states', options.layerStates ?? false],
     ['--steering', steering !== undefined],
   ] as const;
   const wrong = asked.find(([, is]) => is);

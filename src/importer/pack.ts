@@ -40,6 +40,8 @@ export interface Manifest {
     readonly vocab: number;
     /** Longest sequence, in tokens. */
     readonly context: number;
+    /** Width of the states of each layer, told behind the logits; left out: they are not told. */
+    readonly states?: number;
   };
   /** Unix seconds. */
   readonly created: number;

@@ -27,6 +27,8 @@ const schema = strict({
     headDim: integer(1, 100_000),
     vocab: integer(1, 100_000_000),
     context: integer(1, 100_000_000),
+    /** Width of the states of each layer, told behind the logits; left out: they are not told. */
+    states: integer(1, 1_000_000).optional(),
   }).optional(),
   /** Seconds since the epoch. */
   created: integer(0, Number.MAX_SAFE_INTEGER),

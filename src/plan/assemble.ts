@@ -79,7 +79,11 @@ function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Coste
       budget: budgetOf(alignment.budget.tokens, search.most, n * prompts.length),
       stops,
       seed: BigInt.asUintN(64, BigInt(wire.seed ?? ticket.seed)),
-      record: { top: Math.max(asked.logprobs ?? 0, search.top), guides: alignment.explain },
+      record: {
+        top: Math.max(asked.logprobs ?? 0, search.top),
+        guides: alignment.explain,
+        states: search.states,
+      },
       salt: ticket.grant.salt,
     },
     budgetMs: alignment.budget.ms,
@@ -98,6 +102,8 @@ interface Search extends Pick<Plan, 'strategy' | 'params'> {
   /** Tokens of its questions, and likeliest tokens that each draw must show. */
   readonly extra: number;
   readonly top: number;
+  /** Whether branches sum up the states of the policy's layers. */
+  readonly states: boolean;
   /** Over all trees. */
   readonly branches: number;
   /** Tokens of each branch, and of all together. */
@@ -118,13 +124,13 @@ function searchOf(
   const room = fitContext(asked.maxTokens, placed, needs, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
   const context = contextOf(addressed, alignment, room);
-  const { params, peak, top, extra } = strategyOf(chosen, alignment, context);
+  const { params, peak, ...takes } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
   const most = Math.min(limits.tokens, preset?.maxCost ?? Infinity, ticket.grant.maxCost);
-  const asking = needs.map((need, i) => (i === 0 ? { ...need, extra } : need)); // the policy is asked
+  const asking = needs.map((need, i) => (i === 0 ? { ...need, extra: takes.extra } : need)); // the policy is asked
   const fits = fitContext(asked.maxTokens, placed, asking, maxLength);
   const maxTokens = capTokens(fits, branches, asked.maxTokens, most);
-  return { strategy: chosen.type, params, extra, top, branches, maxTokens, most };
+  return { strategy: chosen.type, params, ...takes, branches, maxTokens, most };
 }
 
 /** Each prompt as all that read it do, and where it stands in the request. */
@@ -144,6 +150,7 @@ const contextOf = (
   rewardQuantile: rewards ? planQuantile(rewards) : () => null,
   schedules: () => (rewards ? planSchedules(rewards) : []),
   selfQuestion: selfQuestionOf(policy),
+  layerStates: policy.layerStates ?? false,
 });
 
 function answerOf(
@@ -242,7 +249,13 @@ function strategyOf(chosen: ChosenStrategy, alignment: Alignment, context: Strat
   const peak: Peak = method.peak(params);
   const absolute = method.absolute?.(params) ?? false;
   refuseMismatch(chosen.type, { needs: method.needs(params), absolute }, alignment);
-  return { params, peak, top: method.top?.(params) ?? 0, extra: method.extra?.(params) ?? 0 };
+  return {
+    params,
+    peak,
+    top: method.top?.(params) ?? 0,
+    extra: method.extra?.(params) ?? 0,
+    states: method.states?.(params) ?? false,
+  };
 }
 
 /** A strategy may check its fields with a schema: its refusal is worded like any other. */

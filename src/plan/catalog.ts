@@ -14,6 +14,8 @@ export interface ModelCard {
   readonly codec: Codec;
   /** A scalar instead of a vocabulary's logits: it says one number of a text. */
   readonly head?: 'scalar';
+  /** It tells the states of its layers. */
+  readonly layerStates?: true;
   /** How far it can be trusted to judge its own answers; left out where nobody measured. */
   readonly selfEvaluation?: SelfEvaluation;
   /** Policies and guides: the vocabulary they share, by the name of its first policy; null for the others. */

@@ -48,8 +48,9 @@ export class Chronicle {
     for (const branch of this.#open.values()) {
       if (left.has(branch)) continue;
       this.#open.delete(branch.id);
-      const { id, tokens } = branch;
-      if (this.#gone.length < MOST_GONE) this.#gone.push({ id, tokens: tokens.length });
+      const { id, tokens, finish } = branch;
+      const whole = finish !== null;
+      if (this.#gone.length < MOST_GONE) this.#gone.push({ id, tokens: tokens.length, whole });
       this.#tell('pruned', branch, NaN);
     }
     for (const branch of frontier) this.#see(branch);

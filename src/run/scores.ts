@@ -13,9 +13,11 @@ const MOST_REPORTED = 256;
 export interface Gone {
   readonly id: number;
   readonly tokens: number;
+  /** It had come to its end. */
+  readonly whole: boolean;
 }
 
-interface Scored extends Gone, Pick<Score, 'value' | 'parts'> {
+interface Scored extends Pick<Gone, 'id'>, Pick<Score, 'value' | 'parts'> {
   /** Its length when it was last judged. */
   readonly tokens: number;
 }
@@ -99,7 +101,7 @@ export class Scores {
     const others = pruned.filter(({ id }) => !known.has(id));
     const gone = [
       ...judged.map((one) => reportOf(one, one, 'pruned')),
-      ...others.map((one) => reportOf(one, undefined, 'pruned')),
+      ...others.map((one) => reportOf(one, undefined, one.whole ? 'completed' : 'pruned')),
     ];
     return [
       ...ranked.slice(0, MOST_REPORTED).map((branch, rank) => {
@@ -154,7 +156,7 @@ export async function judged(
 
 /** @param judged what it scored last; undefined: it was not judged */
 function reportOf(
-  { id, tokens }: Gone,
+  { id, tokens }: Pick<Gone, 'id' | 'tokens'>,
   judged: Scored | undefined,
   fate: 'selected' | 'completed' | 'pruned',
 ): CandidateReport {

@@ -18,7 +18,7 @@ import {
   readWhole,
   type Place,
 } from './padded.ts';
-import { kvBytes, shapeOf, type Shape } from './shape.ts';
+import { kvBytes, rowWidth, shapeOf, stateColumns, type Shape } from './shape.ts';
 import { sharedSession } from './ort/shared_session.ts';
 import { textModel } from './text_model.ts';
 import { tryOut } from './trial.ts';
@@ -43,7 +43,8 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
   });
   return {
     name,
-    width: shape.vocab,
+    width: rowWidth(shape),
+    states: stateColumns(shape),
     context: shape.context,
     kvBytes: kvBytes(shape),
     open: (rows, length) => new OrtRows(model, { rows, length }),
@@ -71,11 +72,10 @@ interface Output {
   readonly dims: (places: number) => number[];
 }
 
-const logitsOf = ({ vocab }: Shape): Output => ({
-  name: 'logits',
-  width: vocab,
-  dims: (places) => [places, vocab],
-});
+function logitsOf(shape: Shape): Output {
+  const width = rowWidth(shape);
+  return { name: 'logits', width, dims: (places) => [places, width] };
+}
 
 /** A session and what its tensors look like. */
 export interface OrtModel {

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { StateColumns } from '../core/model.ts';
 import { readJson } from './json.ts';
 
 export interface Shape {
@@ -11,6 +12,8 @@ export interface Shape {
   readonly vocab: number;
   /** Longest sequence, in tokens. */
   readonly context: number;
+  /** Width of the states of each layer, which the graph tells behind the logits; left out: it does not. */
+  readonly states?: number | undefined;
   /** KV is of halves; left out: of floats. Our own graphs have floats. */
   readonly halves?: true;
 }
@@ -57,6 +60,14 @@ function configShape(folder: string): Shape {
     context: config.max_position_embeddings,
   };
 }
+
+/** Numbers that a graph says of a place: logits, and what is told behind them. */
+export const rowWidth = ({ vocab, layers, states = 0 }: Shape): number =>
+  vocab + (layers + 1) * states;
+
+/** Where a row tells the states of each layer: of what enters the first, and of what leaves each. */
+export const stateColumns = ({ vocab, layers, states }: Shape): StateColumns | null =>
+  states === undefined ? null : { from: vocab, layers: layers + 1, width: states };
 
 /** Bytes of KV per position. */
 export const kvBytes = ({ layers, kvHeads, headDim, halves }: Shape): number =>

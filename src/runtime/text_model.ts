@@ -8,14 +8,14 @@ import type { Token } from '../core/tree.ts';
 import { graph } from './onnx/graph.ts';
 import type { HostTensor, Ort, OrtSession, Tensor } from './ort/ort.ts';
 import type { Place } from './padded.ts';
-import type { Shape } from './shape.ts';
+import { rowWidth, type Shape } from './shape.ts';
 
 interface TextModelOptions {
   readonly name: string;
   readonly shape: Shape;
   /** Length of the tokenizer: logits beyond are padding and would absorb mass. */
   readonly vocab: number;
-  /** Reads texts and fills in the logits of places, [places, shape.vocab]. */
+  /** Reads texts and fills in what the model says of places, [places, width of a row]. */
   readonly read: (
     texts: readonly (readonly Token[])[],
     places: readonly Place[],
@@ -26,7 +26,8 @@ interface TextModelOptions {
 /** Disposing of it leaves the decoder's session open. */
 export function textModel(ort: Ort, options: TextModelOptions): TextModel & Disposable {
   const { name, shape, vocab, read } = options;
-  const picking = ort.session(pickGraph(shape.vocab, vocab));
+  const width = rowWidth(shape);
+  const picking = ort.session(pickGraph(width, vocab));
   return {
     name,
     context: shape.context,
@@ -34,7 +35,7 @@ export function textModel(ort: Ort, options: TextModelOptions): TextModel & Disp
       const { places, picks } = placesOf(texts);
       const logProbs = new Float32Array(picks.length / 2);
       if (logProbs.length > 0) {
-        const dims = [places.length, shape.vocab];
+        const dims = [places.length, width];
         using logits = ort.tensor('float32', dims, new Float32Array(dims[0]! * dims[1]!));
         read(
           texts.map((text) => text.tokens),

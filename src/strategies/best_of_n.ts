@@ -2,8 +2,8 @@
  * Best-of-N: n answers are drawn, and of their rewards R_i
  *   argmax_i R_i,                                                                                      (1)
  * or answer i with probability softmax(R / lambda)_i,                                                  (2)
- * is returned. A pruning rule gives up answers while they grow (drawn.ts, prune/); or they are drawn one round after
- * another, until one more is not worth it (adaptive.ts).
+ * is returned. A pruning rule gives up answers while they grow (drawn.ts, prune/), or elects one by itself; or they are
+ * drawn one round after another, until one more is not worth it (adaptive.ts).
  */
 
 import { anything, either, integer, number, oneOf, read, strict } from '../core/fields.ts';
@@ -13,7 +13,7 @@ import type { Tree } from '../core/tree.ts';
 import { adaptiveField, adaptiveOf, rounds, weighs, type Adaptive } from './adaptive.ts';
 import { drawn } from './drawn.ts';
 import { klBound, tellGain } from './gain.ts';
-import { pruned, type Prune } from './prune/index.ts';
+import { election, pruned, type Prune } from './prune/index.ts';
 import { noScore, numberOr, pick, ranked } from './select.ts';
 
 interface BestOfN {
@@ -30,6 +30,7 @@ async function* search(tree: Tree, { n, by, lambda, prune, adaptive }: BestOfN):
   const score = by === 'reward' ? tree.score.bind(tree) : likelihood;
   tree.park([tree.root]); // an answer holds KV from its first token on
   const all = tree.fork(tree.root, n);
+  if (prune.elects) return yield* election(tree, all, prune);
   const pool = yield* adaptive === null
     ? drawn(tree, all, prune, score)
     : rounds(tree, all, adaptive, score);
@@ -48,6 +49,9 @@ const likelihood: Tree['score'] = async (branches) =>
     value: logprob / Math.max(1, tokens.length),
     parts: {},
   }));
+
+/** Whether there are decisions to take. */
+const prunes = ({ elects, points }: Prune): boolean => elects || points.length > 0;
 
 const fields = strict({
   n: either(integer(1, 65_536), 16),
@@ -75,7 +79,7 @@ export const bestOfN: Strategy<BestOfN> = {
     };
   },
   needs({ by, prune }) {
-    if (by === 'likelihood') return 'nothing';
+    if (by === 'likelihood' || prune.elects) return 'nothing';
     return prune.needs === 'prefix' && prune.points.length > 0 ? 'prefix' : 'complete';
   },
   absolute: ({ prune, adaptive }) =>
@@ -83,13 +87,14 @@ export const bestOfN: Strategy<BestOfN> = {
   peak({ n, prune, adaptive }) {
     if (adaptive !== null)
       return exactly(Math.min(n, adaptive.round) + Number(adaptive.self !== null));
-    const { together, spare, points } = prune;
-    if (points.length === 0) return inWaves(n); // without decisions to take
+    const { together, spare } = prune;
+    if (!prunes(prune)) return inWaves(n);
     return exactly((together ? n : inWaves(n).least) + spare); // who is the last one left must not depend on the width
   },
   extra: ({ prune, adaptive }) => adaptive?.self?.question.asks.length ?? prune.extra,
-  prunes: ({ prune }) => prune.points.length > 0,
+  prunes: ({ prune }) => prunes(prune),
   top: ({ prune }) => prune.top,
+  states: ({ prune }) => prune.states,
   remarks({ n, lambda, prune, adaptive }) {
     const whole = prune.rule === null && adaptive === null && lambda === 0;
     return {

@@ -35,6 +35,7 @@ class Link implements Branch {
   logprob = 0;
   base = 0;
   logZ = 0;
+  readonly states = null;
   finish: Finish | null = null;
   readonly #vocabulary: readonly string[];
   constructor(id: number, vocabulary: readonly string[]) {

@@ -23,13 +23,19 @@ export const PLAIN: Sampling = {
   logitBias: [],
 };
 
-export function fakeEngine(options: Partial<EngineOptions> & { endBias?: number } = {}): {
+/** What the policy tells behind its logits where it is asked to. */
+const STATES = { from: VOCAB, layers: 3, width: 2 };
+
+/** @param options `states`: the policy tells states of its layers */
+export function fakeEngine(
+  options: Partial<EngineOptions> & { endBias?: number; states?: boolean } = {},
+): {
   engine: DecodeEngine;
   models: Record<'policy' | 'kind' | 'bold', FakeModel>;
 } {
   const size = { endBias: options.endBias ?? -1 };
   const models = {
-    policy: fakeModel('policy', size),
+    policy: fakeModel('policy', options.states ? { ...size, states: STATES } : size),
     kind: fakeModel('kind', size),
     bold: fakeModel('bold', size),
   };
@@ -69,6 +75,7 @@ export interface Ask {
   readonly budget?: number;
   readonly top?: number;
   readonly extra?: number;
+  readonly states?: boolean;
 }
 
 export function opening({
@@ -87,6 +94,7 @@ export function opening({
   budget = Infinity,
   top = 0,
   extra = 0,
+  states = false,
 }: Ask = {}): Opening {
   return {
     lanes: [{ model: 'policy', prompt }, ...guides.map(([model]) => ({ model, prompt }))],
@@ -108,7 +116,7 @@ export function opening({
     seed: BigInt(seed),
     choice,
     bend: null,
-    record: { top, guides: true },
+    record: { top, guides: true, states },
     salt: '',
   };
 }

@@ -3,7 +3,13 @@
  * wrote it. A row copied short, a stale position or a prompt that was stepped changes the answer, as in a real one.
  */
 
-import type { KvBlock, KvRows, LanguageModel, Vocabulary } from '../../src/core/model.ts';
+import type {
+  KvBlock,
+  KvRows,
+  LanguageModel,
+  StateColumns,
+  Vocabulary,
+} from '../../src/core/model.ts';
 import type { Token } from '../../src/core/tree.ts';
 
 export const END = 0;
@@ -52,10 +58,11 @@ export interface FakeModel extends LanguageModel {
 export function fakeModel(
   name: string,
   {
-    width = 27,
+    states,
+    width = states === undefined ? 27 : states.from + states.layers * states.width,
     context = 256,
     endBias = -1,
-  }: { width?: number; context?: number; endBias?: number } = {},
+  }: { states?: StateColumns; width?: number; context?: number; endBias?: number } = {},
 ): FakeModel {
   const work = { steps: 0, rows: 0, prefills: 0, prefillTokens: 0, copies: 0 };
   const logitsOf = (cells: readonly Cell[]): Float32Array => {
@@ -70,6 +77,7 @@ export function fakeModel(
   return {
     name,
     width,
+    states: states ?? null,
     context,
     kvBytes: 8,
     work,

@@ -8,7 +8,7 @@ import type { LanguageModel } from '../../src/core/model.ts';
 import type { Codec } from '../../src/core/text.ts';
 import { DecodeEngine, type EngineOptions } from '../../src/engine/engine.ts';
 import { laneWeights } from '../../src/guides/lane_weights.ts';
-import { importModel } from '../../src/importer/import.ts';
+import { importModel, type ImportOptions } from '../../src/importer/import.ts';
 import { TINY, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 import { loadDecoder, type Decoder } from '../../src/runtime/decoder.ts';
 import { cpu } from '../../src/runtime/devices/device.ts';
@@ -23,13 +23,14 @@ export const TALES = new URL('../../models/tales', import.meta.url).pathname;
 export function tinyFolder(
   changes: Partial<RandomLlama> = {},
   weights: 'int8' | 'float32' = 'int8',
+  options: Pick<ImportOptions, 'layerStates'> = {},
 ): string {
   const root = mkdtempSync(join(tmpdir(), 'coxswain-model-'));
   afterAll(() => rmSync(root, { recursive: true }));
   const [from, to] = [join(root, 'checkpoint'), join(root, 'tiny')];
   writeRandomLlama(from, { ...TINY, ...changes });
   const role = changes.score === true ? 'reward' : 'policy';
-  importModel({ from, to, role, weights, created: 0 });
+  importModel({ from, to, role, weights, created: 0, ...options });
   return to;
 }
 

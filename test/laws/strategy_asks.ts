@@ -67,9 +67,16 @@ export function sameOf(strategy: string, params: unknown): (ran: Ran) => unknown
 }
 
 export const engineOf = (options: Parameters<typeof fakeEngine>[0] = {}): DecodeEngine =>
-  fakeEngine({ endBias: 0.5, ...options }).engine;
+  fakeEngine({ endBias: 0.5, states: true, ...options }).engine;
 
 export const plannerOf =
   (strategy: string, params: unknown) =>
   (ask: PlanAsk): ReturnType<typeof planOf> =>
-    planOf({ strategy, params, reward: sumOf(use('hash')), drafts: true, ...ask });
+    planOf({
+      strategy,
+      params,
+      reward: sumOf(use('hash')),
+      states: strategies[strategy]!.states?.(params) ?? false,
+      drafts: true,
+      ...ask,
+    });

@@ -219,6 +219,12 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
       'strategies/adaptive.ts',
     ),
     run(/^deepconf/, 'strategies/prune.test.ts', "'deepconf'", 'strategies/prune/confidence.ts'),
+    run(
+      /^st_bon_/,
+      'strategies/self_truncation.test.ts',
+      "'st_bon_",
+      'strategies/prune/self_truncation.ts',
+    ),
   ],
   'sampler.json': [
     run(/^philox/, 'core/philox.test.ts', "'philox'", 'core/philox.ts'),
@@ -306,7 +312,6 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
 const GAPS: Readonly<Record<string, readonly string[]>> = {
   'mcts.json': ['value_targets'],
   'personal_multi.json': ['vpl_reward_head', 'entropy_weighted_steering'],
-  'pruning.json': ['st_bon_chain_of_embedding', 'st_bon_window'],
 };
 
 const here = (...path: readonly string[]): string => join(import.meta.dirname, ...path);

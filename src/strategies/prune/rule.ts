@@ -1,18 +1,30 @@
 /**
- * What a rule that gives up answers says: when it decides, by what, and who goes on. One file per rule, each reads like
- * its paper.
+ * What a rule that gives up answers says: when it decides, by what, and who goes on; or how one answer is elected. One
+ * file per rule, each reads like its paper.
  */
 
 import type { z } from 'zod';
 import type { Score } from '../../core/reward.ts';
-import type { StrategyContext } from '../../core/strategy.ts';
+import type { Search, StrategyContext } from '../../core/strategy.ts';
 import type { Branch, Tree } from '../../core/tree.ts';
 
-export interface PruneRule<P> {
+interface Rule<P> {
   /** On the wire, `type` left out. */
   readonly fields: z.ZodType;
   /** The fields made valid. Throws a ZodError. */
   parse(raw: unknown, context: RuleContext): P;
+  /** Branches must sum up the states of the policy's layers; left out: no. */
+  readonly states?: true;
+}
+
+/** All answers grow side by side, and the rule itself says which one is given: no reward is asked. */
+export interface ElectingRule<P> extends Rule<P> {
+  /** @param all parked, and none of them begun */
+  search(tree: Tree, all: readonly Branch[], params: P): Search;
+}
+
+/** At its points a rule says who goes on; what is left in the end is chosen from by reward. */
+export interface PruneRule<P> extends Rule<P> {
   readonly needs: 'nothing' | 'prefix';
   /** Answers are compared with each other: all are drawn side by side. */
   readonly together: boolean;

@@ -2,7 +2,7 @@
 
 import type { TensorSource } from '../../../src/importer/safetensors.ts';
 import { dot, frequencies, times } from './families/arithmetic.ts';
-import { llamaStates, SIZES } from './families/llama_like.ts';
+import { llamaLayers, llamaStates, SIZES } from './families/llama_like.ts';
 import { Tensors, type Vector } from './families/published.ts';
 
 export class Reference {
@@ -26,8 +26,14 @@ export class Reference {
     return dot(this.#tensors.matrix('score.weight')[0]!, this.#states(tokens).at(-1)!);
   }
 
+  /** States of each layer after each token, [layers + 1][tokens]. */
+  layers(tokens: readonly number[]): Vector[][] {
+    return llamaLayers(this.#tensors, SIZES, DEFINITION, tokens);
+  }
+
   #states(tokens: readonly number[]): Vector[] {
-    const definition = { epsilon: 1e-5, frequencies: frequencies(10000, 16) };
-    return llamaStates(this.#tensors, SIZES, definition, tokens);
+    return llamaStates(this.#tensors, SIZES, DEFINITION, tokens);
   }
 }
+
+const DEFINITION = { epsilon: 1e-5, frequencies: frequencies(10000, 16) };

@@ -61,7 +61,7 @@ describe('a completion', () => {
         budget: catalog.limits.tokens,
         stops: [],
         seed: 7n,
-        record: { top: 0, guides: false },
+        record: { top: 0, guides: false, states: false },
         salt: '',
       },
       budgetMs: null,
@@ -123,7 +123,11 @@ describe('a completion', () => {
 
   test('with log-probs or explain sends draws', () => {
     expect(planOf({ logprobs: 0 })).toMatchObject({ draws: true });
-    expect(planOf({ logprobs: 5 }).opening.record).toEqual({ top: 5, guides: false });
+    expect(planOf({ logprobs: 5 }).opening.record).toEqual({
+      top: 5,
+      guides: false,
+      states: false,
+    });
     expect(planOf({ alignment: { explain: true } })).toMatchObject({ draws: true });
   });
 });

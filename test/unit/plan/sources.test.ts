@@ -219,6 +219,29 @@ describe('self-evaluation', () => {
   });
 });
 
+test('self-truncation needs a policy whose graph tells its states, and then asks for them and for no reward', () => {
+  const planned = (told: boolean, fields: object = {}) => {
+    const tales = {
+      ...catalog.models.get('tales')!,
+      ...(told ? { layerStates: true as const } : {}),
+    };
+    const own = planner({ ...catalog, models: new Map([...catalog.models, ['tales', tales]]) });
+    const strategy = { type: 'best_of_n', n: 4, prune: { type: 'self_truncation' } };
+    const alignment = { strategy, ...fields };
+    return own.completion({ prompt: 'ab', max_tokens: 5, alignment }, ambient).plan;
+  };
+  expect(planned(true).opening.record.states).toBe(true);
+  expect(planOf({ likelihood: 'tales' }).opening.record.states).toBe(false);
+  expect(() => planned(true, { rewards: [{ model: 'rm-happy-a' }] })).toThrow(ServeError);
+  expect(() => planned(false)).toThrow(
+    expect.objectContaining({
+      code: 'invalid_value',
+      param: 'alignment.strategy.prune.type',
+      message: expect.stringMatching(/is "self_truncation".*`import --layer-states`/),
+    }),
+  );
+});
+
 test('a judge of pairs reads two answers at a time, and its question has a place for the other', () => {
   const use = useOf({ pairwise: 'arm-happy', question: 'or {other}?', labels: ['f', 's'] });
   expect(use).toMatchObject({

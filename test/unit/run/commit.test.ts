@@ -13,6 +13,7 @@ function branch(text: string, finish: Finish | null = null, tokens = [...text].l
     logprob: 0,
     base: 0,
     logZ: 0,
+    states: null,
     finish,
   };
 }

@@ -30,6 +30,7 @@ const branchOf = (id: number): Branch => ({
   logprob: 0,
   base: 0,
   logZ: 0,
+  states: null,
   finish: 'stop',
 });
 
@@ -47,8 +48,8 @@ test('of hypotheses that were given up it keeps what is reported, and no more th
   gc();
   expect(given!.deref()).toBeUndefined();
   const report = scores.report([answer], 1, [
-    { id: 2, tokens: 3 },
-    { id: 5000, tokens: 7 },
+    { id: 2, tokens: 3, whole: false },
+    { id: 5000, tokens: 7, whole: false },
   ]);
   expect(report).toHaveLength(1 + 256);
   expect(report[0]).toMatchObject({ index: 0, status: 'selected', score: 0, tokens: 3 });
@@ -62,8 +63,8 @@ test('those that were given up without being judged are reported too', async () 
   await scores.score([answer, other]);
   scores.kept([answer]);
   const report = scores.report([answer], 1, [
-    { id: 1, tokens: 3 },
-    { id: 2, tokens: 7 },
+    { id: 1, tokens: 3, whole: false },
+    { id: 2, tokens: 7, whole: false },
   ]);
   expect(report.slice(1)).toEqual([
     expect.objectContaining({ index: 1, score: 1, prunedAt: 3, status: 'pruned' }),

@@ -2,7 +2,12 @@ import { strategies } from '../../../src/strategies/index.ts';
 import { obeysStrategyLaws } from '../../laws/strategy.ts';
 
 const QUESTION = { asks: [3, 9, 4], labels: [5, 6], calibration: null } as const;
-const CONTEXT = { maxTokens: 30, judged: true, selfQuestion: () => QUESTION };
+const CONTEXT = {
+  maxTokens: 30,
+  judged: true,
+  selfQuestion: () => QUESTION,
+  layerStates: true,
+};
 const SCHEDULE = {
   n: 8,
   alphas: [
@@ -26,6 +31,8 @@ obey('best_of_n', { n: 6, prune: reject });
 obey('best_of_n', { n: 6, prune: { type: 'value', threshold: 0.5, min_tokens: 3, every: 4 } });
 obey('best_of_n', { n: 6, prune: doubt });
 obey('best_of_n', { n: 4, prune: { type: 'self_evaluation', at: [2, 5, 9] } });
+obey('best_of_n', { n: 5, prune: { type: 'self_truncation' } });
+obey('best_of_n', { n: 3, prune: { type: 'self_truncation', window: 2.5 } });
 obey('best_of_n', {
   n: 5,
   by: 'likelihood',

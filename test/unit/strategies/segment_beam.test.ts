@@ -18,6 +18,7 @@ const named = (id: number): Branch => ({
   logprob: 0,
   base: 0,
   logZ: 0,
+  states: null,
   finish: null,
 });
 

@@ -81,12 +81,20 @@ export interface Definition extends Layout {
 }
 
 /** Normalised states after each token. */
-export function llamaStates(
+export const llamaStates = (
   t: Tensors,
   s: Sizes,
   d: Definition,
   tokens: readonly number[],
-): Vector[] {
+): Vector[] => llamaLayers(t, s, d, tokens).at(-1)!;
+
+/** States after each token: what enters the first layer, what leaves each, the last one normalised; [layers + 1][tokens]. */
+export function llamaLayers(
+  t: Tensors,
+  s: Sizes,
+  d: Definition,
+  tokens: readonly number[],
+): Vector[][] {
   const linear = (name: string, bias: boolean | undefined, x: Vector): Vector => {
     const product = times(t.matrix(`${name}.weight`), x);
     return bias === true ? add(product, t.vector(`${name}.bias`)) : product;
@@ -94,7 +102,9 @@ export function llamaStates(
   const norm = (name: string, x: Vector): Vector =>
     rmsNorm(x, t.vector(`${name}.weight`), d.epsilon);
   let xs = tokens.map((token) => t.matrix('model.embed_tokens.weight')[token]!);
+  const entering: Vector[][] = [];
   for (let l = 0; l < s.layers; l++) {
+    entering.push(xs);
     const [layer, attention] = [`model.layers.${l}`, `model.layers.${l}.self_attn`];
     const inputs = xs.map((x) => norm(`${layer}.input_layernorm`, x));
     const heads = (part: 'q' | 'k' | 'v', count: number): Vector[][] =>
@@ -119,7 +129,7 @@ export function llamaStates(
       return add(x, linear(`${layer}.mlp.down_proj`, d.ffnBias, inner));
     });
   }
-  return xs.map((x) => norm('model.norm', x));
+  return [...entering, xs.map((x) => norm('model.norm', x))];
 }
 
 /** Logits after each token. */
