@@ -63,14 +63,21 @@ export function bestOf(
   n: number,
   penalty: (token: Token) => number,
 ): Continuation[] {
-  const all = nexts.flatMap((tokens, parent) =>
-    tokens.map((next): Continuation => {
-      const { sum: before, reward } = live[parent]!;
+  const best: Continuation[] = [];
+  for (const [parent, tokens] of nexts.entries()) {
+    const { sum: before, reward } = live[parent]!;
+    for (const next of tokens) {
       const sum = before + next.logprob + next.logZ + next.bias;
-      return { parent, next, sum, reward, penalty: penalty(next.token) };
-    }),
-  );
-  return all.toSorted(byRank).slice(0, n);
+      const off = penalty(next.token);
+      const rank = sum - off + reward;
+      if (best.length === n && !(rank > rankOf(best[n - 1]!))) continue; // most do not come in: nothing is made of them
+      let at = best.length;
+      while (at > 0 && rank > rankOf(best[at - 1]!)) at--;
+      best.splice(at, 0, { parent, next, sum, reward, penalty: off });
+      if (best.length > n) best.pop();
+    }
+  }
+  return best;
 }
 
 /** One step of a group of k: which of its 2k best continuations live on, and which end. */
