@@ -11,7 +11,8 @@ import type { Mixed } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Peeked } from '../core/tree.ts';
 import { end, take, type Job } from './job.ts';
-import { adjustments, Sampler } from './sampler.ts';
+import { adjustments } from './adjustments.ts';
+import { Sampler } from './sampler.ts';
 
 export class Bending {
   readonly #sampler: Sampler;

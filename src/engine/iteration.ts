@@ -12,7 +12,8 @@ import { drawOf, logZOf, peekedOf, topOf } from './draws.ts';
 import { groupsOf, type Group } from './groups.ts';
 import { end, isBoundary, stands, take, type Job } from './job.ts';
 import { RuledLaw } from './ruled.ts';
-import { adjustments, Sampler, truncates, type Biased } from './sampler.ts';
+import { adjustments } from './adjustments.ts';
+import { Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
 const BISECTIONS = 16;

@@ -1,25 +1,23 @@
 /**
  * Draws one token from a row of the tail: bias and penalties, temperature, top-k, top-p, min-p, then the inverse
  * CDF over tokens from the likeliest down. Exact over the whole vocabulary: the likeliest, which the tail lists, usually decide;
- * where they cannot, the full row is sorted and the same rule applied, so both ways give the same token.
+ * where they cannot, so do those of the full row that are likely enough, band by band, under the same rule: every way gives the same token.
  */
 
 import type { Mixed } from '../core/model.ts';
 import type { NextToken, Sampling, Token } from '../core/tree.ts';
+import { adjusted, type Adjustments } from './adjustments.ts';
 
-/** Log-probs to add per token: what bias and penalties make of a row. `scale` multiplies (repetition). */
-interface Adjustment {
-  readonly add: number;
-  readonly scale: number;
-}
 /** A token, its log-prob in the guided law, and what adjustments add to that. */
 export interface Biased extends NextToken {
   readonly bias: number;
 }
-export type Adjustments = ReadonlyMap<Token, Adjustment>;
 
 /** If the tokens we adjust held nearly all mass, what is left is a difference of near-equal numbers. */
 const CANCELLATION = 1e-3;
+/** Nats further down that each look at the full row goes, and from where on there is little left to sort. */
+const BAND = 2;
+const DEEP = 16;
 
 export class Sampler {
   readonly #vocab: number;
@@ -27,7 +25,7 @@ export class Sampler {
   readonly #tokens: Int32Array;
   readonly #values: Float64Array;
   #count = 0;
-  /** Mass of the tokens that are not candidates, and the most a single one of them may have (log). */
+  /** Mass of the tokens that are not candidates, and the most that a single one of them may have (log). */
   #rest = 0;
   #bound = -Infinity;
   readonly #order: number[] = [];
@@ -49,19 +47,15 @@ export class Sampler {
     }
     const total = this.#prepare(row, mixed, s, adjustments);
     if (s.temperature === 0) return this.#tokens[0]!;
-    let left = u * total;
-    for (let i = 0; i < this.#count; i++) {
-      left -= Math.exp(this.#values[i]!);
-      if (left < 0) return this.#tokens[i]!;
+    for (;;) {
+      let left = u * total;
+      for (let i = 0; i < this.#count; i++) {
+        left -= Math.exp(this.#values[i]!);
+        if (left < 0) return this.#tokens[i]!;
+      }
+      if (this.#rest === 0) return this.#lastPossible();
+      this.#widen(row, mixed, s, adjustments);
     }
-    if (this.#rest === 0) return this.#lastPossible();
-    this.#loadAll(row, mixed, s, adjustments);
-    this.#rest = 0;
-    for (let i = 0; i < this.#count; i++) {
-      u -= Math.exp(this.#values[i]!) / total;
-      if (u < 0) return this.#tokens[i]!;
-    }
-    return this.#lastPossible();
   }
 
   /** The `n` likeliest tokens that `draw` could give, best first. */
@@ -73,8 +67,8 @@ export class Sampler {
     n: number,
   ): Biased[] {
     this.#prepare(row, mixed, s, adjustments);
-    if (this.#rest > 0 && !(this.#values[n - 1]! > this.#bound && this.#count >= n))
-      this.#loadAll(row, mixed, s, adjustments);
+    while (this.#rest > 0 && !(this.#count >= n && this.#values[n - 1]! > this.#bound))
+      this.#widen(row, mixed, s, adjustments);
     const norm = mixed.logZ[row]!;
     const top: Biased[] = [];
     for (let i = 0; i < this.#count && top.length < n && this.#values[i]! > -Infinity; i++) {
@@ -93,7 +87,7 @@ export class Sampler {
     const total = this.#prepare(row, mixed, s, adjustments);
     if (s.temperature === 0) law[this.#tokens[0]!] = 1;
     else {
-      if (this.#rest > 0) this.#loadAll(row, mixed, s, adjustments);
+      while (this.#rest > 0) this.#widen(row, mixed, s, adjustments);
       for (let i = 0; i < this.#count; i++)
         law[this.#tokens[i]!] = Math.exp(this.#values[i]!) / total;
     }
@@ -103,18 +97,18 @@ export class Sampler {
   /** Loads the candidates, truncated; returns the mass they are drawn from. */
   #prepare(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): number {
     this.#loadTop(row, mixed, s, adjustments);
-    const total = this.#truncate(s);
-    if (total !== null) return total;
-    this.#loadAll(row, mixed, s, adjustments);
-    return this.#truncate(s)!;
+    for (;;) {
+      const total = this.#truncate(s);
+      if (total !== null) return total;
+      this.#widen(row, mixed, s, adjustments);
+    }
   }
 
-  /** The likeliest and every adjusted token; the rest as one mass. */
+  /** The tokens that the tail lists and every adjusted one; the rest as one mass. */
   #loadTop(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
-    const { k, topValues, topTokens, combined } = mixed;
-    const inverse = s.temperature === 0 ? 1 : 1 / s.temperature;
-    const logZ = s.temperature === 0 || inverse === 1 ? mixed.logZ : mixed.logZTempered;
-    const z = logZ[row]!;
+    const { k, topValues, topTokens } = mixed;
+    const inverse = inverseOf(s);
+    const z = normOf(row, mixed, s);
     this.#count = 0;
     let known = 0;
     for (let i = row * k; i < row * k + k; i++) {
@@ -125,34 +119,52 @@ export class Sampler {
       this.#push(token, value);
     }
     this.#bound = k === this.#vocab ? -Infinity : topValues[row * k + k - 1]! * inverse - z;
+    this.#adjust(row, mixed, s, adjustments, known);
+  }
+
+  /** Goes a band further down: all tokens that are likelier than the new bound and every adjusted one; the rest as one mass. */
+  #widen(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
+    const { k, topValues, combined } = mixed;
+    const inverse = inverseOf(s);
+    const z = normOf(row, mixed, s);
+    const depth = topValues[row * k]! * inverse - z - this.#bound + BAND;
+    // What is in order stays so, unless adjusted tokens stand in between.
+    const ceiling = adjustments === null ? this.#bound : Infinity;
+    while (this.#count > 0 && this.#values[this.#count - 1]! <= ceiling) this.#count--;
+    const from = this.#count;
+    this.#bound = Number.isNaN(this.#rest) || depth > DEEP ? -Infinity : this.#bound - BAND;
+    for (let token = 0, at = row * this.#vocab; token < this.#vocab; token++, at++) {
+      const value = combined[at]! * inverse - z;
+      if (value > this.#bound && value <= ceiling && !adjustments?.has(token))
+        this.#push(token, value);
+    }
+    this.#sort(from);
+    let known = 0;
+    for (let i = 0; i < this.#count; i++) known += Math.exp(this.#values[i]!);
+    this.#adjust(row, mixed, s, adjustments, known);
+  }
+
+  /** Takes in the adjusted tokens, in order, and finds out what is left. @param known mass of the others that were taken */
+  #adjust(
+    row: number,
+    mixed: Mixed,
+    s: Sampling,
+    adjustments: Adjustments | null,
+    known: number,
+  ): void {
+    const inverse = inverseOf(s);
+    const z = normOf(row, mixed, s);
     let gone = 0;
     if (adjustments !== null) {
       for (const [token, adjustment] of adjustments) {
-        const value = combined[row * this.#vocab + token]!;
+        const value = mixed.combined[row * this.#vocab + token]!;
         gone += Math.exp(value * inverse - z);
         this.#push(token, adjusted(value, mixed.logZ[row]!, adjustment) * inverse - z);
       }
-      this.#sort();
+      this.#sort(0);
     }
-    this.#rest = k === this.#vocab ? 0 : Math.max(0, 1 - known - gone);
-    if (1 - gone < CANCELLATION) this.#rest = NaN; // undecidable from here
-  }
-
-  #loadAll(row: number, mixed: Mixed, s: Sampling, adjustments: Adjustments | null): void {
-    const inverse = s.temperature === 0 ? 1 : 1 / s.temperature;
-    const tempered = s.temperature !== 0 && inverse !== 1;
-    const z = (tempered ? mixed.logZTempered : mixed.logZ)[row]!;
-    const norm = mixed.logZ[row]!;
-    this.#count = 0;
-    for (let token = 0; token < this.#vocab; token++) {
-      const value = mixed.combined[row * this.#vocab + token]!;
-      if (value === -Infinity) continue;
-      const adjustment = adjustments?.get(token);
-      const kept = adjustment === undefined ? value : adjusted(value, norm, adjustment);
-      this.#push(token, kept * inverse - z);
-    }
-    this.#sort();
-    [this.#rest, this.#bound] = [0, -Infinity];
+    this.#rest = this.#bound === -Infinity ? 0 : Math.max(0, 1 - known - gone);
+    if (this.#bound > -Infinity && 1 - gone < CANCELLATION) this.#rest = NaN; // undecidable from here
   }
 
   /** Applies top-k, top-p and min-p. Returns the mass left, or null if tokens outside the candidates could matter. */
@@ -206,18 +218,21 @@ export class Sampler {
     this.#values[this.#count++] = value;
   }
 
-  /** From the likeliest down, the lowest id first on ties. */
-  #sort(): void {
-    const [tokens, values] = [
-      this.#tokens.slice(0, this.#count),
-      this.#values.slice(0, this.#count),
-    ];
-    this.#order.length = this.#count;
-    for (let i = 0; i < this.#count; i++) this.#order[i] = i;
-    this.#order.sort((a, b) => values[b]! - values[a]! || tokens[a]! - tokens[b]!);
-    this.#order.forEach((from, to) => {
-      this.#tokens[to] = tokens[from]!;
-      this.#values[to] = values[from]!;
+  /** From the likeliest down, the lowest id first on ties. @param start those before it are in order, and likelier */
+  #sort(start: number): void {
+    const [tokens, values, order] = [this.#tokens, this.#values, this.#order];
+    const before = {
+      tokens: tokens.slice(start, this.#count),
+      values: values.slice(start, this.#count),
+    };
+    order.length = this.#count - start;
+    for (let i = 0; i < order.length; i++) order[i] = i;
+    order.sort(
+      (a, b) => before.values[b]! - before.values[a]! || before.tokens[a]! - before.tokens[b]!,
+    );
+    order.forEach((from, to) => {
+      tokens[start + to] = before.tokens[from]!;
+      values[start + to] = before.values[from]!;
     });
   }
 
@@ -228,6 +243,12 @@ export class Sampler {
     return this.#tokens[i]!;
   }
 }
+
+/** Greedy draws compare values as they are. */
+const inverseOf = ({ temperature }: Sampling): number => (temperature === 0 ? 1 : 1 / temperature);
+
+const normOf = (row: number, mixed: Mixed, { temperature }: Sampling): number =>
+  (temperature === 0 || temperature === 1 ? mixed.logZ : mixed.logZTempered)[row]!;
 
 /** Whether tokens are left out of the law. */
 export const truncates = (s: Sampling): boolean => s.topK !== 0 || s.topP !== 1 || s.minP !== 0;
@@ -242,36 +263,4 @@ function plain(row: number, mixed: Mixed, temperature: number, u: number): Token
     if (u < 0) return topTokens[2 * i]!;
   }
   return null;
-}
-
-/** The repetition penalty multiplies the log-prob. Written as a change, so that no change is exactly none: ties stay ties. */
-const adjusted = (value: number, norm: number, { add, scale }: Adjustment): number =>
-  value === -Infinity ? value : value + add + (value - norm) * (scale - 1);
-
-/**
- * What a request's bias and penalties make of its row, or null if it has none.
- * @param answer the tokens drawn so far
- * @param prompt the tokens of the prompt, for the repetition penalty
- */
-export function adjustments(
-  s: Sampling,
-  answer: readonly Token[],
-  prompt: readonly Token[],
-): Adjustments | null {
-  const penalised =
-    s.presencePenalty !== 0 || s.frequencyPenalty !== 0 || s.repetitionPenalty !== 1;
-  if (!penalised && s.logitBias.length === 0) return null;
-  const counts = new Map<Token, number>();
-  if (penalised) for (const token of answer) counts.set(token, (counts.get(token) ?? 0) + 1);
-  const all = new Map<Token, Adjustment>();
-  const set = (token: Token, add: number, scale: number): void => {
-    const old = all.get(token);
-    all.set(token, { add: (old?.add ?? 0) + add, scale: (old?.scale ?? 1) * scale });
-  };
-  if (s.repetitionPenalty !== 1)
-    for (const token of new Set([...prompt, ...counts.keys()])) set(token, 0, s.repetitionPenalty);
-  if (s.presencePenalty !== 0 || s.frequencyPenalty !== 0)
-    for (const [token, n] of counts) set(token, -s.presencePenalty - n * s.frequencyPenalty, 1);
-  for (const [token, bias] of s.logitBias) set(token, bias, 1);
-  return all;
 }

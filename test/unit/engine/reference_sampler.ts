@@ -2,7 +2,7 @@
 
 import type { Mixed } from '../../../src/core/model.ts';
 import type { Sampling } from '../../../src/core/tree.ts';
-import type { Adjustments } from '../../../src/engine/sampler.ts';
+import type { Adjustments } from '../../../src/engine/adjustments.ts';
 import { fakeTail, logSumExp } from '../../fakes/tail.ts';
 
 interface Candidate {
