@@ -16,6 +16,7 @@ import type { Manifest } from './ops/manifest.ts';
 import type { Catalog, Limits, ModelCard, Preset } from './plan/catalog.ts';
 import { ANYTHING } from './plan/grant.ts';
 import { planner } from './plan/parse.ts';
+import { readVectors } from './steering_vectors.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 
 /** @throws ConfigError that names what does not fit */
@@ -33,12 +34,19 @@ export function buildCatalog(config: Config, loadCodec: LoadCodec): Catalog {
     remotes: new Map(
       Object.entries(config.rewards).map(([name, { reads }]) => [name, { name, reads }]),
     ),
+    vectors: new Map(vectorCards(config)),
     maxLength: config.engine.max_seq,
     limits: limitsOf(config),
   };
   tryPresets(catalog, config.file);
   return catalog;
 }
+
+/** Their files are read, so that one that is damaged is refused here; the other process keeps what they hold. */
+const vectorCards = (config: Config) =>
+  [...readVectors(config, (model) => describeModel(config.models[model]!)).keys()].map(
+    (name) => [name, { name, model: config.steering[name]!.model }] as const,
+  );
 
 function limitsOf({ limits, engine }: Config): Limits {
   return {
@@ -58,6 +66,8 @@ function limitsOf({ limits, engine }: Config): Limits {
     messages: limits.messages,
     tools: limits.tools,
     weight: limits.weight,
+    vectors: limits.vectors,
+    vectorScale: limits.vector_scale,
     rules: {
       bytes: limits.schema_bytes,
       depth: limits.schema_depth,
@@ -92,6 +102,7 @@ function cardOf(
     role: entry.role,
     context: contextOf(manifest),
     vocabulary: null,
+    ...(manifest.steering === undefined ? {} : { steerable: true }),
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...(manifest.shape?.states === undefined ? {} : { layerStates: true as const }),

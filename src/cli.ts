@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: `coxswain serve`, `import` and `hash-key`. */
+/** The command line: `coxswain serve`, `import`, `steer` and `hash-key`. */
 
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
@@ -7,12 +7,14 @@ import { parseArgs } from 'node:util';
 import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
 import { hashKey, newKey } from './ops/keys.ts';
+import { steerCommand } from './steering/command.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
   coxswain serve [--config FILE] [--port N] [--host H] [--check-config | --dry-run]
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
+  coxswain steer MODEL --texts FILE --out FILE.safetensors    makes a steering vector (without arguments: all options)
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
@@ -30,7 +32,9 @@ function usage(message: string): number {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === 'import') return importModel(args.slice(1));
+  if (args[0] === 'import')
+    return inSteps(importCommand(args.slice(1), Math.floor(Date.now() / 1000)));
+  if (args[0] === 'steer') return inSteps(steerCommand(args.slice(1)));
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -82,13 +86,12 @@ async function printHash(draw: boolean): Promise<number> {
   return 0;
 }
 
-/** Between two pieces signals are heard: an interrupted import leaves nothing behind. */
-async function importModel(args: readonly string[]): Promise<number> {
+/** Between two steps signals are heard: an interrupted command leaves nothing behind. */
+async function inSteps(steps: Generator<string, string>): Promise<number> {
   const signals = ['SIGINT', 'SIGTERM'] as const;
   let stopped = false;
   const stop = () => (stopped = true);
   for (const signal of signals) process.once(signal, stop);
-  const steps = importCommand(args, Math.floor(Date.now() / 1000));
   try {
     for (;;) {
       const { done, value } = steps.next();

@@ -34,6 +34,7 @@ import { Ort } from './runtime/ort/ort.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
+import { readVectors } from './steering_vectors.ts';
 import { threadsOf } from './threads.ts';
 import { groupByVocabulary } from './vocabularies.ts';
 import type { VocabularyGroup } from './vocabularies.ts';
@@ -66,6 +67,7 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
   const manifestOf = (name: string): Manifest => describeModel(config.models[name]!);
   const codecOf = sharedCodecs(readCodec);
   const decoders = new Map<string, Decoder>();
+  const vectors = readVectors(config, manifestOf);
   const rules: KnownRules[] = [];
   const turns = new Turns({ share: config.engine.reward_share, now: () => performance.now() });
   const hooks = { onTurn, onIteration: turns.decoded.bind(turns) };
@@ -82,7 +84,12 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
         Math.floor(config.engine.rule_bytes * group.share),
       );
       rules.push(known);
-      const engine = engineOf(config, ort, group, { models: new Map(models), known, ...hooks });
+      const engine = engineOf(config, ort, group, {
+        models: new Map(models),
+        known,
+        vectors,
+        ...hooks,
+      });
       return models.map(([name]): [string, DecodeEngine] => [name, engine]);
     },
   );
@@ -106,7 +113,7 @@ function languageModel(
   );
 }
 
-interface EngineParts extends Pick<EngineOptions, 'onTurn' | 'onIteration'> {
+interface EngineParts extends Pick<EngineOptions, 'vectors' | 'onTurn' | 'onIteration'> {
   readonly models: ReadonlyMap<string, Decoder>;
   readonly known: KnownRules;
 }

@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ops: ['core'],
   rules: ['core'],
   importer: ['core', 'runtime'],
+  steering: ['core', 'importer', 'ops', 'runtime'],
   plan: ['core', 'rules', 'strategies'],
   run: ['core', 'plan', 'strategies', 'guides'],
   api: ['core', 'plan', 'ops'],

@@ -37,6 +37,7 @@ const measured = ({ plan, answer }: Planned): Measured => ({
   model: plan.prompts[0]!.lanes[0]!.model,
   strategy: answer.strategy,
   guides: plan.opening.guidance.uses.length,
+  vectors: plan.opening.steering.length,
   promptTokens: sum(answer.promptTokens),
   stream: answer.stream,
 });

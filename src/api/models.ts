@@ -2,7 +2,7 @@
 
 import { ServeError } from '../core/errors.ts';
 import { show } from '../core/fields.ts';
-import { guidesOf, policiesOf, policyCard } from '../plan/catalog.ts';
+import { guidesOf, policiesOf, policyCard, vectorsOf } from '../plan/catalog.ts';
 import type { Catalog, ModelCard, Preset } from '../plan/catalog.ts';
 import { isAllowed, refuseForbidden } from '../plan/grant.ts';
 import type { Grant } from '../plan/grant.ts';
@@ -50,7 +50,11 @@ function modelOf(card: ModelCard, catalog: Catalog): object {
 function alignable(policy: ModelCard, catalog: Catalog): object {
   const others = guidesOf(catalog, policy).filter((card) => card !== policy);
   const rewards = [...catalog.models.values()].filter(({ role }) => role === 'reward');
-  return { guides: others.map(({ name }) => name), rewards: rewards.map(({ name }) => name) };
+  return {
+    guides: others.map(({ name }) => name),
+    rewards: rewards.map(({ name }) => name),
+    steering: vectorsOf(catalog, policy),
+  };
 }
 
 function presetOf({ name, policy, alignment, maxCost }: Preset, catalog: Catalog): object {

@@ -33,6 +33,13 @@ export interface Spent {
   readonly prefillMs: number;
 }
 
+/** A vector by its name, so many times of it. */
+export interface SteeringUse {
+  readonly vector: string;
+  /** Not 0. */
+  readonly scale: number;
+}
+
 /** What each Draw keeps: how many of the likeliest tokens, and the guides' numbers; and whether branches sum up states. */
 export interface Recorded {
   readonly top: number;
@@ -44,6 +51,8 @@ export interface Opening {
   /** [0] is the policy on the request's prompt. */
   readonly lanes: readonly Lane[];
   readonly guidance: Guidance;
+  /** Their sum is added to lane 0's states at every position, the prompt's too; each vector once, in one order. None: empty. */
+  readonly steering: readonly SteeringUse[];
   /** Null: the guided law is drawn from as it is. */
   readonly bend: Bend | null;
   /** What every answer must spell; null: anything. */

@@ -80,16 +80,31 @@ export interface KvBlock {
   readonly bytes: number;
 }
 
+/** What is added to all states of a row that leave one layer, [hidden] of the model; null: nothing. */
+export type Steering = Float32Array | null;
+
 /** KV rows of one length in one buffer. Rows, positions and token ids are trusted. Returned logits live until the next call. */
 export interface KvRows extends Disposable {
   readonly rows: number;
   readonly length: number;
-  /** One token for each of the first `n` rows: tokens[i] goes to position lengths[i]. Returns [n, width]. */
-  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array;
+  /**
+   * One token for each of the first `n` rows: tokens[i] goes to position lengths[i]. Returns [n, width].
+   * @param steering by row; left out: no row is steered
+   */
+  step(
+    n: number,
+    tokens: Int32Array,
+    lengths: Int32Array,
+    steering?: readonly Steering[],
+  ): Float32Array;
   /** Reads `tokens` into one row from position `from`. Returns the last position's logits, [width]. */
-  prefill(row: number, tokens: readonly Token[], from: number): Float32Array;
+  prefill(row: number, tokens: readonly Token[], from: number, steering?: Steering): Float32Array;
   /** First prefill of the rows `first`, `first + 1`, ... with prompts of any lengths. Returns [prompts, width]. */
-  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array;
+  prefillBatch(
+    first: number,
+    prompts: readonly (readonly Token[])[],
+    steering?: readonly Steering[],
+  ): Float32Array;
   /** Copies the first `length` positions of a row over another. */
   copy(from: number, to: number, length: number): void;
   /** Exchanges two rows that hold `a` and `b` positions. */

@@ -17,6 +17,7 @@ import { Prefill } from './prefill.ts';
 import { PrefixCache, wholeName } from './prefix_cache.ts';
 import { TreeSession } from './session.ts';
 import { SlotPool } from './slots.ts';
+import { spaceOf, steeringOf, type Vectors } from './steering.ts';
 
 export interface EngineOptions {
   /** The policy and every guide, by name. */
@@ -24,6 +25,8 @@ export interface EngineOptions {
   readonly tails: Tails;
   readonly vocabulary: Vocabulary;
   readonly laneWeights: LaneWeights;
+  /** What policies can be steered by. */
+  readonly vectors: Vectors;
   /** Where an answer under a rule starts. */
   readonly ruleOf: (network: RuleNetwork) => RuleState;
   /** Length classes, shortest first: a short request does not pay for a long row. */
@@ -115,13 +118,14 @@ export class DecodeEngine implements Engine, Disposable {
     const openedAt = this.#options.now();
     const pools = this.#poolsFor(opening);
     const width = await this.#admission.enter(pools, opening.peak, signal, accepted);
-    const { vocabulary, laneWeights, ruleOf, now } = this.#options;
-    const spaces = opening.lanes.map(({ model }) => `${model}/${opening.salt}`);
+    const { vocabulary, laneWeights, vectors, ruleOf, now } = this.#options;
+    const spaces = opening.lanes.map((_, lane) => spaceOf(opening, lane));
     const tree: OpenTree = {
       opening,
       limit: { ends: vocabulary.ends, stops: opening.stops, maxTokens: opening.maxTokens },
       rule: opening.rule === null ? null : ruleOf(opening.rule),
       pools,
+      steering: steeringOf(opening.steering, vectors),
       spaces,
       keys: opening.lanes.map(({ prompt }, lane) => wholeName(spaces[lane]!, prompt)),
       heads: opening.lanes.map(() => null),

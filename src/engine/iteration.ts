@@ -96,7 +96,7 @@ export class Iteration {
         this.#tokens[slot.row] = tokens[i]!;
         this.#lengths[slot.row] = slot.cached++;
       });
-      const logits = pool.rows.step(slots.length, this.#tokens, this.#lengths);
+      const logits = pool.rows.step(slots.length, this.#tokens, this.#lengths, pool.steering);
       this.#stepped.set(pool, { logits, rows: slots.length });
       const { name } = pool.model;
       this.#stats.forwards[name] = (this.#stats.forwards[name] ?? 0) + 1;

@@ -2,7 +2,7 @@
 
 import type { Opening } from '../core/engine.ts';
 import type { Guidance, LaneWeights } from '../core/guide.ts';
-import type { Reals } from '../core/model.ts';
+import type { Reals, Steering } from '../core/model.ts';
 import type { RuleState } from '../core/rule.ts';
 import type { Branch, Draw, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
@@ -16,7 +16,9 @@ export interface OpenTree {
   readonly rule: RuleState | null;
   /** By lane. */
   readonly pools: readonly SlotPool[];
-  /** By lane: model and salt, the space its prompt is cached in. */
+  /** Of lane 0. */
+  readonly steering: Steering;
+  /** By lane: model, salt and steering, the space its prompt is cached in. */
   readonly spaces: readonly string[];
   /** By lane: equal for equal prompts in one space. */
   readonly keys: readonly string[];

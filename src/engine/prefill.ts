@@ -90,7 +90,7 @@ export class Prefill {
     const { slot, job, prompt } = reading;
     const from = slot.cached;
     const tokens = sequence(prompt, job.branch.tokens, from, from + chunk);
-    const logits = slot.pool.rows.prefill(slot.row, tokens, from);
+    const logits = slot.pool.rows.prefill(slot.row, tokens, from, slot.steering);
     this.#advance(reading, chunk, logits);
   }
 
@@ -102,6 +102,7 @@ export class Prefill {
     const logits = pool.rows.prefillBatch(
       first,
       inOrder.map(({ prompt }) => prompt),
+      inOrder.map(({ slot }) => slot.steering),
     );
     const { width } = pool.model;
     inOrder.forEach((reading, i) =>
@@ -151,7 +152,9 @@ function readings(job: Job): Reading[] {
   const waiting: Reading[] = [];
   for (const lane of job.law.lanes) {
     const fresh = job.branch.slots[lane] === null;
-    const slot = (job.branch.slots[lane] ??= job.tree.pools[lane]!.take());
+    const slot = (job.branch.slots[lane] ??= job.tree.pools[lane]!.take(
+      lane === 0 ? job.tree.steering : null,
+    ));
     const { prompt } = job.tree.opening.lanes[lane]!;
     if (
       slot.head !== null ||
@@ -163,7 +166,7 @@ function readings(job: Job): Reading[] {
   return waiting;
 }
 
-/** Equal for equal prompts of one model and salt. */
+/** Equal for equal prompts of one model, salt and steering. */
 const keyOf = ({ job, lane }: Reading): string => job.tree.keys[lane]!;
 
 /** Runs of prompts of like length: padding at most doubles what is read. */

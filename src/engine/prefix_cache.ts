@@ -57,7 +57,7 @@ export class PrefixCache {
   }
 
   /**
-   * @param space model and salt: what is cached in one is never found in another
+   * @param space model, salt and steering: what is cached in one is never found in another
    * @param again the same prompt was asked for before: counted once
    */
   find(space: string, tokens: readonly Token[], again = false): Hit | null {

@@ -3,12 +3,14 @@
  * leaving slot is filled by the last one. Admission promises rows; a slot only ever takes a promised one.
  */
 
-import type { KvRows, LanguageModel, Reals } from '../core/model.ts';
+import type { KvRows, LanguageModel, Reals, Steering } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 
 /** One KV row: what a model has read of one branch. */
 export interface Slot {
   readonly pool: SlotPool;
+  /** What all of its positions are read with. */
+  readonly steering: Steering;
   row: number;
   /** Positions held. */
   cached: number;
@@ -21,6 +23,8 @@ export class SlotPool {
   readonly rows: KvRows;
   readonly #slots: Slot[] = [];
   #promised = 0;
+  /** Slots that are steered. */
+  #steered = 0;
 
   constructor(model: LanguageModel, rows: number, length: number) {
     this.model = model;
@@ -44,17 +48,18 @@ export class SlotPool {
     this.#promised += rows;
   }
 
-  take(): Slot {
+  take(steering: Steering = null): Slot {
     if (this.#slots.length >= this.#promised)
       throw new Error(`${this.model.name}: a slot was taken that admission did not promise`);
-    const slot: Slot = { pool: this, row: this.#slots.length, cached: 0, head: null };
+    const slot: Slot = { pool: this, steering, row: this.#slots.length, cached: 0, head: null };
     this.#slots.push(slot);
+    if (steering !== null) this.#steered++;
     return slot;
   }
 
   /** A twin of `slot` that holds the same positions: one row copy, no prefill. */
   fork(slot: Slot): Slot {
-    const twin = this.take();
+    const twin = this.take(slot.steering);
     this.rows.copy(slot.row, twin.row, slot.cached);
     [twin.cached, twin.head] = [slot.cached, slot.head];
     return twin;
@@ -64,6 +69,7 @@ export class SlotPool {
     if (this.#slots[slot.row] !== slot)
       throw new Error(`${this.model.name}: a slot was released twice`);
     const last = this.#slots.pop()!;
+    if (slot.steering !== null) this.#steered--;
     if (last !== slot) {
       this.rows.copy(last.row, slot.row, last.cached);
       this.#place(last, slot.row);
@@ -81,6 +87,11 @@ export class SlotPool {
       while (wanted.has(this.#slots[at]!)) at++;
       this.#swap(slot, this.#slots[at]!);
     }
+  }
+
+  /** By row; undefined: no slot is steered. */
+  get steering(): readonly Steering[] | undefined {
+    return this.#steered === 0 ? undefined : this.#slots.map(({ steering }) => steering);
   }
 
   /** Throws unless rows, slots and promises agree; for tests and idle moments. */

@@ -28,7 +28,10 @@ export interface GraphOptions {
   readonly hiddenStates?: boolean;
   /** Behind the logits of each place, the states of all layers there: what enters the first, then what leaves each, the last one normalised; [..., (layers + 1) * hidden]. */
   readonly layerStates?: boolean;
-  /** An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers. */
+  /**
+   * An input `steering` float32 [batch_size, hidden], added to the states that leave this many layers; and an output
+   * `steering_states` float32 [...places, hidden], these states before it is added: what vectors are made of.
+   */
   readonly steering?: number | null;
 }
 
@@ -110,11 +113,21 @@ function blocks(
   build.spec.layers.forEach((layer, i) => {
     const [x, sum] = addAndNorm(build, given, residual, layer.attentionNorm);
     entering.push(sum);
-    [given, residual] = block(build, layer, i, x, sum, caches);
-    if (steering?.after === i + 1) given = build.g.node('Add', [given, steering.value]);
+    const [added, to] = block(build, layer, i, x, sum, caches);
+    [given, residual] = [added, to];
+    if (steering?.after !== i + 1) return;
+    steeringStates(build, added, to);
+    given = build.g.node('Add', [added, steering.value]);
   });
   const [states] = addAndNorm(build, given, residual, build.spec.finalNorm);
   return { entering, states };
+}
+
+/** `steering_states`: what a layer gives, added to what it is to be added to, where the run is read out. */
+function steeringStates({ g, spec, ports }: Build, given: Value, residual: Value): void {
+  const [a, b] = [given, residual].map((part) => readOut(g, part, spec.hidden, ports));
+  const states = g.node('Add', [a!, b!]);
+  g.output('steering_states', states, 'float32', [...placesOf(ports), spec.hidden]);
 }
 
 /** One layer, of states as they are and normalised: what it gives, and what that is to be added to. */

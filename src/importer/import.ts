@@ -98,7 +98,7 @@ export function prepareImport(options: ImportOptions): Prepared {
 type Described = Prepared['described'];
 
 function describedOf(options: ImportOptions, model: Model): Described {
-  const { head, whole, layout, shape } = model;
+  const { head, whole, layout, steering, shape } = model;
   const { from, role, weights = 'int8', created } = options;
   const reads = options.reads ?? READS[role];
   return {
@@ -108,6 +108,7 @@ function describedOf(options: ImportOptions, model: Model): Described {
     ...(whole ? { whole: true } : {}),
     weights: STORED[weights],
     ...(layout === null ? {} : { layout }),
+    ...(steering === null ? {} : { steering }),
     shape,
     created,
     facts: existsSync(join(from, 'facts.json')) ? readJsonIn(from, 'facts.json') : {},

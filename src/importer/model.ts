@@ -26,6 +26,8 @@ export interface Model extends Disposable {
   readonly whole: boolean;
   /** null: our own for decoders. */
   readonly layout: NonNullable<Manifest['layout']> | null;
+  /** null: the graph has no input `steering`. */
+  readonly steering: NonNullable<Manifest['steering']> | null;
   /** Size of the checkpoint's weights. */
   readonly bytes: number;
   /** KV of a token. */
@@ -65,6 +67,7 @@ function openDecoder(options: ImportOptions): Model {
     head: spec.head.kind === 'scalar' ? 'scalar' : null,
     whole: spec.head.kind === 'scalar' && spec.head.evidence !== null,
     layout: layout === 'cached' ? null : layout,
+    steering: steering === undefined ? null : { layer: steering, width: hidden },
     bytes: sources.bytes,
     kvBytes: 2 * layers.length * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT,
     transposedBytes: transposedBytes(spec, weights),
@@ -109,6 +112,7 @@ function openEncoder(options: ImportOptions): Model {
     head: 'scalar',
     whole: true,
     layout: 'encoder',
+    steering: null,
     bytes: stored.bytes,
     kvBytes: 0,
     transposedBytes: 0,

@@ -31,6 +31,8 @@ export interface Manifest {
   readonly weights: 'float32' | 'float16' | 'int8-block32' | 'int4-block32';
   /** Inputs and outputs of the graph, where they are not our own. */
   readonly layout?: 'genai' | 'encoder';
+  /** Of graphs with the input `steering`: after how many layers it is added, and the width of the states there. */
+  readonly steering?: { readonly layer: number; readonly width: number };
   /** Sizes of the graph; an encoder keeps no KV, its heads are those of its attention. */
   readonly shape: {
     readonly layers: number;

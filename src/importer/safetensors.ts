@@ -26,6 +26,12 @@ export interface TensorFile extends TensorSource, Disposable {
   readonly bytes: number;
 }
 
+interface OneFile extends TensorFile {
+  /** What the file says beside its tensors, texts by name. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const METADATA = '__metadata__';
 const MAX_HEADER_BYTES = 100_000_000;
 /** What a checkpoint may hold beside weights: masks and counters are in published ones. */
 const BYTES_PER_VALUE = {
@@ -53,11 +59,11 @@ interface Entry {
 }
 
 /** Opens a file and checks its header. Throws an Error that names the file and the tensor at fault. */
-export function openSafetensors(path: string): TensorFile {
+export function openSafetensors(path: string): OneFile {
   const fd = openSync(path, 'r');
   const file = basename(path);
   try {
-    const { entries, dataStart } = readHeader(fd, file);
+    const { entries, metadata, dataStart } = readHeader(fd, file);
     const find = (name: string): Entry => {
       const entry = entries.get(name);
       if (!entry) throw new Error(`${file} has no tensor ${name}`);
@@ -65,6 +71,7 @@ export function openSafetensors(path: string): TensorFile {
     };
     return {
       names: [...entries.keys()],
+      metadata,
       bytes: fstatSync(fd).size,
       shape: (name) => find(name).shape,
       read(name, from = 0, to) {
@@ -96,12 +103,25 @@ function readHeader(fd: number, file: string) {
   if (length > most)
     throw new Error(`${file} announces a header of ${length} bytes; at most ${most} are possible`);
   const text = new TextDecoder().decode(readBytes(fd, 8, length, file));
-  const entries = Object.entries(parseObject(text, file))
-    .filter(([name]) => name !== '__metadata__')
+  const header = Object.entries(parseObject(text, file));
+  const entries = header
+    .filter(([name]) => name !== METADATA)
     .map(([name, raw]) => parseEntry(name, raw, file));
   checkLayout(entries, size - 8 - length, file);
-  return { entries: new Map(entries.map((entry) => [entry.name, entry])), dataStart: 8 + length };
+  return {
+    entries: new Map(entries.map((entry) => [entry.name, entry])),
+    metadata: textsOf(header.find(([name]) => name === METADATA)?.[1]),
+    dataStart: 8 + length,
+  };
 }
+
+/** What is no text is not metadata, by the format's definition; published files are not held to it. */
+const textsOf = (raw: unknown): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(raw ?? {}).filter(
+      (pair): pair is [string, string] => typeof pair[1] === 'string',
+    ),
+  );
 
 function parseObject(text: string, file: string): object {
   let header: unknown;

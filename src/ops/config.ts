@@ -28,12 +28,17 @@ export type ServerSettings = Omit<Checked['server'], 'keys'> & {
 };
 export type RemoteEntry = Config['rewards'][string];
 export type ModelEntry = Config['models'][string];
+export type SteeringEntry = Config['steering'][string];
 
 /** Same place from src/ and from dist/. */
 const EMBEDDED = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 
 /**
+<<<<<<< HEAD
+ * Reads a config file; paths come back absolute, and the number of threads settled.
+=======
  * Reads a config file; model paths come back absolute.
+>>>>>>> main
  * @param file null for the embedded default
  * @throws ConfigError that names the file and the key
  */
@@ -48,8 +53,18 @@ export function readConfig(file: string | null): Config {
     name,
     { ...entry, path: resolve(dirname(path), entry.path) },
   ]);
+  const steering = Object.entries(config.steering).map(([name, entry]): [string, SteeringEntry] => [
+    name,
+    { ...entry, path: resolve(dirname(path), entry.path) },
+  ]);
   const server = { ...config.server, keys: keysOf(path, config) };
-  return { ...config, server, models: Object.fromEntries(models), file: path };
+  return {
+    ...config,
+    server,
+    models: Object.fromEntries(models),
+    steering: Object.fromEntries(steering),
+    file: path,
+  };
 }
 
 function keysOf(path: string, { server, models, presets }: Checked): ServerSettings['keys'] {

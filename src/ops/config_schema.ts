@@ -167,6 +167,8 @@ const limits = strict({
   messages: integer(1, 10_000).default(256).describe('Messages, or items, of a conversation.'),
   tools: integer(0, 1024).default(128).describe('Functions that one request may offer.'),
   weight: number(0, 1000).default(16).describe('Largest weight of a guide or a reward.'),
+  vectors: integer(0, 64).default(4).describe('Steering vectors.'),
+  vector_scale: number(0, 1e6).default(100).describe('Largest scale of each.'),
   schema_bytes: size.default(64 * 1024).describe('Of a JSON schema.'),
   schema_depth: integer(1, 64).default(32).describe('How deep its schemas nest.'),
   schemas: integer(1, 100_000).default(2000).describe('How many schemas are in it.'),
@@ -251,6 +253,12 @@ const remote = strict({
     .describe('How long that is; then it is asked by one call first.'),
 });
 
+/** The file says of which layer it is. */
+const steering = strict({
+  path: text(4096, 1).describe('Its safetensors file, relative to this file.'),
+  model: text(256, 1).describe('The policy whose states it is added to.'),
+});
+
 const presetFields = {
   policy: text(256, 1).nullish().describe('Who answers; left out: the server’s policy.'),
   max_cost: integer(1, 2 ** 31)
@@ -278,6 +286,11 @@ export const configSchema = strict({
   rewards: table(text(256, 1), remote, 'an object of rewards by name')
     .default({})
     .describe('Rewards that other servers compute, by name: `{"http": NAME}` in a request.'),
+  steering: table(text(256, 1), steering, 'an object of steering vectors by name')
+    .default({})
+    .describe(
+      'Vectors that requests may add to a policy’s states, by name: `{"vector": NAME}` in `alignment.steering`. `coxswain steer` makes them: docs/steering.md.',
+    ),
   presets: table(text(256, 1), preset, 'an object of presets by name')
     .default({})
     .describe(

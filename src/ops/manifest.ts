@@ -20,6 +20,8 @@ const schema = strict({
   weights: text(64, 1),
   /** Inputs and outputs of the graph, where they are not our own. */
   layout: oneOf(['genai', 'encoder']).optional(),
+  /** Of graphs with the input `steering`: after how many layers it is added, and the width of the states there. */
+  steering: strict({ layer: integer(1, 100_000), width: integer(1, 1_000_000) }).optional(),
   /** Sizes of the graph; older folders leave them to config.json. */
   shape: strict({
     layers: integer(1, 100_000),

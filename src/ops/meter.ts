@@ -15,6 +15,8 @@ export interface Measured {
   readonly model: string;
   readonly strategy: string;
   readonly guides: number;
+  /** Vectors that steer it. */
+  readonly vectors: number;
   readonly promptTokens: number;
   readonly stream: boolean;
 }
@@ -38,6 +40,7 @@ export class Meter {
     model: 'none',
     strategy: 'none',
     guides: 0,
+    vectors: 0,
     promptTokens: 0,
     stream: false,
   };
@@ -66,6 +69,8 @@ export class Meter {
     this.#metrics.observe('request_prompt_tokens', about.promptTokens);
     if (about.guides > 0)
       this.#metrics.count('guided_requests_total', 1, { guides: String(about.guides) });
+    if (about.vectors > 0)
+      this.#metrics.count('steered_requests_total', 1, { vectors: String(about.vectors) });
   }
 
   /** Inference has been asked: what comes until then is this process's own work. */

@@ -31,6 +31,10 @@ const REQUESTS = {
   pruned_tokens_total: { help: 'How many tokens were drawn for dropped branches?', labels: [] },
   tokens_saved_total: { help: 'How many tokens did pruning leave undrawn?', labels: [] },
   guided_requests_total: { help: 'How many requests used this many guides?', labels: ['guides'] },
+  steered_requests_total: {
+    help: 'How many requests were steered by this many vectors?',
+    labels: ['vectors'],
+  },
   candidates_total: { help: 'What became of the candidates of searches?', labels: ['outcome'] },
   reward_failures_total: {
     help: 'How often was a reward left out? outcome is failed or slow.',

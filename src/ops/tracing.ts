@@ -98,13 +98,14 @@ class RequestTrace implements Trace {
     [this.#otel, this.#tracer, this.#span] = [otel, tracer, span];
   }
 
-  admitted({ model, strategy, guides, promptTokens, stream }: Measured): void {
+  admitted({ model, strategy, guides, vectors, promptTokens, stream }: Measured): void {
     this.#admittedAt = now();
     this.#span.setAttributes({
       'gen_ai.request.model': model,
       'gen_ai.usage.input_tokens': promptTokens,
       'coxswain.strategy': strategy,
       'coxswain.guides': guides,
+      'coxswain.vectors': vectors,
       'coxswain.stream': stream,
     });
   }

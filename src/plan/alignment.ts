@@ -1,5 +1,6 @@
 /** The `alignment` object made valid: which models guide, from which lanes, by which strategy. */
 
+import type { SteeringUse } from '../core/engine.ts';
 import { ServeError } from '../core/errors.ts';
 import { check, show, withoutNulls, wrong } from '../core/fields.ts';
 import type { Guidance, GuideUse } from '../core/guide.ts';
@@ -16,6 +17,7 @@ import type { Rewards } from './rewards.ts';
 import { guideRule } from './rule.ts';
 import { onceEach } from './sources/source.ts';
 import type { ReadingSpec } from './sources/source.ts';
+import { steeringOf } from './steering.ts';
 import { parseValueGuide } from './values.ts';
 import type { ValueGuide } from './values.ts';
 import { alignmentSchema, strategySchema } from './wire.ts';
@@ -33,6 +35,8 @@ export interface Alignment {
   /** [0] is the policy. */
   readonly lanes: readonly LaneSpec[];
   readonly guidance: Guidance;
+  /** What is added to the policy's states. */
+  readonly steering: readonly SteeringUse[];
   /** For each guide of the request what it rules; null where it is of another kind. */
   readonly rules: readonly (PlacedRule | null)[];
   readonly values: readonly ValueUse[];
@@ -58,7 +62,8 @@ export function parseAlignment(
   { catalog, policy, preset }: Pick<Addressed, 'catalog' | 'policy' | 'preset'>,
 ): Alignment {
   const wire = check(alignmentSchema(catalog.limits), withDefaults(raw, preset), 'alignment');
-  const lanes = new Lanes(policy);
+  const steering = steeringOf(wire.steering ?? [], catalog, policy);
+  const lanes = new Lanes(policy, steering);
   const { rules, uses, values, order } = parseGuides(wire.guides ?? [], catalog, lanes);
   const guidance = {
     uses,
@@ -73,6 +78,7 @@ export function parseAlignment(
   return {
     lanes: lanes.specs,
     guidance,
+    steering,
     rules,
     guideOrder: order,
     values: values.map(({ use }) => use),
@@ -161,10 +167,11 @@ class Lanes {
   readonly #keys: string[];
   readonly policy: ModelCard;
 
-  constructor(policy: ModelCard) {
+  /** @param steering of the policy; a guide reads its model as it is, the policy's too */
+  constructor(policy: ModelCard, steering: readonly SteeringUse[]) {
     this.policy = policy;
     this.specs = [{ card: policy, own: null, at: '' }];
-    this.#keys = [laneKey(policy, null)];
+    this.#keys = [steering.length > 0 ? STEERED : laneKey(policy, null)];
   }
 
   /** Index of the lane of a model on a prompt; a new one if need be. */
@@ -176,6 +183,9 @@ class Lanes {
     return this.specs.push({ card, own, at }) - 1;
   }
 }
+
+/** The key of no guide's lane. */
+const STEERED = 'steered';
 
 const laneKey = (card: ModelCard, own: OwnPrompt): string =>
   JSON.stringify([card.name, own?.system ?? null, own?.text ?? null]);

@@ -72,6 +72,7 @@ function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Coste
     answers,
     opening: {
       guidance: alignment.guidance,
+      steering: alignment.steering,
       rule: planRule([asked.rule, ...alignment.rules], rules),
       sampling,
       maxTokens,

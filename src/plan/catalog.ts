@@ -20,6 +20,8 @@ export interface ModelCard {
   readonly selfEvaluation?: SelfEvaluation;
   /** Policies and guides: the vocabulary they share, by the name of its first policy; null for the others. */
   readonly vocabulary: string | null;
+  /** Its graph has an input that vectors are added by. */
+  readonly steerable?: boolean;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */
@@ -46,6 +48,13 @@ export interface RewardStats {
 interface RemoteCard {
   readonly name: string;
   readonly reads: 'prefix' | 'complete';
+}
+
+/** A vector that a policy can be steered by. */
+interface VectorCard {
+  readonly name: string;
+  /** The policy whose states it is added to. */
+  readonly model: string;
 }
 
 /** A model name that clients can pick, standing for a policy and a default `alignment`. */
@@ -83,6 +92,9 @@ export interface Limits {
   /** Functions that one request may offer. */
   readonly tools: number;
   readonly weight: number;
+  /** Steering vectors of one request, and the largest scale of each. */
+  readonly vectors: number;
+  readonly vectorScale: number;
   readonly rules: RuleLimits;
 }
 
@@ -92,6 +104,7 @@ export interface Catalog {
   readonly models: ReadonlyMap<string, ModelCard>;
   readonly presets: ReadonlyMap<string, Preset>;
   readonly remotes: ReadonlyMap<string, RemoteCard>;
+  readonly vectors: ReadonlyMap<string, VectorCard>;
   readonly limits: Limits;
   /** Longest sequence the engine has rows for, in tokens. */
   readonly maxLength: number;
@@ -112,4 +125,9 @@ export function policiesOf({ models }: Catalog): ModelCard[] {
 export function guidesOf({ models }: Catalog, { vocabulary }: ModelCard): ModelCard[] {
   const able = ({ role }: ModelCard): boolean => role === 'guide' || role === 'policy';
   return [...models.values()].filter((card) => able(card) && card.vocabulary === vocabulary);
+}
+
+/** Names of what a policy can be steered by. */
+export function vectorsOf({ vectors }: Catalog, { name }: ModelCard): string[] {
+  return [...vectors.values()].filter(({ model }) => model === name).map((card) => card.name);
 }

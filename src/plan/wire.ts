@@ -16,6 +16,7 @@ import {
   wrong,
 } from '../core/fields.ts';
 import type { Limits } from './catalog.ts';
+import { steeringSchema } from './steering.ts';
 
 /** Whose figures: the request's own candidates', or those the manifest stores. */
 const ORIGINS = oneOf(['pool', 'stored']);
@@ -264,6 +265,7 @@ export const alignmentSchema = perLimits((limits: Limits) =>
     combine: oneOf(['sum', 'mean']).nullish(),
     max_kl: number(0, 1000).nullish(),
     plausibility: number(0, 1).nullish(),
+    steering: steeringSchema(limits).nullish(),
     strategy: anything,
     explain: flag.nullish(),
     ...rewardParts(limits),

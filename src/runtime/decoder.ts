@@ -4,12 +4,11 @@
  */
 
 import { join } from 'node:path';
-import type { KvRows, LanguageModel, TextModel } from '../core/model.ts';
+import type { KvRows, LanguageModel, Steering, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Device } from './devices/device.ts';
 import { present, StoredRows, type KvTensors } from './kv/store.ts';
 import type { Bound, HostTensor, Ort, OrtSession, Tensor } from './ort/ort.ts';
-import { outlineOf } from './onnx/outline.ts';
 import {
   checkTokens,
   lastPlaces,
@@ -20,10 +19,13 @@ import {
 } from './padded.ts';
 import { kvBytes, rowWidth, shapeOf, stateColumns, type Shape } from './shape.ts';
 import { sharedSession } from './ort/shared_session.ts';
+import { RowSteering, steeredBy, steeringOf } from './steering.ts';
 import { textModel } from './text_model.ts';
 import { tryOut } from './trial.ts';
 
 export interface Decoder extends LanguageModel, Disposable {
+  /** Width of the vectors that steer its rows; 0: it cannot be steered. */
+  readonly steered: number;
   /** The same weights, asked about texts that are written already. @param vocab length of the tokenizer */
   texts(vocab: number): TextModel & Disposable;
 }
@@ -47,6 +49,7 @@ export function loadDecoder(device: Device, folder: string, name: string): Decod
     states: stateColumns(shape),
     context: shape.context,
     kvBytes: kvBytes(shape),
+    steered: model.steered,
     open: (rows, length) => new OrtRows(model, { rows, length }),
     texts: (vocab) =>
       textModel(device.ort, {
@@ -83,19 +86,8 @@ export interface OrtModel {
   readonly session: OrtSession;
   readonly shape: Shape;
   readonly output: Output;
-  /** Width of the input `steering`, which nobody steers by yet: zeros; 0: there is none. */
+  /** Width of the input `steering`; 0: there is none. */
   readonly steered: number;
-}
-
-/** @param path of a graph as the importer writes it */
-export function steeredBy(path: string): number {
-  const width = outlineOf(path).inputs.get('steering')?.dims[1] ?? 0;
-  return typeof width === 'number' ? width : 0;
-}
-
-function steering({ device: { ort }, steered }: OrtModel, rows: number): Record<string, Tensor> {
-  if (steered === 0) return {};
-  return { steering: ort.tensor('float32', [rows, steered], new Float32Array(rows * steered)) };
 }
 
 export class OrtRows extends StoredRows implements KvRows {
@@ -114,6 +106,7 @@ export class OrtRows extends StoredRows implements KvRows {
   readonly #places: BigInt64Array;
   readonly #logits: Float32Array;
   readonly #prefillLogits: Float32Array;
+  readonly #steering: RowSteering;
   readonly #steps: (Step | undefined)[] = [];
   readonly #owned: Tensor[] = [];
 
@@ -131,9 +124,15 @@ export class OrtRows extends StoredRows implements KvRows {
     this.#places = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
     this.#logits = new Float32Array(rows * output.width);
     this.#prefillLogits = new Float32Array(rows * output.width);
+    this.#steering = new RowSteering(model.steered, rows);
   }
 
-  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+  step(
+    n: number,
+    tokens: Int32Array,
+    lengths: Int32Array,
+    steering?: readonly Steering[],
+  ): Float32Array {
     let longest = 0;
     checkTokens(tokens, n, this.#shape);
     for (let i = 0; i < n; i++) {
@@ -143,30 +142,38 @@ export class OrtRows extends StoredRows implements KvRows {
     }
     this.#checkEnd(longest + 1);
     this.#total[0] = longest + 1;
+    this.#steering.set(n, steering);
     const step = (this.#steps[n] ??= this.#buildStep(n));
     step.run.run();
     return step.logits;
   }
 
-  prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
+  prefill(row: number, tokens: readonly Token[], from: number, steering?: Steering): Float32Array {
     const logits = this.#prefillLogits.subarray(0, this.#output.width);
-    this.#readPieces(row, tokens, from, logits);
+    this.#readPieces(row, tokens, from, logits, steering);
     return logits;
   }
 
-  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
+  prefillBatch(
+    first: number,
+    prompts: readonly (readonly Token[])[],
+    steering: readonly Steering[] = [],
+  ): Float32Array {
     const { width } = this.#output;
     const logits = this.#prefillLogits.subarray(0, prompts.length * width);
     const part = (at: number, n: number): Float32Array =>
       logits.subarray(at * width, (at + n) * width);
     if (prompts.some(({ length }) => length > this.#widest)) {
-      prompts.forEach((prompt, i) => this.#readPieces(first + i, prompt, 0, part(i, 1)));
+      prompts.forEach((prompt, i) =>
+        this.#readPieces(first + i, prompt, 0, part(i, 1), steering[i]),
+      );
       return logits;
     }
     const most = first === 0 ? prompts.length : this.kv.most;
     for (let at = 0; at < prompts.length; at += most) {
       const some = prompts.slice(at, at + most);
-      this.#read(first + at, some, 0, lastPlaces(some), part(at, some.length));
+      const by = steering.slice(at, at + most);
+      this.#read(first + at, some, 0, lastPlaces(some), part(at, some.length), by);
     }
     return logits;
   }
@@ -198,7 +205,7 @@ export class OrtRows extends StoredRows implements KvRows {
     const logits = this.#logits.subarray(0, n * this.#output.width);
     const kv = this.kv.front(n);
     const own = (tensor: Tensor): Tensor => (this.#owned.push(tensor), tensor);
-    const steer = steering(this.#model, n);
+    const steer = this.#steering.inputs(this.#ort, n);
     this.#owned.push(...Object.values(steer));
     const inputs = {
       ...steer,
@@ -212,10 +219,17 @@ export class OrtRows extends StoredRows implements KvRows {
   }
 
   /** Reads tokens on in a row; the last one's logits, [width]. */
-  #readPieces(row: number, tokens: readonly Token[], from: number, logits: Float32Array): void {
+  #readPieces(
+    row: number,
+    tokens: readonly Token[],
+    from: number,
+    logits: Float32Array,
+    steering: Steering = null,
+  ): void {
     let at = 0;
     for (const size of piecesOf(tokens.length, this.#widest)) {
-      this.#read(row, [tokens.slice(at, at + size)], from + at, [[0, size - 1]], logits);
+      const piece = tokens.slice(at, at + size);
+      this.#read(row, [piece], from + at, [[0, size - 1]], logits, [steering]);
       at += size;
     }
   }
@@ -227,12 +241,13 @@ export class OrtRows extends StoredRows implements KvRows {
     from: number,
     places: readonly Place[],
     logits: Float32Array,
+    steering?: readonly Steering[],
   ): void {
     for (const prompt of prompts) checkTokens(prompt, prompt.length, this.#shape);
     this.#checkEnd(from + prompts.reduce((longest, prompt) => Math.max(longest, prompt.length), 0));
     const inputs = {
       ...paddedInputs(this.#ort, prompts, places, { from }),
-      ...steering(this.#model, prompts.length),
+      ...steeringOf(this.#ort, this.#model.steered, prompts.length, steering),
     };
     const out = this.#ort.tensor('float32', this.#output.dims(places.length), logits);
     try {
@@ -264,7 +279,7 @@ export function readTexts(
   const { device, session, shape, output } = model;
   const widest = device.widest(shape);
   if (texts.every(({ length }) => length <= widest)) {
-    const more = steering(model, texts.length);
+    const more = steeringOf(device.ort, model.steered, texts.length);
     try {
       return readWhole(device.ort, session, shape, texts, places, { [output.name]: out }, more);
     } finally {

@@ -3,12 +3,13 @@
 import { join } from 'node:path';
 import type { ScoreModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { OrtRows, readTexts, steeredBy, type OrtModel } from './decoder.ts';
+import { OrtRows, readTexts, type OrtModel } from './decoder.ts';
 import type { Device } from './devices/device.ts';
 import { KeptRows } from './kv/kept_rows.ts';
 import { lastPlaces } from './padded.ts';
 import { kvBytes, shapeOf } from './shape.ts';
 import { sharedSession } from './ort/shared_session.ts';
+import { steeredBy } from './steering.ts';
 import { expectScore, tryOut } from './trial.ts';
 
 /** More rows than a search has branches would only be looked through. */

@@ -157,6 +157,7 @@ test('models lists what answers: the policies, with what may guide them, and the
       alignment: {
         guides: ['arm-happy', 'arm-kind', 'arm-short'],
         rewards: ['rm-happy-a', 'rm-late'],
+        steering: ['calm', 'bright'],
       },
     },
     { id: 'sums', max_model_len: 128, alignment: { guides: ['sums-tuned'] } },

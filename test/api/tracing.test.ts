@@ -52,6 +52,7 @@ test('a request is a span with its phases in their order, and never what was sai
     'gen_ai.usage.output_tokens': 5,
     'coxswain.strategy': 'sample',
     'coxswain.guides': 1,
+    'coxswain.vectors': 0,
     'coxswain.guide_tokens': 5,
     'coxswain.stream': true,
     'coxswain.outcome': 'ok',

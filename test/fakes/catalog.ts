@@ -9,9 +9,10 @@ const card = (
   role: ModelCard['role'],
   context = 384,
   vocabulary: string | null = 'tales',
+  steerable = false,
 ): [string, ModelCard] => [
   name,
-  { name, role, context, vocabulary, codec: byteCodec, created: 1_700_000_000 },
+  { name, role, context, vocabulary, codec: byteCodec, steerable, created: 1_700_000_000 },
 ];
 
 const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
@@ -44,17 +45,19 @@ export const limits: Limits = {
   messages: 256,
   tools: 128,
   weight: 16,
+  vectors: 4,
+  vectorScale: 100,
 };
 
 export const catalog: Catalog = {
   policy: 'tales',
   models: new Map([
-    card('tales', 'policy'),
+    card('tales', 'policy', 384, 'tales', true),
     card('arm-happy', 'guide'),
     card('arm-kind', 'guide'),
     card('arm-short', 'guide', 32),
     card('sums', 'policy', 128, 'sums'),
-    card('sums-tuned', 'policy', 128, 'sums'),
+    card('sums-tuned', 'policy', 128, 'sums', true),
     reward('rm-happy-a', {
       reads: 'prefix',
       stats: {
@@ -74,6 +77,10 @@ export const catalog: Catalog = {
     preset('sums:n', { strategy: { type: 'best_of_n', n: 4, by: 'likelihood' } }, null, 'sums'),
   ]),
   remotes: new Map([['taste', { name: 'taste', reads: 'prefix' }]]),
+  vectors: new Map([
+    ['calm', { name: 'calm', model: 'tales' }],
+    ['bright', { name: 'bright', model: 'tales' }],
+  ]),
   limits,
   maxLength: 384,
 };

@@ -23,6 +23,12 @@ export const PLAIN: Sampling = {
   logitBias: [],
 };
 
+/** What the fake policy can be steered by. */
+const VECTORS = new Map([
+  ['calm', Float32Array.of(1, -0.5)],
+  ['bright', Float32Array.of(0, 2)],
+]);
+
 /** What the policy tells behind its logits where it is asked to. */
 const STATES = { from: VOCAB, layers: 3, width: 2 };
 
@@ -45,6 +51,7 @@ export function fakeEngine(
     tails: fakeTails({ vocab: VOCAB }),
     vocabulary: fakeVocabulary(VOCAB),
     laneWeights,
+    vectors: VECTORS,
     ruleOf: fakeRules(fakeVocabulary(VOCAB)),
     classes: [
       { length: 64, rows: 32 },
@@ -65,6 +72,7 @@ export interface Ask {
   readonly uses?: readonly GuideUse[];
   readonly maxKl?: number;
   readonly plausibility?: number;
+  readonly steering?: Opening['steering'];
   readonly rule?: RuleNetwork | null;
   readonly sampling?: Partial<Sampling>;
   readonly maxTokens?: number;
@@ -84,6 +92,7 @@ export function opening({
   uses,
   maxKl,
   plausibility = 0,
+  steering = [],
   rule = null,
   sampling = {},
   maxTokens = 20,
@@ -106,6 +115,7 @@ export function opening({
       maxKl: maxKl ?? null,
       plausibility,
     },
+    steering,
     rule,
     sampling: { ...PLAIN, ...sampling },
     maxTokens,

@@ -8,6 +8,7 @@ import type {
   KvRows,
   LanguageModel,
   StateColumns,
+  Steering,
   Vocabulary,
 } from '../../src/core/model.ts';
 import type { Token } from '../../src/core/tree.ts';
@@ -29,6 +30,7 @@ export function fakeVocabulary(size: number, banned: readonly Token[] = []): Voc
 interface Cell {
   readonly token: Token;
   readonly stepped: boolean;
+  readonly steering: Steering;
 }
 
 class Cells implements KvBlock {
@@ -68,7 +70,10 @@ export function fakeModel(
   const logitsOf = (cells: readonly Cell[]): Float32Array => {
     let h = hash(0, name.length);
     for (const c of name) h = hash(h, c.charCodeAt(0));
-    for (const { token, stepped } of cells) h = hash(h, 2 * token + Number(stepped));
+    for (const { token, stepped, steering } of cells) {
+      h = hash(h, 2 * token + Number(stepped));
+      for (const x of steering ?? []) h = hash(h, 1000 * x);
+    }
     return Float32Array.from({ length: width }, (_, v) => {
       const x = (hash(h, v) >>> 8) / 2 ** 24;
       return 4 * x + (v === END ? endBias : 0);
@@ -110,18 +115,30 @@ class FakeRows implements KvRows {
     this.#cells = Array.from({ length: rows }, () => []);
   }
 
-  step(n: number, tokens: Int32Array, lengths: Int32Array): Float32Array {
+  step(
+    n: number,
+    tokens: Int32Array,
+    lengths: Int32Array,
+    steering: readonly Steering[] = [],
+  ): Float32Array {
     this.#work.steps++;
     this.#work.rows += n;
     const all = new Float32Array(n * this.#width);
     for (let i = 0; i < n; i++) {
-      this.#write(i, lengths[i]!, [{ token: tokens[i]!, stepped: true }]);
+      this.#write(i, lengths[i]!, [
+        { token: tokens[i]!, stepped: true, steering: steering[i] ?? null },
+      ]);
       all.set(this.#logitsOf(this.#cells[i]!), i * this.#width);
     }
     return all;
   }
 
-  prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
+  prefill(
+    row: number,
+    tokens: readonly Token[],
+    from: number,
+    steering: Steering = null,
+  ): Float32Array {
     this.#work.prefills++;
     this.#work.prefillTokens += tokens.length;
     // One token alone is a step to a real model, whoever asks for it.
@@ -129,14 +146,20 @@ class FakeRows implements KvRows {
     this.#write(
       row,
       from,
-      tokens.map((token) => ({ token, stepped })),
+      tokens.map((token) => ({ token, stepped, steering })),
     );
     return this.#logitsOf(this.#cells[row]!);
   }
 
-  prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {
+  prefillBatch(
+    first: number,
+    prompts: readonly (readonly Token[])[],
+    steering: readonly Steering[] = [],
+  ): Float32Array {
     const all = new Float32Array(prompts.length * this.#width);
-    prompts.forEach((prompt, i) => all.set(this.prefill(first + i, prompt, 0), i * this.#width));
+    prompts.forEach((prompt, i) =>
+      all.set(this.prefill(first + i, prompt, 0, steering[i]), i * this.#width),
+    );
     this.#work.prefills -= prompts.length - 1;
     return all;
   }

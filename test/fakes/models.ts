@@ -23,7 +23,7 @@ export const TALES = new URL('../../models/tales', import.meta.url).pathname;
 export function tinyFolder(
   changes: Partial<RandomLlama> = {},
   weights: 'int8' | 'float32' = 'int8',
-  options: Pick<ImportOptions, 'layerStates'> = {},
+  options: Partial<ImportOptions> = {},
 ): string {
   const root = mkdtempSync(join(tmpdir(), 'coxswain-model-'));
   afterAll(() => rmSync(root, { recursive: true }));
@@ -57,6 +57,7 @@ export function talesEngine(options: Partial<EngineOptions> = {}): DecodeEngine 
     tails: closing(tailsOf(testOrt(), { vocab: vocabulary.size, banned: vocabulary.banned, rows })),
     vocabulary,
     laneWeights,
+    vectors: new Map(),
     ruleOf: fakeRules(vocabulary),
     classes,
     iterationTokens: 512,

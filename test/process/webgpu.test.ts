@@ -211,6 +211,7 @@ function engineOver(policy: LanguageModel, guide: LanguageModel, codec: Codec): 
       tails: closing(tailsOf(testOrt(), { vocab: size, banned, rows: 8 })),
       vocabulary,
       laneWeights,
+      vectors: new Map(),
       ruleOf: fakeRules(vocabulary),
       classes: [{ length: 128, rows: 8 }],
       iterationTokens: 64,

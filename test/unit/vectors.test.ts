@@ -200,6 +200,12 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
       'rewards/steps.ts',
       'rewards/transforms.ts',
     ),
+    run(
+      /^entropy_weighted_steering/,
+      'steering/mean.test.ts',
+      "'entropy_weighted_steering'",
+      'steering/mean.ts',
+    ),
   ],
   'pruning.json': [
     run(/^keep_alpha/, 'strategies/best_of_n.test.ts', "'keep_alpha'", SURVIVING),
@@ -316,7 +322,7 @@ const LEDGER: Readonly<Record<string, readonly Run[]>> = {
 
 /** What no request can ask for, by the beginning of its name; docs/vectors.md says why. */
 const GAPS: Readonly<Record<string, readonly string[]>> = {
-  'personal_multi.json': ['vpl_reward_head', 'entropy_weighted_steering'],
+  'personal_multi.json': ['vpl_reward_head'],
 };
 
 const here = (...path: readonly string[]): string => join(import.meta.dirname, ...path);
@@ -371,8 +377,8 @@ describe.each(files)('%s', (file) => {
   );
 });
 
-test('what passes them is what the server’s two processes run, or what measures the evidence', () => {
-  const server = reached(['main.ts', 'worker.ts']);
+test('what passes them is what the commands and the server’s two processes run, or what measures the evidence', () => {
+  const server = reached(['cli.ts', 'worker.ts']);
   const evidence = reached(['../test/evaluate/search.ts']);
   for (const { by } of Object.values(LEDGER).flat())
     for (const path of by)

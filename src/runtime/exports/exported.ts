@@ -42,6 +42,7 @@ export function loadExported(
     width: shape.vocab,
     context: shape.context,
     kvBytes: kvBytes(shape),
+    steered: 0,
     open,
     texts: (vocab) =>
       textModel(device.ort, {

@@ -34,10 +34,20 @@ function mixture(): Opening[] {
     { minP: 0.1, repetitionPenalty: 1.3, logitBias: [[3, 2]] },
     { frequencyPenalty: 1 },
   ];
+  const steerings: Ask['steering'][] = [
+    [],
+    [{ vector: 'calm', scale: 1 }],
+    [
+      { vector: 'bright', scale: 0.5 },
+      { vector: 'calm', scale: -1 },
+    ],
+    [{ vector: 'calm', scale: 2 }],
+  ];
   return Array.from({ length: 30 }, (_, i) =>
     opening({
       prompt: ramp([1, 2, 4, 17, 33, 90, 150][i % 7]!, i % 3),
       guides: guides[i % 5]!,
+      steering: steerings[i % 4]!,
       sampling: samplings[i % 6]!,
       ...(i % 5 === 4 ? { maxKl: 0.3 } : {}),
       plausibility: i % 3 === 2 ? 0.2 : 0,

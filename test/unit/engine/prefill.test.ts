@@ -179,6 +179,17 @@ describe('equal prompts', () => {
     expect(seen.singles).toEqual([30, 30]);
   });
 
+  test('under other steering are never shared, of the same one they are', async () => {
+    const seen = watched();
+    const by = (scale: number) => ({ steering: [{ vector: 'calm', scale }] });
+    for (const changes of [{}, by(1), by(2), by(1), {}]) await answer(engine, same(1, changes));
+    expect(seen.singles).toEqual([30, 30, 30]);
+    seen.singles.length = 0;
+    const together = [by(3), by(4), by(3)].map((changes, i) => answer(engine, same(i, changes)));
+    await Promise.all(together);
+    expect([...seen.singles, ...seen.bursts.flat()]).toEqual([30, 30]);
+  });
+
   test('of twins forked before they were read are read once, cache or not', async () => {
     for (const prefixBytes of [0, 1 << 16]) {
       const seen = watched({ prefixBytes });

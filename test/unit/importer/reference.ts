@@ -5,6 +5,8 @@ import { dot, frequencies, times } from './families/arithmetic.ts';
 import { llamaLayers, llamaStates, SIZES } from './families/llama_like.ts';
 import { Tensors, type Vector } from './families/published.ts';
 
+type Leaving = (layer: number, state: Vector) => Vector;
+
 export class Reference {
   readonly #tensors: Tensors;
 
@@ -15,10 +17,10 @@ export class Reference {
     );
   }
 
-  /** Logits after each token, [tokens][vocab]. */
-  logits(tokens: readonly number[]): Vector[] {
+  /** Logits after each token, [tokens][vocab]. @param leaving what becomes of the states that leave a layer */
+  logits(tokens: readonly number[], leaving: Leaving = (_, state) => state): Vector[] {
     const head = this.#tensors.matrix('model.embed_tokens.weight');
-    return this.#states(tokens).map((x) => times(head, x));
+    return this.#states(tokens, leaving).map((x) => times(head, x));
   }
 
   /** The scalar head after the last token. */
@@ -31,8 +33,8 @@ export class Reference {
     return llamaLayers(this.#tensors, SIZES, DEFINITION, tokens);
   }
 
-  #states(tokens: readonly number[]): Vector[] {
-    return llamaStates(this.#tensors, SIZES, DEFINITION, tokens);
+  #states(tokens: readonly number[], leaving: Leaving = (_, state) => state): Vector[] {
+    return llamaStates(this.#tensors, SIZES, { ...DEFINITION, leaving }, tokens);
   }
 }
 

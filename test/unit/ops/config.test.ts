@@ -63,7 +63,7 @@ test.each([
   ['presets: { x: { max_cost: 0 } }', 'presets.x.max_cost is 0'],
   [
     'wat: 1',
-    'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, presets',
+    'wat is not a parameter; known here: server, engine, limits, policy, models, rewards, steering, presets',
   ],
   ['policy: other', 'Map keys must be unique'],
   ['a: [', 'Flow sequence'],

@@ -45,6 +45,7 @@ describe('a completion', () => {
       answers: 1,
       opening: {
         guidance: { uses: [], combine: 'sum', maxKl: null, plausibility: 0 },
+        steering: [],
         sampling: {
           temperature: 1,
           topK: 0,

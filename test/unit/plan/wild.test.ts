@@ -48,6 +48,18 @@ const alignment = fc.record(
     combine: half(fc.constantFrom('sum', 'mean')),
     max_kl: half(fc.double({ min: 0, max: 10, noNaN: true })),
     plausibility: half(fc.double({ min: 0, max: 1, noNaN: true })),
+    steering: half(
+      fc.array(
+        fc.record(
+          {
+            vector: half(fc.constantFrom('calm', 'bright')),
+            scale: half(fc.double({ min: -100, max: 100, noNaN: true })),
+          },
+          { requiredKeys: ['vector'] },
+        ),
+        { maxLength: 3 },
+      ),
+    ),
     strategy: half(fc.record({ type: half(fc.constantFrom('sample', 'sample', 'beam')) })),
     explain: half(fc.boolean()),
   },

@@ -32,6 +32,7 @@ function engineOf(options: { prefixBytes?: number; iterationTokens?: number } = 
       tails: closing(tailsOf(testOrt(), { vocab: TINY.vocab, banned: vocabulary.banned, rows })),
       vocabulary,
       laneWeights,
+      vectors: new Map(),
       ruleOf: fakeRules(vocabulary),
       classes: [{ length: TINY.context, rows }],
       iterationTokens: 64,

@@ -78,6 +78,8 @@ export interface Definition extends Layout {
   readonly magnitude?: number;
   readonly window?: (layer: number) => number;
   readonly rotates?: (layer: number) => boolean;
+  /** What becomes of the states that leave a layer, counted from 1; left out: nothing. */
+  readonly leaving?: (layer: number, state: Vector) => Vector;
 }
 
 /** Normalised states after each token. */
@@ -126,7 +128,8 @@ export function llamaLayers(
       const y = norm(`${layer}.post_attention_layernorm`, x);
       const up = linear(`${layer}.mlp.up_proj`, d.ffnBias, y);
       const inner = linear(`${layer}.mlp.gate_proj`, d.ffnBias, y).map((g, i) => silu(g) * up[i]!);
-      return add(x, linear(`${layer}.mlp.down_proj`, d.ffnBias, inner));
+      const left = add(x, linear(`${layer}.mlp.down_proj`, d.ffnBias, inner));
+      return d.leaving?.(l + 1, left) ?? left;
     });
   }
   return [...entering, xs.map((x) => norm('model.norm', x))];

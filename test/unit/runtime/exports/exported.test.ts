@@ -122,6 +122,7 @@ function engineOver(folder: string): MakeEngine {
       tails: closing(tails),
       vocabulary,
       laneWeights,
+      vectors: new Map(),
       ruleOf: fakeRules(vocabulary),
       classes,
       iterationTokens: 512,
