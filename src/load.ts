@@ -112,10 +112,9 @@ function languageModel(
     layout === undefined
       ? loadDecoder(device, folder, name)
       : loadExported(device, folder, name, graph);
-  if (model.width >= vocab) return model;
-  throw new Error(
-    `${folder}: the graph gives ${model.width} logits, the tokenizer ${vocab} tokens`,
-  );
+  const logits = model.states?.from ?? model.width;
+  if (logits >= vocab) return model;
+  throw new Error(`${folder}: the graph gives ${logits} logits, the tokenizer ${vocab} tokens`);
 }
 
 interface EngineParts extends Pick<EngineOptions, 'vectors' | 'onTurn' | 'onIteration'> {

@@ -5,8 +5,8 @@ import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
 import type { Branch, Sampling, Tree } from './tree.ts';
 
-/** A tree without `score` and `note`: engines decode, they do not judge. */
-export interface Session extends Omit<Tree, 'score' | 'note'>, AsyncDisposable {
+/** A tree without `score`, `note` and `tell`: engines decode, they do not judge. */
+export interface Session extends Omit<Tree, 'score' | 'note' | 'tell'>, AsyncDisposable {
   /** Frees every other branch of this session. Using one afterwards throws. */
   keep(branches: readonly Branch[]): void;
   /** Those that were not freed, oldest first. */

@@ -3,7 +3,7 @@
 import type { Budget } from './budget.ts';
 import type { Failure } from './errors.ts';
 import type { Evaluation } from './reward.ts';
-import type { Draw, Finish } from './tree.ts';
+import type { Draw, Finish, ToldNode } from './tree.ts';
 
 /** A hypothesis as the client sees it once its tree has ended. */
 export interface CandidateReport {
@@ -24,6 +24,8 @@ export interface SearchReport {
   readonly alive: readonly number[];
   /** What the strategy itself told, such as `ess` of particles at each decision. */
   readonly figures: Readonly<Record<string, readonly number[]>>;
+  /** The tree itself, parents before their children, where it was asked for and the strategy has one: its first nodes. */
+  readonly tree?: readonly ToldNode[];
 }
 
 /** What one choice cost and how far it was bent, in tokens, milliseconds and nats. */

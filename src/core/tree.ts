@@ -94,6 +94,22 @@ export interface Reach {
   readonly guides?: readonly GuideUse[];
 }
 
+/** A node of a search's tree, as clients see it. */
+export interface ToldNode {
+  /** Index of its parent among the nodes, which comes before it; null: it is the root. */
+  readonly parent: number | null;
+  /** What it adds to its parent's text. */
+  readonly text: string;
+  /** Of the answer up to its end. */
+  readonly tokens: number;
+  readonly value: number;
+  readonly visits: number;
+  /** Whether its answer is right; null: it has none, or nobody said what is. */
+  readonly right: boolean | null;
+  /** What its value should have been; null: nothing that is known follows it. */
+  readonly target: number | null;
+}
+
 /** Tokens that are put to a branch, and single tokens that would answer them. */
 export interface Question {
   readonly asks: readonly Token[];
@@ -145,4 +161,6 @@ export interface Tree {
   score(branches: readonly Branch[]): Promise<readonly Score[]>;
   /** Tells a figure of the search, for the request's `explain`. */
   note(figure: string, value: number): void;
+  /** Says how the search's tree can be told, for the request's `explain`: it is asked once, after the end, or not at all. */
+  tell(nodes: () => readonly ToldNode[]): void;
 }

@@ -90,6 +90,7 @@ function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Coste
     budgetMs: alignment.budget.ms,
     stream: streams(addressed),
     draws: asked.logprobs !== null || alignment.explain,
+    explain: alignment.explain,
     drafts: ticket.socket && (wire.stream_options?.include_alignment ?? false),
   };
   return { plan, cost: costOf(plan, search.branches) };

@@ -30,6 +30,8 @@ export interface Plan {
   readonly stream: boolean;
   /** Send draws with the commits: log-probs or explain were asked for. */
   readonly draws: boolean;
+  /** Tell the search's tree, where it has one. */
+  readonly explain: boolean;
   /** Send draft frames too. */
   readonly drafts: boolean;
 }

@@ -5,13 +5,24 @@
 
 import type { SearchReport, StreamEvent } from '../core/events.ts';
 import type { Score } from '../core/reward.ts';
-import type { Branch } from '../core/tree.ts';
+import type { Branch, ToldNode } from '../core/tree.ts';
 import type { Gone } from './scores.ts';
 
 /** Numbers kept per figure; a longer search tells of its beginning. */
 const LONGEST = 512;
 /** Candidates given up that are remembered. */
 const MOST_GONE = 256;
+
+/** Nodes of a tree that are told. */
+const MOST_TOLD = 1024;
+
+/** Who wants to know. */
+interface Audience {
+  /** Null: nobody asked for candidate events. */
+  readonly emit: ((event: StreamEvent) => void) | null;
+  /** Whether the tree is told too. */
+  readonly explain: boolean;
+}
 
 export class Chronicle {
   readonly #choice: number;
@@ -21,18 +32,23 @@ export class Chronicle {
   /** Candidates that were seen and may still win, by id. */
   readonly #open = new Map<number, Branch>();
   readonly #gone: Gone[] = [];
+  readonly #explain: boolean;
+  #tree: (() => readonly ToldNode[]) | null = null;
   #nodes = 0;
   #depth = 0;
 
-  /** @param emit null: nobody asked for candidate events */
-  constructor(choice: number, emit: ((event: StreamEvent) => void) | null) {
-    [this.#choice, this.#emit] = [choice, emit];
+  constructor(choice: number, { emit, explain }: Audience) {
+    [this.#choice, this.#emit, this.#explain] = [choice, emit, explain];
   }
 
   note(name: string, value: number): void {
     const values = this.#figures.get(name) ?? [];
     this.#figures.set(name, values);
     if (values.length < LONGEST) values.push(value);
+  }
+
+  tell(nodes: () => readonly ToldNode[]): void {
+    this.#tree = nodes;
   }
 
   scored(branches: readonly Branch[], scores: readonly Score[]): void {
@@ -68,7 +84,8 @@ export class Chronicle {
 
   get report(): SearchReport {
     const figures = Object.fromEntries(this.#figures);
-    return { nodes: this.#nodes, depth: this.#depth, alive: this.#alive, figures };
+    const told = this.#explain && this.#tree ? { tree: this.#tree().slice(0, MOST_TOLD) } : {};
+    return { nodes: this.#nodes, depth: this.#depth, alive: this.#alive, figures, ...told };
   }
 
   #see(branch: Branch): void {

@@ -81,7 +81,8 @@ function watchOf(plan: Plan, prompt: PlanPrompt, first: number, running: Account
   const evaluations = new Evaluations();
   const rewardOf = (asked: RewardPlan) => running.rewardOf(asked, evaluations.told, signal);
   const values = new Values(plan.values, { ...running, rewardOf }, prompt);
-  const chronicle = new Chronicle(first, plan.drafts ? running.emit : null);
+  const { drafts, explain } = plan;
+  const chronicle = new Chronicle(first, { emit: drafts ? running.emit : null, explain });
   const reward = plan.reward === null ? null : rewardOf(plan.reward);
   const onScored = chronicle.scored.bind(chronicle);
   const scores = new Scores({ reward, prompt, signal, onScored, onBug });
@@ -127,6 +128,7 @@ async function searched(
   const tree = Object.assign(session, {
     score: scores.score.bind(scores),
     note: chronicle.note.bind(chronicle),
+    tell: chronicle.tell.bind(chronicle),
   });
   const search = strategies[plan.strategy]!.search(tree, plan.params);
   try {

@@ -98,10 +98,11 @@ function grown(tree: Tree, group: Group, chosen: Chosen, beam: Beam): Group {
     branch: one.branch,
     score: scoreOf(tree, one, false, beam),
   }));
-  const finished = [...group.finished, ...ended, ...done]
-    .filter(({ score }) => score > -Infinity) // what cannot be judged is no answer
-    .toSorted((a, b) => descending(a.score, b.score))
-    .slice(0, k);
+  const more = [...ended, ...done].filter(({ score }) => score > -Infinity); // what cannot be judged is no answer
+  const finished =
+    more.length === 0
+      ? group.finished
+      : [...group.finished, ...more].toSorted((a, b) => descending(a.score, b.score)).slice(0, k);
   const live = moved.filter(({ branch }) => alive(branch));
   return { live: isDone(tree, { live, finished }, k, beam) ? [] : live, finished };
 }

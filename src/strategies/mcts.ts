@@ -12,11 +12,12 @@
  */
 
 import { answerField, answerIn, type Extract } from '../core/answer.ts';
-import { either, integer, number, read, strict } from '../core/fields.ts';
+import { either, integer, number, read, strict, text } from '../core/fields.ts';
 import type { Score } from '../core/reward.ts';
 import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { backUp, bestOf, leavesOf, mixed, nodeOf, selected, type Node } from './mcts_node.ts';
+import { told } from './mcts_told.ts';
 import { segmentField } from './segment.ts';
 import { alive, descending, toTheEnd } from './select.ts';
 
@@ -31,6 +32,8 @@ export interface Mcts {
   readonly patience: number;
   /** End detector: a text that has an answer is not expanded; null: only what has finished is not. */
   readonly answer: Extract | null;
+  /** What the extractor has to find in a right answer; null: nobody knows. */
+  readonly truth: string | null;
   /** Steps of a rollout, and samples per step. */
   readonly rollForward: number;
   readonly rollBranch: number;
@@ -39,6 +42,7 @@ export interface Mcts {
 async function* search(tree: Tree, mcts: Mcts): Search {
   const root = nodeOf(tree.root, null, 0);
   tree.park([tree.root]);
+  tree.tell(() => told(root, mcts));
   let favourite = root;
   for (let i = 0, stayed = 0; i < mcts.iterations && stayed < mcts.patience; i++) {
     const leaf = selected(root, mcts.c); // (1)
@@ -122,8 +126,12 @@ const fields = strict({
   iterations: either(integer(1, 200), 40),
   patience: integer(1, 200).nullish(),
   answer: answerField.nullish(),
+  truth: text(200, 1).nullish(),
   roll_forward: either(integer(0, 8), 3),
   roll_branch: either(integer(1, 4), 1),
+}).refine(({ answer, truth }) => answer || !truth, {
+  message: 'an extractor beside truth, which says where the answer stands that is held against it',
+  path: ['answer'],
 });
 
 export const mcts: Strategy<Mcts> = {
@@ -131,8 +139,9 @@ export const mcts: Strategy<Mcts> = {
   parse(raw) {
     const { branch: b, exploration: c, mix: a, end_gate: gate, ...rest } = read(fields, raw);
     const { segment, iterations, roll_forward: rollForward, roll_branch: rollBranch } = rest;
-    const [answer, patience] = [rest.answer ?? null, rest.patience ?? Infinity];
-    return { b, c, a, gate, segment, iterations, patience, answer, rollForward, rollBranch };
+    const [answer, truth] = [rest.answer ?? null, rest.truth ?? null];
+    const patience = rest.patience ?? Infinity;
+    return { b, c, a, gate, segment, iterations, patience, answer, truth, rollForward, rollBranch };
   },
   needs: () => 'prefix',
   absolute: () => true, // values of all expansions compete

@@ -11,6 +11,8 @@ export interface Node {
   children: Node[];
   value: number;
   visits: number;
+  /** Of the branch as it was when the node was made: a leaf may be drawn on. */
+  readonly made: Pick<Branch, 'text' | 'finish'> & { readonly tokens: number };
   /** It was expanded, and nothing that follows it could be judged: it is not tried again. */
   barren: boolean;
 }
@@ -21,6 +23,7 @@ export const nodeOf = (branch: Branch, parent: Node | null, value: number): Node
   children: [],
   value,
   visits: 0,
+  made: { text: branch.text, finish: branch.finish, tokens: branch.tokens.length },
   barren: false,
 });
 

@@ -3,7 +3,16 @@
 import { logSumExp, softmax } from '../../src/core/math.ts';
 import { STREAM, uniform } from '../../src/core/philox.ts';
 import type { Score } from '../../src/core/reward.ts';
-import type { Branch, Draw, Finish, Peeked, Reach, Token, Tree } from '../../src/core/tree.ts';
+import type {
+  Branch,
+  Draw,
+  Finish,
+  Peeked,
+  Reach,
+  Token,
+  ToldNode,
+  Tree,
+} from '../../src/core/tree.ts';
 import { pick } from '../../src/strategies/select.ts';
 
 /** Probabilities of the next token: of the first, and after each token by its spelling. The last token of `vocab` ends. */
@@ -62,6 +71,8 @@ export class ChainTree implements Tree {
   readonly width: number;
   readonly promptTokens: number;
   readonly maxTokens: number;
+  /** What the search says of its tree. */
+  told: () => readonly ToldNode[] = () => [];
   readonly #ask: ChainAsk;
   #nextId = 1;
 
@@ -137,6 +148,10 @@ export class ChainTree implements Tree {
   park(): void {}
 
   note(): void {}
+
+  tell(nodes: () => readonly ToldNode[]): void {
+    this.told = nodes;
+  }
 
   uniform(step: number): number {
     return uniform(BigInt(this.#ask.seed ?? 1), step, 0, 0, STREAM.strategy);

@@ -20,6 +20,7 @@ export interface PlanAsk extends Ask {
   readonly answers?: number;
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
+  readonly explain?: boolean;
   readonly drafts?: boolean;
   readonly budgetMs?: number | null;
 }
@@ -35,6 +36,7 @@ export function planOf({
   answers = 1,
   prompts,
   draws = true,
+  explain = false,
   drafts = false,
   budgetMs = null,
   ...ask
@@ -59,6 +61,7 @@ export function planOf({
     budgetMs,
     stream: true,
     draws,
+    explain,
     drafts,
   };
 }

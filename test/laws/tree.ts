@@ -5,7 +5,7 @@ import type { Branch, Tree } from '../../src/core/tree.ts';
 import { answerOf } from '../fakes/drive.ts';
 
 /** What strategies see of a search that does not judge. */
-type Growing = Omit<Tree, 'score' | 'note'>;
+type Growing = Omit<Tree, 'score' | 'note' | 'tell'>;
 
 /** Opens a tree of width 8 whose answers are longer than 6 tokens, for `use`. */
 export type WithTree = (use: (tree: Growing) => Promise<void>) => Promise<void>;

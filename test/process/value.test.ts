@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importModel } from '../../src/importer/import.ts';
 import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
 import { serve, type Served } from '../support/server.ts';
@@ -37,6 +37,7 @@ beforeAll(async () => {
   importModel({ ...common, to: path('value'), role: 'value' });
   const more = { hiddenStates: true, steering: 1 };
   importModel({ ...common, to: path('open'), role: 'policy', ...more });
+  importModel({ ...common, to: path('telling'), role: 'policy', layerStates: true });
   const file = path('config.yaml');
   writeFileSync(
     file,
@@ -44,6 +45,7 @@ beforeAll(async () => {
 models:
   policy: { path: ${path('policy')}, role: policy }
   open: { path: ${path('open')}, role: policy }
+  telling: { path: ${path('telling')}, role: policy }
   value: { path: ${path('value')}, role: value }
 engine: { kv_bytes: 64MB, max_seq: 64 }
 `,
@@ -55,12 +57,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function post<T>(route: string, body: object): Promise<T> {
-  const response = await fetch(`${server.base}${route}`, {
+const send = (route: string, body: object): Promise<Response> =>
+  fetch(`${server.base}${route}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
+
+async function post<T>(route: string, body: object): Promise<T> {
+  const response = await send(route, body);
   const text = await response.text();
   expect(response.status, text).toBe(200);
   return JSON.parse(text) as T;
@@ -69,7 +74,14 @@ async function post<T>(route: string, body: object): Promise<T> {
 interface Answer {
   readonly choices: readonly { readonly text: string }[];
   readonly usage: { readonly alignment: { readonly reward_tokens: number } };
-  readonly alignment: { readonly candidates?: readonly { readonly score: number | null }[] };
+  readonly alignment: {
+    readonly candidates?: readonly { readonly score: number | null; readonly status: string }[];
+    readonly tokens_saved?: number;
+    readonly trees?: readonly {
+      readonly figures: Readonly<Record<string, readonly number[]>>;
+      readonly tree?: readonly { readonly parent: number | null; readonly value: number }[];
+    }[];
+  };
 }
 
 const ask = (alignment: object, fields: object = {}): Promise<Answer> =>
@@ -115,4 +127,53 @@ test('it guides token by token: controlled decoding', async () => {
 test('a graph with hidden states and a steering input answers as one without', async () => {
   const [plain, open] = [await ask({}), await ask({}, { model: 'open' })];
   expect(open.choices).toEqual(plain.choices);
+});
+
+describe('a graph that tells the states of its layers', () => {
+  const strategy = { type: 'best_of_n', n: 4, prune: { type: 'self_truncation' } };
+
+  test('answers as one that does not, guides and judges as one, and leaves all answers but one early', async () => {
+    expect((await ask({}, { model: 'telling' })).choices).toEqual((await ask({})).choices);
+    const guides = [{ model: 'policy', weight: 0.5 }];
+    const rewards = [{ likelihood: 'telling' }];
+    const judged = { strategy: { type: 'best_of_n', n: 2 }, guides, rewards };
+    const { alignment } = await ask(judged, { model: 'telling' });
+    expect(alignment.candidates!.every(({ score }) => Number.isFinite(score))).toBe(true);
+    const long = { model: 'telling', max_tokens: 40 };
+    const pruned = await ask({ strategy, explain: true }, long);
+    expect(pruned.alignment.candidates!.map(({ status }) => status).toSorted()).toEqual([
+      'pruned',
+      'pruned',
+      'pruned',
+      'selected',
+    ]);
+    expect(pruned.alignment.tokens_saved).toBeGreaterThan(0);
+    expect(pruned.alignment.trees![0]!.figures['apart']).toHaveLength(1);
+    expect((await ask({ strategy }, long)).choices[0]!.text).toBe(pruned.choices[0]!.text);
+  });
+
+  test('is needed for it: another policy is refused by the path of the rule', async () => {
+    const response = await send('/v1/completions', {
+      prompt: 'One day',
+      alignment: { strategy },
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: {
+        code: 'invalid_value',
+        param: 'alignment.strategy.prune.type',
+        message: expect.stringContaining('import --layer-states'),
+      },
+    });
+  });
+});
+
+test('mcts tells its tree to who explains', async () => {
+  const strategy = { type: 'mcts', branch: 2, iterations: 4, segment: { tokens: 4 }, end_gate: 9 };
+  const rewards = [{ model: 'value' }];
+  const { alignment } = await ask({ strategy, rewards, explain: true });
+  const [root, ...others] = alignment.trees![0]!.tree!;
+  expect(root!.parent).toBeNull();
+  expect(others.length).toBeGreaterThan(1);
+  expect(others.every(({ value }) => Number.isFinite(value))).toBe(true);
 });

@@ -83,7 +83,7 @@ test.each([
 });
 
 test('no layer, a link and a file that is missing are refused', () => {
-  const none = { ...Object.fromEntries(Object.keys(SHAPES).map((name) => [name, undefined])) };
+  const none = Object.fromEntries(Object.keys(SHAPES).map((name) => [name, undefined]));
   expect(() => read({ ...none, other: [1] })).toThrow('there is no tensor decoder._model.0.weight');
   const manifest = describeModel({ path: folder, role: 'reward' });
   symlinkSync(join(folder, 'head.safetensors'), join(folder, 'link.safetensors'));

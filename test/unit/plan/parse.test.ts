@@ -68,6 +68,7 @@ describe('a completion', () => {
       budgetMs: null,
       stream: false,
       draws: false,
+      explain: false,
       drafts: false,
     });
     expect(answer).toMatchObject({ model: 'tales', seed: 7, promptTokens: [3], echo: null });

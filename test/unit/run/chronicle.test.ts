@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { StreamEvent } from '../../../src/core/events.ts';
 import { strategies } from '../../../src/strategies/index.ts';
 import { fakeEngine } from '../../fakes/engine.ts';
+import { Chronicle } from '../../../src/run/chronicle.ts';
 import { planOf, ran, type PlanAsk } from '../../fakes/plan.ts';
 import { composed, fakeReward, loaded, sumOf, use } from '../../fakes/reward.ts';
 
@@ -69,4 +70,18 @@ test('what a rule without a reward gives up is reported and counted as saved too
   expect(pruned.length).toBeGreaterThan(0);
   expect(pruned.every(({ score, prunedAt }) => score === null && prunedAt! % 4 === 0)).toBe(true);
   expect(report.savedTokens).toBe(pruned.reduce((sum, { prunedAt }) => sum + 20 - prunedAt!, 0));
+});
+
+test('a tree is told where it was asked for, when all is over, and so many nodes of it', () => {
+  const node = { parent: 0, text: 'a', tokens: 1, value: 0, visits: 0, right: null, target: null };
+  let asked = 0;
+  const nodes = () => (asked++, Array.from({ length: 2000 }, (_, tokens) => ({ ...node, tokens })));
+  const [quiet, loud] = [false, true].map((explain) => new Chronicle(0, { emit: null, explain }));
+  for (const one of [quiet!, loud!]) one.tell(nodes);
+  expect(quiet!.report).not.toHaveProperty('tree');
+  expect(asked).toBe(0);
+  const { tree } = loud!.report;
+  expect(tree).toHaveLength(1024);
+  expect(tree!.at(-1)).toMatchObject({ tokens: 1023 });
+  expect(new Chronicle(0, { emit: null, explain: true }).report).not.toHaveProperty('tree');
 });

@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { Branch } from '../../../src/core/tree.ts';
 import { mcts, type Mcts } from '../../../src/strategies/mcts.ts';
-import { backed, backUp, mixed, uct, type Node } from '../../../src/strategies/mcts_node.ts';
+import {
+  backed,
+  backUp,
+  mixed,
+  nodeOf,
+  uct,
+  type Node,
+} from '../../../src/strategies/mcts_node.ts';
 import { ChainTree, type Chain } from '../../fakes/chain.ts';
 import { vectorCase, vectors } from '../../fakes/vectors.ts';
 
@@ -33,7 +40,7 @@ test('UCT: an unvisited child stands at V + 1, so an explored one can win before
 test('a backup counts the visit on every level, up to the root', () => {
   const branch = new ChainTree({ chain: model, maxTokens: 4 }).root;
   const node = (parent: Node | null, value: number): Node => {
-    const made: Node = { branch, parent, children: [], value, visits: 0, barren: false };
+    const made = nodeOf(branch, parent, value);
     parent?.children.push(made);
     return made;
   };
@@ -58,6 +65,7 @@ describe('search', () => {
     rollForward: 3,
     rollBranch: 1,
     answer: null,
+    truth: null,
   };
   /** Share of b among eight. */
   const reward = ({ tokens }: Branch): number => tokens.filter((token) => token === 1).length / 8;

@@ -45,6 +45,7 @@ const defaults: readonly (readonly [string, object, object])[] = [
       iterations: 40,
       patience: Infinity,
       answer: null,
+      truth: null,
       rollForward: 3,
       rollBranch: 1,
     },
