@@ -128,18 +128,14 @@ async function sampled(
   samples: number,
 ): Promise<string[]> {
   const n = Math.min(samples, CHOICES);
-  const replies = await Promise.all(
-    Array.from({ length: samples / n }, (_, part) =>
-      ask.complete({
-        model: 'tales',
-        prompt,
-        seed: (index * samples) / n + part,
-        n,
-        max_tokens: 160,
-      }),
-    ),
-  );
-  return replies.flatMap(({ choices }) => choices.map(({ text }) => text));
+  const texts: string[] = [];
+  // One after another: each holds as many places in the server's queue as it has choices.
+  for (let part = 0; part < samples / n; part++) {
+    const seed = (index * samples) / n + part;
+    const { choices } = await ask.complete({ model: 'tales', prompt, seed, n, max_tokens: 160 });
+    texts.push(...choices.map(({ text }) => text));
+  }
+  return texts;
 }
 
 /** Each disjoint group of n gives up its best: means over a prompt's groups, by prompt. */
