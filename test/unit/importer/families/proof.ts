@@ -121,7 +121,7 @@ export function provesFamily(
       const shorter = await Decoder.open(cutTo(checkpoint, l), 'float32', { hiddenStates: true });
       const ends = await shorter.read('hidden_states', rows);
       told.forEach((row, i) => {
-        const states = [...row.slice(vocab + l * hidden, vocab + (l + 1) * hidden)];
+        const states = Array.from(row.subarray(vocab + l * hidden, vocab + (l + 1) * hidden));
         const normalised = l === layers.length ? states : finalNorm(checkpoint, states);
         expect(farthest(normalised, ends[i]!)).toBeLessThan(CLOSE);
       });
