@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: `coxswain serve`, `import`, `steer` and `hash-key`. */
+/** The command line: `coxswain serve`, `import`, `steer`, `user` and `hash-key`. */
 
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
 import { hashKey, newKey } from './ops/keys.ts';
 import { steerCommand } from './steering/command.ts';
+import { userCommand } from './user_command.ts';
 
 const HELP = `coxswain: a test-time alignment inference server
 
@@ -15,6 +16,7 @@ const HELP = `coxswain: a test-time alignment inference server
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
   coxswain steer MODEL --texts FILE --out FILE.safetensors    makes a steering vector (without arguments: all options)
+  coxswain user MODEL --head FILE --pairs FILE                a user's latent, of pairs that they chose between
 
   --config FILE   YAML; config/default.yaml if left out
   --port N        instead of the config's
@@ -35,6 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'import')
     return inSteps(importCommand(args.slice(1), Math.floor(Date.now() / 1000)));
   if (args[0] === 'steer') return inSteps(steerCommand(args.slice(1)));
+  if (args[0] === 'user') return inSteps(userCommand(args.slice(1)));
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,

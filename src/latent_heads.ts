@@ -7,13 +7,13 @@ import type { TensorSource } from './importer/safetensors.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { ModelEntry } from './ops/config.ts';
 import type { Manifest } from './ops/manifest.ts';
+import type { LatentEncoder } from './rewards/latent_encoder.ts';
 import type { LatentHead, Linear } from './rewards/latent_head.ts';
 import { outlineOf } from './runtime/onnx/outline.ts';
 
 /** 64 million values. */
 const MAX_BYTES = 256 * 2 ** 20;
 const STATES = 'hidden_states';
-const LAYER = /^decoder\._model\.(\d{1,4})\.weight$/;
 
 interface ReadHead extends LatentHead {
   /** Width of the states that it reads. */
@@ -35,11 +35,7 @@ export function readLatentHead(
     if (role !== 'reward') throw new Error(`it is for rewards; this is a ${role}`);
     if (head !== undefined || layout !== undefined)
       throw new Error('it is for imported language models, not for those with a head of their own');
-    const width = outlineOf(join(folder, 'model.onnx')).outputs.get(STATES)?.dims.at(-1);
-    if (typeof width !== 'number')
-      throw new Error(
-        'the graph has no output hidden_states; import its checkpoint with --hidden-states',
-      );
+    const width = statesWidth(folder);
     using tensors = openSafetensors(fileIn(folder, file, MAX_BYTES));
     return headOf(tensors, width);
   } catch (error) {
@@ -48,29 +44,82 @@ export function readLatentHead(
 }
 
 function headOf(tensors: TensorSource, hidden: number): ReadHead {
-  const embedding = tensors.names.includes('score.weight')
-    ? linearOf(tensors, 'score', hidden)
-    : null;
-  const names = tensors.names
-    .flatMap((tensor) => LAYER.exec(tensor)?.[1] ?? [])
-    .toSorted((a, b) => Number(a) - Number(b))
-    .map((n) => `decoder._model.${n}`);
-  if (names.length === 0) throw new Error('there is no tensor decoder._model.0.weight');
+  const embedding = embeddingIn(tensors, hidden);
+  const names = layersOf(tensors, 'decoder._model');
   const embedded = embedding?.bias.length ?? hidden;
   const latent = (tensors.shape(`${names[0]!}.weight`)[1] ?? 0) - embedded;
   if (latent < 1)
     throw new Error(
       `${names[0]!}.weight reads ${latent + embedded} numbers; an answer alone has ${embedded}`,
     );
-  let inputs = embedded + latent;
-  const layers = names.map((layer) => {
-    const linear = linearOf(tensors, layer, inputs);
+  const layers = chainOf(tensors, names, embedded + latent);
+  const outputs = layers.at(-1)!.bias.length;
+  if (outputs !== 1)
+    throw new Error(`${names.at(-1)!}.weight gives ${outputs} numbers; a reward is one`);
+  return { embedding, layers, latent, hidden };
+}
+
+/** Width of the states that a graph gives. @throws Error if it gives none */
+export function statesWidth(folder: string): number {
+  const width = outlineOf(join(folder, 'model.onnx')).outputs.get(STATES)?.dims.at(-1);
+  if (typeof width === 'number') return width;
+  throw new Error(
+    'the graph has no output hidden_states; import its checkpoint with --hidden-states',
+  );
+}
+
+/**
+ * What makes a user's latent of pairs, of the same file: layers `pair_encoder._model.N`, and `sequence_encoder.w_q`, `w_k`,
+ * `w_v`, `mean_layer` and `log_var_layer`.
+ * @throws Error that names the file and the tensor at fault
+ */
+export function readLatentEncoder(folder: string, file: string, hidden: number): LatentEncoder {
+  using tensors = openSafetensors(fileIn(folder, file, MAX_BYTES));
+  try {
+    const embedding = embeddingIn(tensors, hidden);
+    const names = layersOf(tensors, 'pair_encoder._model');
+    const pair = chainOf(tensors, names, 2 * (embedding?.bias.length ?? hidden));
+    const width = pair.at(-1)!.bias.length;
+    const part = (name: string): Linear => linearOf(tensors, `sequence_encoder.${name}`, width);
+    const encoder = {
+      query: part('w_q'),
+      key: part('w_k'),
+      value: part('w_v'),
+      mean: part('mean_layer'),
+      logVariance: part('log_var_layer'),
+    };
+    for (const [name, { bias }] of Object.entries(encoder).slice(0, 3))
+      if (bias.length !== width)
+        throw new Error(
+          `the ${name} of sequence_encoder has ${bias.length} outputs; it must have ${width}`,
+        );
+    return { embedding, pair, ...encoder };
+  } catch (error) {
+    throw new Error(`${join(folder, file)}: ${reason(error)}`, { cause: error });
+  }
+}
+
+const embeddingIn = (tensors: TensorSource, hidden: number): Linear | null =>
+  tensors.names.includes('score.weight') ? linearOf(tensors, 'score', hidden) : null;
+
+/** Names of the layers under a name, in the order of their numbers. */
+function layersOf(tensors: TensorSource, under: string): string[] {
+  const numbers = tensors.names.flatMap((name) => {
+    const number = name.slice(under.length + 1, -'.weight'.length);
+    return name === `${under}.${number}.weight` && /^\d{1,4}$/.test(number) ? [number] : [];
+  });
+  if (numbers.length === 0) throw new Error(`there is no tensor ${under}.0.weight`);
+  return numbers.toSorted((a, b) => Number(a) - Number(b)).map((number) => `${under}.${number}`);
+}
+
+/** Layers of which each reads what the one before it gives. */
+function chainOf(tensors: TensorSource, names: readonly string[], first: number): Linear[] {
+  let inputs = first;
+  return names.map((name) => {
+    const linear = linearOf(tensors, name, inputs);
     inputs = linear.bias.length;
     return linear;
   });
-  if (inputs !== 1)
-    throw new Error(`${names.at(-1)!}.weight gives ${inputs} numbers; a reward is one`);
-  return { embedding, layers, latent, hidden };
 }
 
 /** Without a bias it is zero. */

@@ -27,20 +27,27 @@ const SLOPE = 0.2;
 
 /** @param state [hidden] of the model @param user [latent] */
 export function latentReward(
-  { embedding, layers }: LatentHead,
+  head: LatentHead,
   state: ArrayLike<number>,
   user: readonly number[],
 ): number {
-  const embedded = embedding === null ? state : through(embedding, state);
-  let x: ArrayLike<number> = [...Array.from(embedded), ...user];
-  layers.forEach((layer, i) => {
-    const y = through(layer, x);
-    x = i === layers.length - 1 ? y : y.map((value) => (value < 0 ? SLOPE * value : value));
-  });
-  return x[0]!;
+  return perceptron(head.layers, [...Array.from(embeddingOf(head, state)), ...user])[0]!;
 }
 
-function through({ inputs, weight, bias }: Linear, x: ArrayLike<number>): Float64Array {
+/** e(y) of the state after y. */
+export const embeddingOf = (
+  { embedding }: Pick<LatentHead, 'embedding'>,
+  state: ArrayLike<number>,
+): ArrayLike<number> => (embedding === null ? state : through(embedding, state));
+
+/** Layers with LeakyReLU between them. @param layers at least one */
+export function perceptron(layers: readonly Linear[], x: ArrayLike<number>): Float64Array {
+  const leaky = (value: number): number => (value < 0 ? SLOPE * value : value);
+  const first = through(layers[0]!, x);
+  return layers.slice(1).reduce((y, layer) => through(layer, y.map(leaky)), first);
+}
+
+export function through({ inputs, weight, bias }: Linear, x: ArrayLike<number>): Float64Array {
   const y = Float64Array.from(bias);
   for (let row = 0, at = 0; row < y.length; row++)
     for (let i = 0; i < inputs; i++) y[row]! += weight[at++]! * x[i]!;

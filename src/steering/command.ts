@@ -1,10 +1,11 @@
 /** The `steer` command: texts read by a policy, to the file of a steering vector. */
 
-import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { check, list, number, oneOf, strict, text } from '../core/fields.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
+import { readJsonLines } from '../ops/json_lines.ts';
 import { readManifest, verifyFiles } from '../ops/manifest.ts';
 import { loadCodec } from '../runtime/text/tokenizer.ts';
 import { vectorBytes } from './file.ts';
@@ -26,7 +27,6 @@ const OPTIONS = {
 } as const;
 
 const FORMS = ['mean', 'difference'] as const;
-const MAX_BYTES = 64 * 2 ** 20;
 const FAR = 1e6;
 
 const line = strict({
@@ -60,7 +60,7 @@ export function* steerCommand(args: readonly string[]): Generator<string, string
   const { layer, width } = manifest.steering;
   const codec = loadCodec(manifest.folder);
   const samples = [asked.texts, ...(asked.minus === null ? [] : [asked.minus])].map((path) =>
-    samplesOf(path, codec),
+    readJsonLines(path, (raw) => sampleOf(raw, codec)),
   );
   using reader = openReader(manifest.folder, width, codec.vocabulary.size);
   const [plus, minus] = [new Activations(width), new Activations(width)];
@@ -114,39 +114,12 @@ function parse(args: readonly string[]) {
   return { model, texts, minus, out, force, form };
 }
 
-/** @throws Error that names the file, the line and the field */
-function samplesOf(path: string, codec: Codec): Sample[] {
-  const samples = readBounded(path)
-    .split('\n')
-    .flatMap((raw, i) =>
-      raw.trim() === '' ? [] : [sampleOf(raw, `${path}, line ${i + 1}`, codec)],
-    );
-  if (samples.length === 0) throw new Error(`${path} has no texts`);
-  return samples;
-}
-
-function readBounded(path: string): string {
-  const file = openSync(path, 'r');
-  try {
-    const { size } = fstatSync(file);
-    if (size > MAX_BYTES)
-      throw new Error(`${path} has ${size} bytes; at most ${MAX_BYTES} are read of such a file`);
-    return readFileSync(file, 'utf8');
-  } finally {
-    closeSync(file);
-  }
-}
-
-function sampleOf(raw: string, at: string, codec: Codec): Sample {
-  try {
-    const { prompt, messages, answer, entropy = null } = check(line, JSON.parse(raw), '');
-    if ((prompt === undefined) === (messages === undefined))
-      throw new Error('a text has either prompt or messages');
-    const before = messages === undefined ? codec.prompt(prompt!) : codec.chat(messages);
-    const spoken = codec.encode(answer);
-    if (before.length === 0) throw new Error('prompt has no tokens: nothing is decided behind it');
-    return { tokens: [...before, ...spoken], from: before.length - 1, entropy };
-  } catch (error) {
-    throw new Error(`${at}: ${(error as Error).message}`, { cause: error });
-  }
+function sampleOf(raw: unknown, codec: Codec): Sample {
+  const { prompt, messages, answer, entropy = null } = check(line, raw, '');
+  if ((prompt === undefined) === (messages === undefined))
+    throw new Error('a text has either prompt or messages');
+  const before = messages === undefined ? codec.prompt(prompt!) : codec.chat(messages);
+  const spoken = codec.encode(answer);
+  if (before.length === 0) throw new Error('prompt has no tokens: nothing is decided behind it');
+  return { tokens: [...before, ...spoken], from: before.length - 1, entropy };
 }

@@ -128,7 +128,7 @@ test.each([
   [[{ prompt: '', answer: 'y' }], 'line 1: prompt has no tokens'],
   [[{ prompt: 'x', answer: 'y'.repeat(200) }], 'text 1 has 201 tokens; the model reads 128'],
   [[{ prompt: 'x', answer: 'y', entropy: 0 }], 'add up to 0'],
-  [[], 'has no texts'],
+  [[], 'has no lines'],
 ])('%j is refused by its line, and nothing is written', (lines, message) => {
   const out = path('none.safetensors');
   expect(() => run(model, '--texts', written('bad.jsonl', lines), '--out', out)).toThrow(message);
