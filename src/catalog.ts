@@ -10,6 +10,7 @@ import { check, integer, list, number, table, text, tolerant } from './core/fiel
 import type { Codec } from './core/text.ts';
 import { ConfigError, reason } from './ops/config.ts';
 import type { Config, ModelEntry } from './ops/config.ts';
+import { readLatentHead } from './latent_heads.ts';
 import { describeModel } from './model_folder.ts';
 import { verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
@@ -97,6 +98,7 @@ function cardOf(
       throw new ConfigError(`models.${name}.${key} is ${asked}, but ${path} says ${stored}`);
   }
   verifyFiles(manifest);
+  const latentHead = readLatentHead(name, entry, manifest);
   return {
     name,
     role: entry.role,
@@ -104,6 +106,7 @@ function cardOf(
     vocabulary: null,
     ...(manifest.steering === undefined ? {} : { steerable: true }),
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
+    ...(latentHead === null ? {} : { users: latentHead.latent }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...(manifest.shape?.states === undefined ? {} : { layerStates: true as const }),
     ...factsOf(manifest, path),

@@ -1,5 +1,6 @@
 /** From a config to an engine that decodes: the models that run in the inference process, and their memory. */
 
+import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
 import type { ScoreModel } from './core/model.ts';
@@ -9,6 +10,7 @@ import { DecodeEngine } from './engine/engine.ts';
 import type { EngineOptions } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
+import { readLatentHead } from './latent_heads.ts';
 import { classesOf } from './memory.ts';
 import type { Config, ModelEntry, RemoteEntry } from './ops/config.ts';
 import { describeModel } from './model_folder.ts';
@@ -16,10 +18,13 @@ import { keepsKv, verifyFiles } from './ops/manifest.ts';
 import type { Manifest } from './ops/manifest.ts';
 import { batched } from './rewards/batched.ts';
 import { cached, scoreCache } from './rewards/cached.ts';
+import type { ScoreCache } from './rewards/cached.ts';
 import { httpReward } from './rewards/http.ts';
 import { reader } from './rewards/reader.ts';
 import type { Reader } from './rewards/reader.ts';
+import { judgeOf } from './rewards/latent_head.ts';
 import { scalarHead } from './rewards/scalar_head.ts';
+import type { ScalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
@@ -32,7 +37,7 @@ import { loadEncoder } from './runtime/encoder.ts';
 import { loadExported } from './runtime/exports/exported.ts';
 import { Ort } from './runtime/ort/ort.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
-import { loadScorer } from './runtime/scorer.ts';
+import { loadScorer, loadStates } from './runtime/scorer.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { readVectors } from './steering_vectors.ts';
 import { threadsOf } from './threads.ts';
@@ -153,6 +158,7 @@ export function loadRewards(
   const cache = scoreCache(reward_bytes);
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
+  const personal = new Map<string, Personal>();
   const codecOf = sharedCodecs(readCodec);
   const described = Object.entries(config.models).map(
     ([name, entry]) => [name, entry, describeModel(entry)] as const,
@@ -168,6 +174,13 @@ export function loadRewards(
         (verifyFiles(manifest), languageModel(deviceOf(name), manifest, name, size));
       const model = decoder.texts(size);
       readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
+      const judge = personalOf(deviceOf(name), entry, manifest, name, {
+        codec,
+        runTokens,
+        turns,
+        cache,
+      });
+      if (judge !== null) personal.set(name, judge);
     }
     if (manifest.head !== 'scalar') continue;
     verifyFiles(manifest);
@@ -187,7 +200,29 @@ export function loadRewards(
       return [name, reward];
     }),
   );
-  return { models, readers, remotes, cache, now: () => performance.now() / 1000 };
+  return { models, readers, personal, remotes, cache, now: () => performance.now() / 1000 };
+}
+
+type Personal = (user: readonly number[]) => Reward;
+
+/** Null: the model has no head that reads a user's latent. */
+function personalOf(
+  device: Device,
+  entry: ModelEntry,
+  manifest: Manifest,
+  name: string,
+  { cache, ...by }: Pick<ScalarHead, 'codec' | 'runTokens' | 'turns'> & { cache: ScoreCache },
+): Personal | null {
+  const head = readLatentHead(name, entry, manifest);
+  if (head === null) return null;
+  const states = loadStates(device, manifest.folder, name, head.hidden);
+  const reads = entry.reads ?? manifest.reads ?? 'complete';
+  return (user) => {
+    const judge = scalarHead({ model: judgeOf(states, head, user), reads, ...by });
+    const digest = createHash('sha256').update(JSON.stringify(user)).digest('hex');
+    const known = { key: `${name} ${digest}`, readings: [name] };
+    return timed(cached(judge, cache, known), entry.timeout_ms);
+  };
 }
 
 function refuseLonger({ folder, shape }: Manifest, tokens: number): void {

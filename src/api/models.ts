@@ -41,9 +41,11 @@ const entry = (id: string, { created, context }: ModelCard, catalog: Catalog) =>
 });
 
 function modelOf(card: ModelCard, catalog: Catalog): object {
-  const { name, role, reads } = card;
+  const { name, role, reads, users } = card;
   const known =
-    role === 'policy' ? { role, ...alignable(card, catalog) } : { role, reads: reads ?? null };
+    role === 'policy'
+      ? { role, ...alignable(card, catalog) }
+      : { role, reads: reads ?? null, ...(users === undefined ? {} : { users }) };
   return { ...entry(name, card, catalog), alignment: known };
 }
 

@@ -51,6 +51,12 @@ export interface ScoreModel {
   score(rows: readonly (readonly Token[])[]): Float32Array;
 }
 
+/** A model whose states others judge by: a `ScoreModel` but for the score. */
+export interface StateModel extends Omit<ScoreModel, 'score'> {
+  /** What `score` would read: the normalised states after each row's last token, [hidden] each. */
+  states(rows: readonly (readonly Token[])[]): readonly Float32Array[];
+}
+
 /** A decoder asked about texts that are written already (teacher forcing). It keeps nothing. */
 export interface TextModel {
   readonly name: string;

@@ -49,6 +49,8 @@ export interface Reward {
 export type RewardSource =
   /** A model with a scalar head, which reads the prompt under its own name. */
   | { readonly kind: 'model'; readonly model: string }
+  /** A model with a head that reads a user's latent, and the prompt under its own name. */
+  | { readonly kind: 'personal'; readonly model: string; readonly user: readonly number[] }
   /** 1 where the number that the text answers is this one, else 0. */
   | { readonly kind: 'number'; readonly answer: string; readonly extract: Extract }
   /** 1 where the whole text is JSON that fits the schema, else 0. */

@@ -179,6 +179,9 @@ const limits = strict({
     .describe('States that a schema, pattern or grammar may compile to.'),
 });
 
+const fileLike = (form: RegExp, such: string) =>
+  z.string('a string').regex(form, `a file of the folder, such as ${such}`);
+
 const model = strict({
   path: text(4096, 1).describe('Its folder, relative to this file.'),
   role: oneOf(['policy', 'guide', 'reward', 'value']).describe('What requests may use it for.'),
@@ -190,18 +193,17 @@ const model = strict({
     .describe(
       'Where it runs; `auto` is `cpu`. Models of one config may be on different ones. `cuda` is refused at start with what is missing.',
     ),
-  graph: z
-    .string('a string')
-    .regex(/^(\w[\w.-]*\/)?\w[\w.-]*\.onnx$/, 'a file of the folder, such as onnx/model_q4.onnx')
+  graph: fileLike(/^(\w[\w.-]*\/)?\w[\w.-]*\.onnx$/, 'onnx/model_q4.onnx')
     .optional()
     .describe(
       'Folders that other tools exported: which of their graphs; left out: the most exact one with a usual name.',
     ),
   label: text(256, 1)
     .optional()
-    .describe(
-      'Classifiers that other tools exported: name or index of the label that is the score, where there are several.',
-    ),
+    .describe('Classifiers that other tools exported: name or index of the label that scores.'),
+  latent_head: fileLike(/^\w[\w.-]*\.safetensors$/, 'head.safetensors')
+    .optional()
+    .describe('Language models as rewards: a head that reads a user’s latent, docs/rewards.md.'),
   reads: oneOf(['prefix', 'complete'])
     .optional()
     .describe(
@@ -253,7 +255,6 @@ const remote = strict({
     .describe('How long that is; then it is asked by one call first.'),
 });
 
-/** The file says of which layer it is. */
 const steering = strict({
   path: text(4096, 1).describe('Its safetensors file, relative to this file.'),
   model: text(256, 1).describe('The policy whose states it is added to.'),

@@ -22,6 +22,8 @@ export interface ModelCard {
   readonly vocabulary: string | null;
   /** Its graph has an input that vectors are added by. */
   readonly steerable?: boolean;
+  /** Rewards only: numbers of a user's latent, where its head reads one. */
+  readonly users?: number;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */

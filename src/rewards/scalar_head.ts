@@ -11,7 +11,7 @@ import { Pace } from './pace.ts';
 import { answerTokens } from './reader.ts';
 import type { Turns } from './turns.ts';
 
-interface ScalarHead {
+export interface ScalarHead {
   readonly model: ScoreModel;
   /** The model's own. */
   readonly codec: Codec;

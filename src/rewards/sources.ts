@@ -17,6 +17,8 @@ import { timed } from './timed.ts';
 export interface Loaded {
   /** Models with a scalar head, by name. */
   readonly models: ReadonlyMap<string, Reward>;
+  /** Judges for a user, by their model's name. */
+  readonly personal: ReadonlyMap<string, (user: readonly number[]) => Reward>;
   /** Rewards that other servers compute, by name. */
   readonly remotes: ReadonlyMap<string, Reward>;
   /** Seconds since some moment. */
@@ -30,6 +32,7 @@ type Opener<S> = (source: S, loaded: Loaded) => Reward;
 
 const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kind: K }> } = {
   model: ({ model }, { models }) => known(models, model),
+  personal: ({ model, user }, { personal }) => known(personal, model)(user),
   number: numberCheck,
   schema: schemaCheck,
   length: lengthReward,

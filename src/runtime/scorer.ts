@@ -1,7 +1,7 @@
 /** A model with a scalar head (METHODS.md 0, 8): each row is read at its own last token, on from what it kept of its beginning. */
 
 import { join } from 'node:path';
-import type { ScoreModel } from '../core/model.ts';
+import type { ScoreModel, StateModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import { OrtRows, readTexts, type OrtModel } from './decoder.ts';
 import type { Device } from './devices/device.ts';
@@ -28,13 +28,44 @@ export function loadScorer(
   name: string,
   keepBytes: number,
 ): ScoreModel & Disposable {
-  const shape = shapeOf(folder);
+  const model = openGraph(device, folder, SCORE);
+  tryOut(model.session, `${folder} is no model with a scalar head`, () =>
+    expectScore(wholly(model, [0, 0])[0]),
+  );
+  const { said, ...reading } = readingOf(model, name, keepBytes);
+  return { ...reading, score: (texts) => Float32Array.from(texts, (text) => said(text)[0]!) };
+}
+
+/**
+ * The same of a graph with an output `hidden_states`, which nothing is kept for.
+ * @param width of the states
+ */
+export function loadStates(
+  device: Device,
+  folder: string,
+  name: string,
+  width: number,
+): StateModel & Disposable {
+  const dims = (places: number): number[] => [places, width];
+  const model = openGraph(device, folder, { name: 'hidden_states', width, dims });
+  tryOut(model.session, `${folder} gives no states`, () => expectScore(wholly(model, [0, 0])[0]));
+  const { said, ...reading } = readingOf(model, name, 0);
+  return { ...reading, states: (texts) => texts.map((text) => said(text).slice()) };
+}
+
+function openGraph(device: Device, folder: string, output: OrtModel['output']): OrtModel {
   const path = join(folder, 'model.onnx');
   const session = sharedSession(device, path);
-  const model = { device, session, shape, output: SCORE, steered: steeredBy(path) };
-  tryOut(session, `${folder} is no model with a scalar head`, () =>
-    expectScore(wholly(model, [0, 0])),
-  );
+  return { device, session, shape: shapeOf(folder), output, steered: steeredBy(path) };
+}
+
+interface TextReading extends Omit<ScoreModel, 'score'>, Disposable {
+  /** What the model says after a text's last token, valid until the next call. */
+  readonly said: (text: readonly Token[]) => Float32Array;
+}
+
+function readingOf(model: OrtModel, name: string, keepBytes: number): TextReading {
+  const { session, shape } = model;
   const rows = Math.min(MOST_KEPT, Math.floor(keepBytes / (kvBytes(shape) * shape.context)));
   const kept =
     rows === 0 ? null : new KeptRows(new OrtRows(model, { rows, length: shape.context }));
@@ -47,10 +78,7 @@ export function loadScorer(
       kept.read(row.slice(0, row.length - kept.missing(row) + tokens));
       return true;
     },
-    score: (texts) =>
-      Float32Array.from(texts, (text) =>
-        kept === null || text.length < 2 ? wholly(model, text) : kept.read(text)[0]!,
-      ),
+    said: (text) => (kept === null || text.length < 2 ? wholly(model, text) : kept.read(text)),
     [Symbol.dispose]() {
       kept?.[Symbol.dispose]();
       session[Symbol.dispose]();
@@ -58,10 +86,11 @@ export function loadScorer(
   };
 }
 
-/** The score of a text of which nothing is kept. */
-function wholly(model: OrtModel, text: readonly Token[]): number {
-  const value = new Float32Array(1);
-  using score = model.device.ort.tensor('float32', [1], value);
-  readTexts(model, [text], lastPlaces([text]), score);
-  return value[0]!;
+/** What is said of a text of which nothing is kept. */
+function wholly(model: OrtModel, text: readonly Token[]): Float32Array {
+  const { width, dims } = model.output;
+  const values = new Float32Array(width);
+  using out = model.device.ort.tensor('float32', dims(1), values);
+  readTexts(model, [text], lastPlaces([text]), out);
+  return values;
 }

@@ -156,7 +156,7 @@ test('models lists what answers: the policies, with what may guide them, and the
       owned_by: 'coxswain',
       alignment: {
         guides: ['arm-happy', 'arm-kind', 'arm-short'],
-        rewards: ['rm-happy-a', 'rm-late'],
+        rewards: ['rm-happy-a', 'rm-late', 'rm-yours'],
         steering: ['calm', 'bright'],
       },
     },

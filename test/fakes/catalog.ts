@@ -20,6 +20,12 @@ const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] 
   return [name, { ...plain, head: 'scalar', ...changes }];
 };
 
+/** A language model whose head reads so many numbers of a user. */
+const personal = (name: string, users: number): [string, ModelCard] => {
+  const [, plain] = card(name, 'reward', 384, null);
+  return [name, { ...plain, reads: 'complete', users }];
+};
+
 const preset = (
   name: string,
   alignment: Preset['alignment'],
@@ -71,6 +77,7 @@ export const catalog: Catalog = {
       },
     }),
     reward('rm-late', { reads: 'complete' }),
+    personal('rm-yours', 2),
   ]),
   presets: new Map([
     preset('tales:happy', { guides: [{ model: 'arm-happy', weight: 0.5 }], max_kl: 2 }, 256),

@@ -62,6 +62,7 @@ export const sumOf = (...uses: readonly RewardUse[]): RewardPlan => ({
 /** What a process with these reward models would have loaded. */
 export const loaded = (...models: readonly Reward[]): Loaded => ({
   models: new Map(models.map((model) => [model.name, model])),
+  personal: new Map(),
   remotes: new Map(),
   now: () => 0,
   readers: new Map(),

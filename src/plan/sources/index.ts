@@ -9,6 +9,7 @@ import { length, repetition } from './length.ts';
 import { followUp, likelihood } from './likelihood.ts';
 import { model } from './model.ts';
 import { pairwise } from './pairwise.ts';
+import { personal } from './personal.ts';
 import { ratio } from './ratio.ts';
 import { selfEvaluation } from './self_evaluation.ts';
 import type { ParsedMember, SourceKind } from './source.ts';
@@ -16,6 +17,7 @@ import type { ParsedMember, SourceKind } from './source.ts';
 /** Where a member has two of the keys, the first here decides. */
 export const kinds: Readonly<Record<string, SourceKind>> = {
   model,
+  personal,
   plus: ratio,
   follow_up: followUp,
   likelihood,

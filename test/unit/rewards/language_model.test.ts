@@ -133,6 +133,7 @@ test.each(JUDGES)(
     const lm = reader({ model, codec: byteCodec, runTokens: 64, turns, timeoutMs: 20 });
     const loaded = {
       models: new Map(),
+      personal: new Map(),
       remotes: new Map(),
       now: () => 0,
       readers: new Map([['lm', lm]]),
@@ -288,6 +289,7 @@ describe('what readers are asked', () => {
       models: new Map(),
       readers: new Map([['lm', fakeReader(model)]]),
       cache: scoreCache(1 << 16),
+      personal: new Map(),
       remotes: new Map(),
       now: () => 0,
     };

@@ -38,6 +38,7 @@ function loaded(runTokens = 256) {
   });
   return {
     models: new Map(),
+    personal: new Map(),
     remotes: new Map(),
     readers: new Map(readers),
     cache: scoreCache(0),

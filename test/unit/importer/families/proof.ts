@@ -9,8 +9,16 @@ import { importModel } from '../../../../src/importer/import.ts';
 import { loadDecoder } from '../../../../src/runtime/decoder.ts';
 import { cpu } from '../../../../src/runtime/devices/device.ts';
 import { closing, testOrt } from '../../../fakes/ort.ts';
-import { Decoder, farthest, genaiLogits, openCheckpoint, session, tokens } from '../checkpoint.ts';
-import { headsOf } from './arithmetic.ts';
+import {
+  Decoder,
+  farthest,
+  genaiLogits,
+  openCheckpoint,
+  session,
+  tokens,
+  type Checkpoint,
+} from '../checkpoint.ts';
+import { headsOf, layerNorm, rmsNorm } from './arithmetic.ts';
 import type { Published, Vector } from './published.ts';
 
 testOrt(); // before onnxruntime-node makes its own environment in this process, which would not do for ours
@@ -103,6 +111,23 @@ export function provesFamily(
     expect(farthest(logits!, forward([...prompts[1]!, ...more]).at(-1)!)).toBeLessThan(CLOSE);
   });
 
+  test(`${name}: the states of a layer are those that a model of so many layers ends with`, async () => {
+    const rows = [tokens(9, 1), tokens(3, 2)];
+    const { layers, hidden, vocab } = checkpoint.spec;
+    const told = await (
+      await Decoder.open(checkpoint, 'float32', { layerStates: true })
+    ).feed(rows);
+    for (let l = 0; l <= layers.length; l++) {
+      const shorter = await Decoder.open(cutTo(checkpoint, l), 'float32', { hiddenStates: true });
+      const ends = await shorter.read('hidden_states', rows);
+      told.forEach((row, i) => {
+        const states = Array.from(row.subarray(vocab + l * hidden, vocab + (l + 1) * hidden));
+        const normalised = l === layers.length ? states : finalNorm(checkpoint, states);
+        expect(farthest(normalised, ends[i]!)).toBeLessThan(CLOSE);
+      });
+    }
+  });
+
   test.each(['int8', 'int4'] as const)(
     `${name}, %s: a row has the same bits alone, in a batch, and prefilled in chunks`,
     async (weights) => {
@@ -120,6 +145,25 @@ export function provesFamily(
       expect(farthest((await decoder.feed([prompts[2]!.slice(6)]))[0]!, prefilled[2]!)).toBe(0);
     },
   );
+}
+
+/** The same model without its layers from the `count`th on. */
+function cutTo({ folder, spec, source }: Checkpoint, count: number): Checkpoint {
+  const isLeft = (name: string): boolean =>
+    Number(/(?:layers|h)\.(\d+)\./.exec(name)?.[1] ?? -1) < count;
+  const names = source.names.filter(isLeft);
+  return {
+    folder,
+    spec: { ...spec, layers: spec.layers.slice(0, count) },
+    source: { ...source, names },
+  };
+}
+
+function finalNorm({ spec: { norm, finalNorm: name }, source }: Checkpoint, x: Vector): Vector {
+  const vector = (what: string): Vector => [...source.read(`${name}.${what}`)];
+  const gain = vector('weight').map((w) => w + norm.offset);
+  if (norm.kind === 'rms') return rmsNorm(x, gain, norm.epsilon);
+  return layerNorm(x, gain, vector('bias'), norm.epsilon);
 }
 
 const argmax = (values: readonly number[]): number => values.indexOf(Math.max(...values));
