@@ -4,6 +4,7 @@ import type { ChoiceReport } from '../core/events.ts';
 import { sum } from '../core/math.ts';
 import type { Evaluation } from '../core/reward.ts';
 import type { Answer } from '../plan/request.ts';
+import { agreementsOf } from './agreement.ts';
 
 /** Reports by choice index. */
 export type Reports = ReadonlyMap<number, ChoiceReport>;
@@ -55,7 +56,10 @@ export function failedRewards(evaluations: readonly Evaluation[]) {
   return [...worst].map(([id, outcome]) => ({ id, outcome }));
 }
 
-export function alignmentOf({ strategy, seed, remarks, explain }: Answer, reports: Reports) {
+export function alignmentOf(
+  { strategy, seed, remarks, explain, rewards }: Answer,
+  reports: Reports,
+) {
   const inOrder = [...reports].toSorted(([a], [b]) => a - b);
   return {
     strategy,
@@ -75,8 +79,16 @@ export function alignmentOf({ strategy, seed, remarks, explain }: Answer, report
     /** The budget that ended the search with the best so far. */
     budget_exhausted:
       inOrder.find(([, { exhausted }]) => exhausted !== null)?.[1].exhausted ?? null,
-    ...(explain ? { trees: inOrder.map(([choice, { search }]) => ({ choice, ...search })) } : {}),
+    ...(explain
+      ? { trees: inOrder.map(([choice, report]) => treeOf(choice, report, rewards)) }
+      : {}),
     tokens_saved: total(reports, (report) => report.savedTokens),
     ...verdicts(inOrder.map(([, report]) => report)),
   };
+}
+
+function treeOf(choice: number, { search, candidates }: ChoiceReport, rewards: readonly string[]) {
+  const whole = candidates.filter(({ prunedAt }) => prunedAt === null);
+  const agreement = agreementsOf(rewards, whole);
+  return { choice, ...search, ...(agreement.length > 0 ? { agreement } : {}) };
 }

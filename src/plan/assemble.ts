@@ -171,6 +171,7 @@ function answerOf(
     explain: alignment.explain,
     logprobs,
     calls,
+    rewards: plan.reward?.uses.map(({ id }) => id) ?? [],
     remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
     echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),

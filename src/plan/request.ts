@@ -39,6 +39,8 @@ export interface Answer {
   readonly logprobs: number | null;
   /** Answers may hold calls of tools, spelled as core/call.ts has it. */
   readonly calls: boolean;
+  /** Ids of what judges. */
+  readonly rewards: readonly string[];
   /** Members of the response's `alignment` that the strategy has found out. */
   readonly remarks: Readonly<Record<string, unknown>>;
   /** Text of each prompt, to stand before its answers; null: not asked for. */

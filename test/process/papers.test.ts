@@ -47,7 +47,7 @@ async function answered(alignment: object): Promise<Answer> {
 }
 
 test.each(shown)('%s: %s', async (_, alignment) => {
-  const asked = JSON.parse(alignment) as object;
+  const asked = JSON.parse(alignment) as Asked;
   const answer = await answered(asked);
   expect(answer.error).toBeUndefined();
   expect(answer.choices[0]!.text.length).toBeGreaterThan(0);
@@ -55,6 +55,8 @@ test.each(shown)('%s: %s', async (_, alignment) => {
   if ('rewards' in asked)
     expect(answer.alignment.candidates.some(({ score }) => Number.isFinite(score))).toBe(true);
   if ('guides' in asked) expect(answer.alignment.kl).not.toBeNull();
+  if (asked.explain && (asked.rewards?.length ?? 0) > 1)
+    expect(Math.abs(answer.alignment.trees![0]!.agreement![0]!.kendall)).toBeLessThanOrEqual(1);
 });
 
 test.each(strategies)('%s', async (text) => {
@@ -70,12 +72,18 @@ test.each(strategies)('%s', async (text) => {
   expect(choices[0]!.text.length).toBeGreaterThan(0);
 });
 
+interface Asked {
+  readonly rewards?: readonly object[];
+  readonly explain?: boolean;
+}
+
 interface Answer {
   readonly error?: { readonly message: string };
   readonly choices: readonly { readonly text: string }[];
   readonly alignment: {
     readonly kl: object | null;
     readonly failed_rewards?: readonly string[];
+    readonly trees?: readonly { readonly agreement?: readonly { readonly kendall: number }[] }[];
     readonly candidates: readonly { readonly score: number | null }[];
   };
 }
