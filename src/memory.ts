@@ -3,9 +3,11 @@
  * given out as traffic asks for them; weights are there from the start.
  */
 
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { sum } from './core/math.ts';
 import { ConfigError, reason } from './ops/config.ts';
-import type { Config } from './ops/config.ts';
+import type { Config, ModelEntry } from './ops/config.ts';
 import { graphBytes, keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
@@ -75,6 +77,11 @@ export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): 
       graphBytes(manifest) * (LOADED[manifest.weights] ?? 1),
     ]),
     ...groups.flatMap((group) => partsOf(config, group, models)),
+    ...Object.entries(config.models).map(([name, entry]): Part => [
+      'cpu',
+      `latent head of ${name}`,
+      headBytes(entry),
+    ]),
     ...keptParts(config, [...models.values()]),
     ['cpu', 'prompts that may come again', engine.prefix_bytes],
     ['cpu', 'compiled rules, in two processes', 2 * engine.rule_bytes],
@@ -110,6 +117,10 @@ function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
   ]);
 }
 
+/** At most: what is stored as halves is twice as large in memory. */
+const headBytes = ({ path, latent_head: file }: ModelEntry): number =>
+  file === undefined ? 0 : 2 * statSync(join(path, file)).size;
+
 /** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
 function partsOf(
   config: Config,
@@ -140,6 +151,11 @@ function partsOf(
       return [device, `KV rows of ${here.join(', ')}: ${said}`, positions * perPosition];
     }),
     ['cpu', `workspace of ${name}: logits of ${rows} rows`, logits],
+    ...models.map((model, i): Part => [
+      'cpu',
+      `steering of ${model}, of ${rows} rows`,
+      rows * Float32Array.BYTES_PER_ELEMENT * (manifests[i]!.steering?.width ?? 0),
+    ]),
     ...models.map((model, i): Part => [
       'cpu',
       `KV of ${model}, copied for each run`,

@@ -9,7 +9,8 @@ import { libraryPath } from '../../src/runtime/ort/path.ts';
 import { providersOf } from '../../src/runtime/ort/api.ts';
 import { kvBytes, shapeOf } from '../../src/runtime/shape.ts';
 import { groupByVocabulary } from '../../src/vocabularies.ts';
-import { TALES, talesCodec } from '../fakes/models.ts';
+import { loadCodec } from '../../src/runtime/text/tokenizer.ts';
+import { TALES, talesCodec, tinyFolder } from '../fakes/models.ts';
 import { temporaryFolder } from './importer/checkpoint.ts';
 
 const ARM = TALES.replace(/tales$/, 'arm-happy');
@@ -47,6 +48,29 @@ test('weights, rows, logits and caches add up', () => {
     ['scores that are remembered', 7],
   ]);
   expect(bytes).toBe(parts.reduce((sum, [, each]) => sum + each, 0));
+});
+
+test('what steers rows, and a head that reads users, are counted', () => {
+  const open = tinyFolder({}, 'int8', { steering: 1 });
+  const yours = tinyFolder({}, 'int8', { role: 'reward', hiddenStates: true });
+  writeFileSync(join(yours, 'head.safetensors'), Buffer.alloc(500));
+  const file = join(temporaryFolder(), 'c.yaml');
+  writeFileSync(
+    file,
+    `policy: open
+models:
+  open: { path: ${open}, role: policy }
+  yours: { path: ${yours}, role: reward, latent_head: head.safetensors }
+engine: { kv_slots: 8, max_seq: 128 }
+`,
+  );
+  const config = readConfig(file);
+  const [plan] = memoryPlan(
+    config,
+    groupByVocabulary(config, () => loadCodec(open)),
+  );
+  expect(plan!.parts).toContainEqual(['steering of open, of 8 rows', 8 * 4 * 64]);
+  expect(plan!.parts).toContainEqual(['latent head of yours', 1000]);
 });
 
 test('the budget is a bound, with the numbers of what is beyond it', () => {
