@@ -77,6 +77,7 @@ export const plannerOf =
       params,
       reward: sumOf(use('hash')),
       states: strategies[strategy]!.states?.(params) ?? false,
+      top: strategies[strategy]!.top?.(params) ?? 0,
       drafts: true,
       ...ask,
     });
