@@ -123,7 +123,7 @@ export interface KvRows extends Disposable {
 /** Logits are float32; float64 exists so that tests can hold the arithmetic to 1e-9. */
 export type Reals = Float32Array | Float64Array;
 
-/** Rows of one run of a tail. Arrays are views, valid until the next run of the same tail. */
+/** Rows of one run of a tail. Arrays are views, valid until the next run of any tail of the same `Tails`. */
 export interface Mixed {
   /** sum_k weight_k * log p_k, unnormalised; [rows, vocab]. */
   readonly combined: Reals;

@@ -25,13 +25,18 @@ interface TailOptions {
   readonly precision?: Precision;
 }
 
-/** Builds tails on demand and keeps them until it is closed: one per shape. */
+/**
+ * Builds tails on demand and keeps them until it is closed: one per shape. Their laws are in the same memory: of 64 rows over
+ * 128,000 tokens each would take 33 MB.
+ */
 export function tailsOf(ort: Ort, options: TailOptions): Tails & Disposable {
+  const { rows, vocab, precision = 'float32' } = options;
+  const laws = realsOf(precision, rows * vocab);
   const built = new Map<string, OrtTail>();
   const tails: Tails = (shape) => {
     const key = `${shape.widths.join()} ${shape.tempered} ${shape.cutting} ${shape.top}`;
     let tail = built.get(key);
-    if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, shape)));
+    if (tail === undefined) built.set(key, (tail = new OrtTail(ort, options, shape, laws)));
     return tail;
   };
   const close = (): void => {
@@ -134,6 +139,9 @@ function banning(g: GraphBuilder, x: Value, options: TailOptions): Value {
   return g.node('Add', [x, g.initializer('banned', [1, vocab], mask)]);
 }
 
+const realsOf = (precision: Precision, n: number): Reals =>
+  precision === 'float32' ? new Float32Array(n) : new Float64Array(n);
+
 class OrtTail implements Tail, Disposable {
   readonly #ort: Ort;
   readonly #session: OrtSession;
@@ -148,21 +156,21 @@ class OrtTail implements Tail, Disposable {
   readonly #inputs = new Map<Reals, Tensor>();
   readonly #owned: Tensor[] = [];
 
-  constructor(ort: Ort, options: TailOptions, shape: TailShape) {
+  /** @param laws [rows, vocab], which runs write to */
+  constructor(ort: Ort, options: TailOptions, shape: TailShape, laws: Reals) {
     this.#ort = ort;
     this.#session = ort.session(tailGraph(options, shape));
     const { widths, tempered, top } = shape;
     const { rows, vocab, precision = 'float32' } = options;
     [this.#precision, this.#shape] = [precision, shape];
-    const reals = (n: number): Reals =>
-      precision === 'float32' ? new Float32Array(n) : new Float64Array(n);
+    const reals = (n: number): Reals => realsOf(precision, n);
     const k = Math.min(top, vocab);
     const tokens64 = new BigInt64Array(rows * k);
     const logZ = reals(rows); // stays 0 when nothing guides
     this.#weights = reals(rows * widths.length);
     [this.#inverse, this.#cuts] = [reals(rows), reals(rows)];
     this.#out = {
-      combined: reals(rows * vocab),
+      combined: laws,
       vocab,
       topValues: reals(rows * k),
       topTokens: new Int32Array(tokens64.buffer),

@@ -312,3 +312,18 @@ describe('a row is mixed alike bit for bit, alone or among up to 63 others', () 
     },
   );
 });
+
+test('tails of any shape write their laws to the same memory', () => {
+  using tails = tailsOf(testOrt(), { vocab: 6, banned: [], rows: 2 });
+  const row = Float32Array.of(0, 1, 2, 3, 4, 5);
+  const by = {
+    weights: Float32Array.of(1, 1),
+    inverse: Float32Array.of(2),
+    cuts: Float32Array.of(-9),
+  };
+  const laws = [
+    tails({ widths: [6], tempered: false, cutting: false, top: 32 }).mix(1, [row], by),
+    tails({ widths: [6, 6], tempered: true, cutting: true, top: 64 }).mix(1, [row, row], by),
+  ];
+  expect(laws[1]!.combined.buffer).toBe(laws[0]!.combined.buffer);
+});
