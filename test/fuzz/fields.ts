@@ -176,6 +176,7 @@ export const FIELDS: Named = {
   tools: one(TOOLS),
   tool_choice: one(['auto', 'none', 'required', { type: 'function', function: { name: 'look' } }]),
   guides: (chance) => Array.from({ length: chance.integer(0, 3) }, () => guide(chance)),
+  steering: one([[], [], null, [{ vector: 'calm' }], [{ vector: 'calm', scale: 1e9 }], [{}]]),
   strategy: one(STRATEGIES),
   rewards: (chance) =>
     Array.from({ length: chance.integer(1, 2) }, () => ({
@@ -187,6 +188,19 @@ export const FIELDS: Named = {
         },
         { pairwise: 'tales', aggregate: chance.pick(['win_rate', 'lottery', 'knockout', 'x']) },
         { pairwise: 'tales', question: chance.pick(['{other}', 'or?', '{other}'.repeat(300)]) },
+        { likelihood: chance.pick(GUIDES), aggregate: chance.pick(['mean', 'x']) },
+        { plus: 'tales-dpo', minus: 'tales', step: { until: chance.pick([['.'], [''], []]) } },
+        { judge: 'tales', question: chance.pick(['Is it sad?', '', '?'.repeat(3000)]) },
+        {
+          judge: 'tales',
+          criterion: 'it ends',
+          ratings: chance.pick([['1', '2'], ['1'], ['12x']]),
+        },
+        { likelihood: 'tales', follow_up: { positive: chance.pick([['So sad.'], []]) } },
+        { check: 'number', answer: chance.pick([7, '7', null]) },
+        { check: 'json', schema: structuredClone(chance.pick(SCHEMAS)) },
+        { length: chance.pick(['over', 'x']), target: chance.pick([5, -5]) },
+        { personal: chance.pick(REWARDS), user: chance.pick([[0.5], [], [1e300]]) },
       ]),
       weight: chance.pick([1, 0.5, -1, 0]),
     })),

@@ -44,7 +44,7 @@ export async function slowReaders({ port, base }: { port: number; base: string }
       ],
       [
         `inter-token p99 of ${NEIGHBOURS} neighbours, alone and beside it: medians of ${BEFORE + AFTER} and ${BESIDE} windows (least, most)`,
-        `${spread(alone)} / ${spread(beside)} ms`,
+        `${inMs(alone)} / ${inMs(beside)} ms`,
         'within 10 %',
       ],
     );
@@ -70,7 +70,7 @@ async function windows(port: number, base: string, n: number): Promise<number[]>
   return p99;
 }
 
-const spread = (values: readonly number[]): string => {
+const inMs = (values: readonly number[]): string => {
   const [least, middle, most] = [0, 0.5, 1].map((q) => quantile(values, q).toFixed(2));
   return `${middle} (${least}, ${most})`;
 };
