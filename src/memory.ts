@@ -12,6 +12,7 @@ import { graphBytes, keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
+import { keepsInt8 } from './kv_kind.ts';
 import { describeModel } from './model_folder.ts';
 import { rowsTaken } from './runtime/kv/device.ts';
 import { copiesBytes } from './runtime/exports/growing_rows.ts';
@@ -128,7 +129,10 @@ function partsOf(
   placed: ReadonlyMap<string, Placed>,
 ): Part[] {
   const manifests = models.map((model) => placed.get(model)!.manifest);
-  const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
+  const shapes = models.map((model, i): Shape => {
+    const { folder, shape = shapeOf(folder) } = manifests[i]!;
+    return keepsInt8(config.models[model]!, manifests[i]!) ? { ...shape, kv: 'int8' } : shape;
+  });
   const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
   const classes = classesFor(config, share, keeping);
   const places = models.map((model) => placed.get(model)!.place);

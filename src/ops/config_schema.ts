@@ -193,6 +193,11 @@ const model = strict({
     .describe(
       'Where it runs; `auto` is `cpu`. Models of one config may be on different ones. `cuda` is refused at start with what is missing.',
     ),
+  kv: oneOf(['auto', 'float32', 'int8'])
+    .default('auto')
+    .describe(
+      'Language models: what their KV is kept as. `auto`: int8 on the CPU where `coxswain calibrate` has measured its steps, else float32.',
+    ),
   graph: fileLike(/^(\w[\w.-]*\/)?\w[\w.-]*\.onnx$/, 'onnx/model_q4.onnx')
     .optional()
     .describe(
