@@ -33,8 +33,9 @@ export function* calibrateCommand(args: readonly string[]): Generator<string, st
   if (manifest.head !== undefined || manifest.layout !== undefined)
     throw new Error(`${folder} is no language model that the importer wrote: only those keep int8`);
   verifyFiles(manifest);
-  const { vocabulary, prompt } = loadCodec(folder);
-  const textsOf = (seed: bigint): Texts => ({ vocab: vocabulary.size, opening: prompt(''), seed });
+  const codec = loadCodec(folder);
+  const [vocab, opening] = [codec.vocabulary.size, codec.prompt('')];
+  const textsOf = (seed: bigint): Texts => ({ vocab, opening, seed });
   using ort = new Ort({ threads: 0 });
   const device = cpu(ort);
   yield 'reads texts of its own';

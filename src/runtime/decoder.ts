@@ -32,8 +32,7 @@ export interface Decoder extends LanguageModel, Disposable {
 }
 
 /**
- * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
- * @param scales of its KV, which is then kept as int8; null: as float32
+ * Loads `config.json` and `model.onnx` of a folder, and tries the model once. With scales its KV is kept as int8.
  * @throws Error that names the folder and carries ORT's message if the file is damaged or of another layout
  */
 export function loadDecoder(

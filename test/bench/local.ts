@@ -1,5 +1,6 @@
 /** The engine in this process, fed by the real planner and run: what a server could do without HTTP. */
 
+import { availableParallelism } from 'node:os';
 import { buildCatalog } from '../../src/catalog.ts';
 import { loadEngines, loadRewards } from '../../src/load.ts';
 import { readConfig } from '../../src/ops/config.ts';
@@ -33,13 +34,13 @@ const PATIENCE_MS = 3_600_000;
 /** A server's inside, loaded from a config file. */
 export function loadLocal(configFile: string) {
   const given = readConfig(configFile);
-  // Nobody is kept waiting by a reward that is late. Threads are the server's own.
+  // No HTTP process wants a core here, and nobody is kept waiting by a reward that is late.
   const patient = Object.entries(given.models).map(([name, model]) => [
     name,
     { ...model, timeout_ms: PATIENCE_MS },
   ]);
   const models = Object.fromEntries(patient) as typeof given.models;
-  const config = { ...given, models };
+  const config = { ...given, models, engine: { ...given.engine, threads: availableParallelism() } };
   const catalog = buildCatalog(config, loadCodec);
   const decoding = loadEngines(config, () => undefined);
   const { engine, ort } = decoding;

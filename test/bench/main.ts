@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- --quick] [--stage NAME] [--device NAME] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
+ * npm run bench [-- --quick] [--stage NAME] [--device NAME] [--kv NAME] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
  * streams, unguided and guided, in process and through HTTP SSE, and the same weights in transformers.js.
  * It measures and never asserts. Settings are interleaved in rounds; tables show medians over rounds, ratios are medians of each
  * round's own where both sides ran in it.
@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     stage: { type: 'string' },
     device: { type: 'string', default: 'auto' },
+    kv: { type: 'string', default: 'auto' },
     json: { type: 'string' },
   },
 });
@@ -205,7 +206,7 @@ function ratios(rows: readonly Row[]): string {
 /** The median of each round's ratio: what slows a whole round down is in both of its sides. */
 const paired = (a: Row, b: Row): number => median(a.rounds.map((rate, i) => rate / b.rounds[i]!));
 
-const stages = [packStage(options.device), largeStage(options.device)].filter(
+const stages = [packStage(options), largeStage(options)].filter(
   ({ name }) => name === (options.stage ?? name),
 );
 const rows: Row[] = [];

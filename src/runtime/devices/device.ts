@@ -31,8 +31,19 @@ export const cpu = (ort: Ort): Device => ({
   session: (path, scales = null) =>
     scales === null
       ? ort.session(path)
-      : ort.session(withInt8Kv(readFileSync(path), scales), { folder: dirname(path) }),
+      : ort.session(amended(path, scales), { folder: dirname(path) }),
   widest: () => Infinity,
   store: (shape, rows, length) => new HostKv(ort, shape, rows, length),
   [Symbol.dispose]: () => undefined,
 });
+
+function amended(path: string, scales: KvScales): Uint8Array {
+  const model = readFileSync(path);
+  try {
+    return withInt8Kv(model, scales);
+  } catch (error) {
+    throw new Error(`${path} is no protobuf of a decoder: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}

@@ -53,7 +53,7 @@ export function scalesOf(model: LanguageModel, shape: Shape, texts: Texts): KvSc
 const rounded = (step: number): number => Number(step.toPrecision(DIGITS));
 
 /** How far laws are from each other, over all tokens of some texts. */
-export interface Distance {
+interface Distance {
   /** KL in nats: of all laws, and of the farthest one. */
   readonly mean: number;
   readonly most: number;
