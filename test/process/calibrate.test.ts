@@ -19,7 +19,10 @@ function cli(...args: readonly string[]): { code: number | null; said: string } 
 }
 
 function configOf(models: string): string {
-  writeFileSync(path('config.yaml'), `policy: open\nmodels:\n${models}\nengine: { kv_slots: 256 }\n`);
+  writeFileSync(
+    path('config.yaml'),
+    `policy: open\nmodels:\n${models}\nengine: { kv_slots: 256 }\n`,
+  );
   return path('config.yaml');
 }
 
