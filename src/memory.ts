@@ -48,6 +48,16 @@ export function classesOf(
   );
 }
 
+/** The rows that a model writes critiques in; null: the config gives it none. */
+export function critiqueClass(
+  { engine, models }: Config,
+  name: string,
+  context: number,
+): LengthClass | null {
+  const rows = models[name]!.critique_rows;
+  return rows === 0 ? null : { rows, length: Math.min(engine.max_seq, context) };
+}
+
 /** Halves are floats in memory. */
 const LOADED: Readonly<Record<string, number>> = { float16: 2 };
 
@@ -76,7 +86,8 @@ export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): 
       `weights of ${name}`,
       graphBytes(manifest) * (LOADED[manifest.weights] ?? 1),
     ]),
-    ...groups.flatMap((group) => partsOf(config, group, models)),
+    ...groups.flatMap((group) => groupParts(config, group, models)),
+    ...[...models.keys()].flatMap((name) => criticParts(config, name, models)),
     ...Object.entries(config.models).map(([name, entry]): Part => [
       'cpu',
       `latent head of ${name}`,
@@ -121,16 +132,38 @@ function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
 const headBytes = ({ path, latent_head: file }: ModelEntry): number =>
   file === undefined ? 0 : 2 * statSync(join(path, file)).size;
 
-/** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
-function partsOf(
+const shapeIn = ({ folder, shape }: Manifest): Shape => shape ?? shapeOf(folder);
+const keepingOf = (shape: Shape): Keeping => ({ context: shape.context, kvBytes: kvBytes(shape) });
+
+/** Of the engine of a vocabulary. */
+function groupParts(
   config: Config,
   { name, share, models }: VocabularyGroup,
   placed: ReadonlyMap<string, Placed>,
 ): Part[] {
+  const keeping = models.map((model) => keepingOf(shapeIn(placed.get(model)!.manifest)));
+  return partsOf({ name, models, classes: classesFor(config, share, keeping) }, placed);
+}
+
+/** Of the engine that a judge writes critiques with. */
+function criticParts(config: Config, model: string, placed: ReadonlyMap<string, Placed>): Part[] {
+  if (config.models[model]!.critique_rows === 0) return [];
+  const { context } = shapeIn(placed.get(model)!.manifest);
+  const classes = [critiqueClass(config, model, context)!];
+  return partsOf({ name: `critiques by ${model}`, models: [model], classes }, placed);
+}
+
+interface Decoded {
+  readonly name: string;
+  readonly models: readonly string[];
+  readonly classes: readonly LengthClass[];
+}
+
+/** KV rows of an engine's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
+function partsOf({ name, models, classes }: Decoded, placed: ReadonlyMap<string, Placed>): Part[] {
   const manifests = models.map((model) => placed.get(model)!.manifest);
-  const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
-  const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
-  const classes = classesFor(config, share, keeping);
+  const shapes = manifests.map(shapeIn);
+  const keeping = shapes.map(keepingOf);
   const places = models.map((model) => placed.get(model)!.place);
   const rows = sum(classes.map((each) => each.rows));
   const longest = Math.max(...classes.map((each) => each.length));

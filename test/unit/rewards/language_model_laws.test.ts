@@ -34,11 +34,12 @@ const SOURCES: readonly RewardSource[] = [
     negative: [line('bad')],
     reads: 'complete',
   },
-  { kind: 'judge', by: by(), questions: [question], calibration: null, reads: 'prefix' },
+  { kind: 'judge', by: by(), questions: [question], critique: null, calibration: null, reads: 'prefix' },
   {
     kind: 'judge', // a self-evaluation
     by: by(),
     questions: [question],
+    critique: null,
     calibration: { scale: 2, shift: -0.5 },
     reads: 'prefix',
   },
