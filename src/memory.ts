@@ -12,6 +12,7 @@ import { graphBytes, keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
+import { keepsInt8 } from './kv_kind.ts';
 import { describeModel } from './model_folder.ts';
 import { rowsTaken } from './runtime/kv/device.ts';
 import { copiesBytes } from './runtime/exports/growing_rows.ts';
@@ -132,7 +133,12 @@ function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
 const headBytes = ({ path, latent_head: file }: ModelEntry): number =>
   file === undefined ? 0 : 2 * statSync(join(path, file)).size;
 
-const shapeIn = ({ folder, shape }: Manifest): Shape => shape ?? shapeOf(folder);
+function shapeIn(config: Config, model: string, placed: ReadonlyMap<string, Placed>): Shape {
+  const { manifest } = placed.get(model)!;
+  const { folder, shape = shapeOf(folder) } = manifest;
+  return keepsInt8(config.models[model]!, manifest) ? { ...shape, kv: 'int8' } : shape;
+}
+
 const keepingOf = (shape: Shape): Keeping => ({ context: shape.context, kvBytes: kvBytes(shape) });
 
 /** Of the engine of a vocabulary. */
@@ -141,16 +147,17 @@ function groupParts(
   { name, share, models }: VocabularyGroup,
   placed: ReadonlyMap<string, Placed>,
 ): Part[] {
-  const keeping = models.map((model) => keepingOf(shapeIn(placed.get(model)!.manifest)));
-  return partsOf({ name, models, classes: classesFor(config, share, keeping) }, placed);
+  const keeping = models.map((model) => keepingOf(shapeIn(config, model, placed)));
+  const classes = classesFor(config, share, keeping);
+  return partsOf(config, { name, models, classes }, placed);
 }
 
 /** Of the engine that a judge writes critiques with. */
 function criticParts(config: Config, model: string, placed: ReadonlyMap<string, Placed>): Part[] {
   if (config.models[model]!.critique_rows === 0) return [];
-  const { context } = shapeIn(placed.get(model)!.manifest);
+  const { context } = shapeIn(config, model, placed);
   const classes = [critiqueClass(config, model, context)!];
-  return partsOf({ name: `critiques by ${model}`, models: [model], classes }, placed);
+  return partsOf(config, { name: `critiques by ${model}`, models: [model], classes }, placed);
 }
 
 interface Decoded {
@@ -160,9 +167,13 @@ interface Decoded {
 }
 
 /** KV rows of an engine's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
-function partsOf({ name, models, classes }: Decoded, placed: ReadonlyMap<string, Placed>): Part[] {
+function partsOf(
+  config: Config,
+  { name, models, classes }: Decoded,
+  placed: ReadonlyMap<string, Placed>,
+): Part[] {
   const manifests = models.map((model) => placed.get(model)!.manifest);
-  const shapes = manifests.map(shapeIn);
+  const shapes = models.map((model) => shapeIn(config, model, placed));
   const keeping = shapes.map(keepingOf);
   const places = models.map((model) => placed.get(model)!.place);
   const rows = sum(classes.map((each) => each.rows));

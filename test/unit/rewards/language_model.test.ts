@@ -200,7 +200,14 @@ describe('a judge', () => {
     calibration: { scale: number; shift: number } | null = null,
   ) => {
     const opinion: Opinion = ({ tokens }, { token }) => logits[tokens.at(-1)!]![token - 100]!;
-    const source = { kind: 'judge', by, questions, calibration, reads: 'complete' } as const;
+    const source = {
+      kind: 'judge',
+      by,
+      questions,
+      critique: null,
+      calibration,
+      reads: 'complete',
+    } as const;
     return (
       await judge(fakeReader(fakeTextModel('lm', opinion)), null, source).score([answered('a')])
     )[0]!.value;
