@@ -157,11 +157,17 @@ function criticParts(config: Config, model: string, placed: ReadonlyMap<string, 
   if (config.models[model]!.critique_rows === 0) return [];
   const { context } = shapeIn(config, model, placed);
   const classes = [critiqueClass(config, model, context)!];
-  return partsOf(config, { name: `critiques by ${model}`, models: [model], classes }, placed);
+  return partsOf(
+    config,
+    { name: `critiques by ${model}`, use: ' for critiques', models: [model], classes },
+    placed,
+  );
 }
 
 interface Decoded {
   readonly name: string;
+  /** What its rows are for; left out: for what requests draw. */
+  readonly use?: string;
   readonly models: readonly string[];
   readonly classes: readonly LengthClass[];
 }
@@ -169,7 +175,7 @@ interface Decoded {
 /** KV rows of an engine's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
 function partsOf(
   config: Config,
-  { name, models, classes }: Decoded,
+  { name, use = '', models, classes }: Decoded,
   placed: ReadonlyMap<string, Placed>,
 ): Part[] {
   const manifests = models.map((model) => placed.get(model)!.manifest);
@@ -192,7 +198,7 @@ function partsOf(
       );
       const taken = (held: number): number => (device === 'cpu' ? held : rowsTaken(held));
       const positions = sum(classes.map((each) => taken(each.rows) * each.length));
-      return [device, `KV rows of ${here.join(', ')}: ${said}`, positions * perPosition];
+      return [device, `KV rows of ${here.join(', ')}${use}: ${said}`, positions * perPosition];
     }),
     ['cpu', `workspace of ${name}: logits of ${rows} rows`, logits],
     ...models.map((model, i): Part => [
