@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
+import { criticOf } from './critics.ts';
 import type { ScoreModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { devicesOf, library } from './devices.ts';
@@ -29,6 +30,7 @@ import type { ScalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
+import type { Writer } from './rewards/writer.ts';
 import { KnownRules } from './rules/known.ts';
 import { loadClassifier } from './runtime/exports/classifier.ts';
 import { loadDecoder } from './runtime/decoder.ts';
@@ -159,12 +161,13 @@ function engineOf(
  */
 export function loadRewards(
   config: Config,
-  { deviceOf, decoders, turns }: Pick<Decoding, 'deviceOf' | 'decoders' | 'turns'>,
+  { ort, deviceOf, decoders, turns }: Pick<Decoding, 'ort' | 'deviceOf' | 'decoders' | 'turns'>,
 ): Loaded {
   const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
   const cache = scoreCache(reward_bytes);
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
+  const writers = new Map<string, Writer>();
   const personal = new Map<string, Personal>();
   const codecOf = sharedCodecs(readCodec);
   const described = Object.entries(config.models).map(
@@ -181,6 +184,8 @@ export function loadRewards(
         (verifyFiles(manifest), languageModel(deviceOf(name), entry, manifest, name, size));
       const model = decoder.texts(size);
       readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
+      const critic = criticOf(config, { name, model: decoder, codec, ort, turns });
+      if (critic !== null) writers.set(name, critic);
       const judge = personalOf(deviceOf(name), entry, manifest, name, {
         codec,
         runTokens,
@@ -207,7 +212,15 @@ export function loadRewards(
       return [name, reward];
     }),
   );
-  return { models, readers, personal, remotes, cache, now: () => performance.now() / 1000 };
+  return {
+    models,
+    readers,
+    writers,
+    personal,
+    remotes,
+    cache,
+    now: () => performance.now() / 1000,
+  };
 }
 
 type Personal = (user: readonly number[]) => Reward;

@@ -41,6 +41,11 @@ export const model = strict({
   timeout_ms: integer(10, 3_600_000)
     .default(30_000)
     .describe('Rewards: how long a request waits for its scores before it goes on without them.'),
+  critique_rows: integer(0, 1024)
+    .default(0)
+    .describe(
+      'Language models that judge: KV rows, of `engine.max_seq` tokens each, for critiques that they write before a score, docs/rewards.md; 0: they write none.',
+    ),
   kv_share: number(0.001, 1000)
     .optional()
     .describe(

@@ -53,6 +53,26 @@ test('weights, rows, logits and caches add up', () => {
   expect(floats!.bytes - bytes).toBe(8 * 256 * (kvBytes(guide) - int8));
 });
 
+test('critiques have rows of their own, as long as the model reads, and logits', () => {
+  const shape = shapeOf(TALES);
+  const file = join(temporaryFolder(), 'c.yaml');
+  const model = (rows: number) =>
+    `{ path: ${TALES}, role: policy, kv: float32, critique_rows: ${rows} }`;
+  const partsOf = (rows: number) => {
+    writeFileSync(
+      file,
+      `policy: tales\nmodels: { tales: ${model(rows)} }\nengine: { kv_slots: 8, max_seq: 128 }\n`,
+    );
+    const config = readConfig(file);
+    return memoryPlan(config, groupByVocabulary(config, talesCodec))[0]!.parts;
+  };
+  const [none, three] = [partsOf(0), partsOf(3)];
+  expect(three.filter(([what]) => !none.some(([other]) => other === what))).toEqual([
+    ['KV rows of tales for critiques: 3 of 128 tokens', 3 * 128 * kvBytes(shape)],
+    ['workspace of critiques by tales: logits of 3 rows', 3 * 4 * 4 * shape.vocab],
+  ]);
+});
+
 test('what steers rows, and a head that reads users, are counted', () => {
   const open = tinyFolder({}, 'int8', { steering: 1 });
   const yours = tinyFolder({}, 'int8', { role: 'reward', hiddenStates: true });
