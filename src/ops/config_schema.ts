@@ -73,7 +73,7 @@ const server = strict({
   body_bytes: size.default(2 ** 20).describe('Most bytes of a request’s body, and of a frame.'),
   request_ms: ms(100).default(30_000).describe('How long a client may take to send its request.'),
   slow_reader_ms: ms(10)
-    .default(30_000)
+    .default(25_000)
     .describe('How long a reader may let its answer wait before it is closed.'),
   connections: integer(1, 1_000_000).default(2048).describe('Connections at a time.'),
   sockets: integer(1, 100_000).default(256).describe('WebSockets at a time.'),
