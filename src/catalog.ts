@@ -98,6 +98,10 @@ function cardOf(
     if (asked !== undefined && asked !== stored)
       throw new ConfigError(`models.${name}.${key} is ${asked}, but ${path} says ${stored}`);
   }
+  if (entry.critique_rows > 0 && manifest.head !== undefined)
+    throw new ConfigError(
+      `models.${name}.critique_rows is ${entry.critique_rows}, but a model with a head writes nothing; leave it out`,
+    );
   verifyFiles(manifest);
   const latentHead = readLatentHead(name, entry, manifest);
   return {
@@ -108,6 +112,7 @@ function cardOf(
     ...(manifest.steering === undefined ? {} : { steerable: true }),
     ...(manifest.head === undefined ? {} : { head: manifest.head }),
     ...(latentHead === null ? {} : { users: latentHead.latent }),
+    ...(entry.critique_rows === 0 ? {} : { critiqueRows: entry.critique_rows }),
     ...(manifest.reads === undefined ? {} : { reads: manifest.reads }),
     ...(manifest.shape?.states === undefined ? {} : { layerStates: true as const }),
     ...factsOf(manifest, path),

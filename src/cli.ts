@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-/** The command line: `coxswain serve`, `import`, `steer`, `user` and `hash-key`. */
+/** The command line: `coxswain serve`, `import`, `calibrate`, `steer`, `user` and `hash-key`. */
 
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { calibrateCommand } from './calibrate_command.ts';
 import { importCommand } from './importer/command.ts';
 import { serve, version } from './main.ts';
 import { hashKey, newKey } from './ops/keys.ts';
@@ -15,6 +16,7 @@ const HELP = `coxswain: a test-time alignment inference server
   coxswain serve [--config FILE] [--port N] [--host H] [--check-config | --dry-run]
   coxswain hash-key [--new]    reads a key from standard input (or draws one) and prints its hash for the config
   coxswain import CHECKPOINT --out models/NAME --role policy|guide|reward|value   (without arguments: all options)
+  coxswain calibrate MODEL     measures what a step of int8 is worth in its KV, which is then kept as int8
   coxswain steer MODEL --texts FILE --out FILE.safetensors    makes a steering vector (without arguments: all options)
   coxswain user MODEL --head FILE --pairs FILE                a user's latent, of pairs that they chose between
 
@@ -36,6 +38,7 @@ function usage(message: string): number {
 async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'import')
     return inSteps(importCommand(args.slice(1), Math.floor(Date.now() / 1000)));
+  if (args[0] === 'calibrate') return inSteps(calibrateCommand(args.slice(1)));
   if (args[0] === 'steer') return inSteps(steerCommand(args.slice(1)));
   if (args[0] === 'user') return inSteps(userCommand(args.slice(1)));
   const { values, positionals } = parseArgs({

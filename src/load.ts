@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { readCodec, sharedCodecs } from './codecs.ts';
+import { criticOf } from './critics.ts';
 import type { ScoreModel } from './core/model.ts';
 import type { Reward } from './core/reward.ts';
 import { devicesOf, library } from './devices.ts';
@@ -11,6 +12,7 @@ import type { EngineOptions } from './engine/engine.ts';
 import { Engines } from './engine/engines.ts';
 import { laneWeights } from './guides/lane_weights.ts';
 import { readLatentHead } from './latent_heads.ts';
+import { keepsInt8 } from './kv_kind.ts';
 import { classesOf } from './memory.ts';
 import type { Config, ModelEntry, RemoteEntry } from './ops/config.ts';
 import { describeModel } from './model_folder.ts';
@@ -28,6 +30,7 @@ import type { ScalarHead } from './rewards/scalar_head.ts';
 import type { Loaded } from './rewards/sources.ts';
 import { timed } from './rewards/timed.ts';
 import { Turns } from './rewards/turns.ts';
+import type { Writer } from './rewards/writer.ts';
 import { KnownRules } from './rules/known.ts';
 import { loadClassifier } from './runtime/exports/classifier.ts';
 import { loadDecoder } from './runtime/decoder.ts';
@@ -35,9 +38,11 @@ import type { Decoder } from './runtime/decoder.ts';
 import type { Device } from './runtime/devices/device.ts';
 import { loadEncoder } from './runtime/encoder.ts';
 import { loadExported } from './runtime/exports/exported.ts';
+import { readScales } from './runtime/kv/scales.ts';
 import { Ort } from './runtime/ort/ort.ts';
 import { PostFailure, postTo } from './runtime/post.ts';
 import { loadScorer, loadStates } from './runtime/scorer.ts';
+import { shapeOf } from './runtime/shape.ts';
 import { tailsOf } from './runtime/tail.ts';
 import { readVectors } from './steering_vectors.ts';
 import { threadsOf } from './threads.ts';
@@ -81,7 +86,8 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
       const models = group.models.map((name): [string, Decoder] => {
         const manifest = manifestOf(name);
         verifyFiles(manifest);
-        return [name, languageModel(deviceOf(name), manifest, name, group.vocabulary.size)];
+        const { size } = group.vocabulary;
+        return [name, languageModel(deviceOf(name), config.models[name]!, manifest, name, size)];
       });
       for (const [name, model] of models) decoders.set(name, model);
       const known = new KnownRules(
@@ -104,13 +110,16 @@ export function loadEngines(config: Config, onTurn: () => void): Decoding {
 /** @throws Error that names the folder and what is wrong with its graph, or that its tokenizer has more tokens */
 function languageModel(
   device: Device,
-  { folder, layout, graph }: Manifest,
+  entry: ModelEntry,
+  manifest: Manifest,
   name: string,
   vocab: number,
 ): Decoder {
+  const { folder, layout, graph } = manifest;
+  const scales = keepsInt8(entry, manifest) ? readScales(folder, shapeOf(folder)) : null;
   const model =
     layout === undefined
-      ? loadDecoder(device, folder, name)
+      ? loadDecoder(device, folder, name, scales)
       : loadExported(device, folder, name, graph);
   const logits = model.states?.from ?? model.width;
   if (logits >= vocab) return model;
@@ -152,12 +161,13 @@ function engineOf(
  */
 export function loadRewards(
   config: Config,
-  { deviceOf, decoders, turns }: Pick<Decoding, 'deviceOf' | 'decoders' | 'turns'>,
+  { ort, deviceOf, decoders, turns }: Pick<Decoding, 'ort' | 'deviceOf' | 'decoders' | 'turns'>,
 ): Loaded {
   const { reward_tokens: runTokens, reward_bytes, reward_kv_bytes } = config.engine;
   const cache = scoreCache(reward_bytes);
   const models = new Map<string, Reward>();
   const readers = new Map<string, Reader>();
+  const writers = new Map<string, Writer>();
   const personal = new Map<string, Personal>();
   const codecOf = sharedCodecs(readCodec);
   const described = Object.entries(config.models).map(
@@ -171,9 +181,11 @@ export function loadRewards(
       const { size } = codec.vocabulary;
       const decoder =
         decoders.get(name) ??
-        (verifyFiles(manifest), languageModel(deviceOf(name), manifest, name, size));
+        (verifyFiles(manifest), languageModel(deviceOf(name), entry, manifest, name, size));
       const model = decoder.texts(size);
       readers.set(name, reader({ model, codec, runTokens, turns, timeoutMs: timeout_ms }));
+      const critic = criticOf(config, { name, model: decoder, codec, ort, turns });
+      if (critic !== null) writers.set(name, critic);
       const judge = personalOf(deviceOf(name), entry, manifest, name, {
         codec,
         runTokens,
@@ -200,7 +212,15 @@ export function loadRewards(
       return [name, reward];
     }),
   );
-  return { models, readers, personal, remotes, cache, now: () => performance.now() / 1000 };
+  return {
+    models,
+    readers,
+    writers,
+    personal,
+    remotes,
+    cache,
+    now: () => performance.now() / 1000,
+  };
 }
 
 type Personal = (user: readonly number[]) => Reward;

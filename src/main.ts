@@ -11,6 +11,7 @@ import type { ApiServer } from './api/server.ts';
 import { buildCatalog } from './catalog.ts';
 import { readCodec } from './codecs.ts';
 import { refuseDevices, tryDevices } from './devices.ts';
+import { refuseKv } from './kv_kind.ts';
 import { memoryPlan, planText } from './memory.ts';
 import type { MemoryPlan } from './memory.ts';
 import { ambient } from './ops/ambient.ts';
@@ -60,9 +61,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-/** @throws ConfigError with the numbers, or with the device that a model cannot run on */
+/** @throws ConfigError with the numbers, with the device that a model cannot run on, or the KV that it cannot keep */
 function planOf(config: Config, { models }: Catalog): MemoryPlan[] {
   refuseDevices(config);
+  refuseKv(config);
   return memoryPlan(
     config,
     groupByVocabulary(config, (name) => models.get(name)!.codec),

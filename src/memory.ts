@@ -12,6 +12,7 @@ import { graphBytes, keepsKv, type Manifest } from './ops/manifest.ts';
 import { lengthClasses } from './engine/classes.ts';
 import type { LengthClass } from './engine/classes.ts';
 import { placeOf, type Place } from './devices.ts';
+import { keepsInt8 } from './kv_kind.ts';
 import { describeModel } from './model_folder.ts';
 import { rowsTaken } from './runtime/kv/device.ts';
 import { copiesBytes } from './runtime/exports/growing_rows.ts';
@@ -48,6 +49,16 @@ export function classesOf(
   );
 }
 
+/** The rows that a model writes critiques in; null: the config gives it none. */
+export function critiqueClass(
+  { engine, models }: Config,
+  name: string,
+  context: number,
+): LengthClass | null {
+  const rows = models[name]!.critique_rows;
+  return rows === 0 ? null : { rows, length: Math.min(engine.max_seq, context) };
+}
+
 /** Halves are floats in memory. */
 const LOADED: Readonly<Record<string, number>> = { float16: 2 };
 
@@ -76,7 +87,8 @@ export function memoryPlan(config: Config, groups: readonly VocabularyGroup[]): 
       `weights of ${name}`,
       graphBytes(manifest) * (LOADED[manifest.weights] ?? 1),
     ]),
-    ...groups.flatMap((group) => partsOf(config, group, models)),
+    ...groups.flatMap((group) => groupParts(config, group, models)),
+    ...[...models.keys()].flatMap((name) => criticParts(config, name, models)),
     ...Object.entries(config.models).map(([name, entry]): Part => [
       'cpu',
       `latent head of ${name}`,
@@ -121,16 +133,54 @@ function keptParts({ engine }: Config, models: readonly Placed[]): Part[] {
 const headBytes = ({ path, latent_head: file }: ModelEntry): number =>
   file === undefined ? 0 : 2 * statSync(join(path, file)).size;
 
-/** KV rows of a vocabulary's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
-function partsOf(
+function shapeIn(config: Config, model: string, placed: ReadonlyMap<string, Placed>): Shape {
+  const { manifest } = placed.get(model)!;
+  const { folder, shape = shapeOf(folder) } = manifest;
+  return keepsInt8(config.models[model]!, manifest) ? { ...shape, kv: 'int8' } : shape;
+}
+
+const keepingOf = (shape: Shape): Keeping => ({ context: shape.context, kvBytes: kvBytes(shape) });
+
+/** Of the engine of a vocabulary. */
+function groupParts(
   config: Config,
   { name, share, models }: VocabularyGroup,
   placed: ReadonlyMap<string, Placed>,
 ): Part[] {
-  const manifests = models.map((model) => placed.get(model)!.manifest);
-  const shapes = manifests.map(({ folder, shape }): Shape => shape ?? shapeOf(folder));
-  const keeping = shapes.map((shape) => ({ context: shape.context, kvBytes: kvBytes(shape) }));
+  const keeping = models.map((model) => keepingOf(shapeIn(config, model, placed)));
   const classes = classesFor(config, share, keeping);
+  return partsOf(config, { name, models, classes }, placed);
+}
+
+/** Of the engine that a judge writes critiques with. */
+function criticParts(config: Config, model: string, placed: ReadonlyMap<string, Placed>): Part[] {
+  if (config.models[model]!.critique_rows === 0) return [];
+  const { context } = shapeIn(config, model, placed);
+  const classes = [critiqueClass(config, model, context)!];
+  return partsOf(
+    config,
+    { name: `critiques by ${model}`, use: ' for critiques', models: [model], classes },
+    placed,
+  );
+}
+
+interface Decoded {
+  readonly name: string;
+  /** What its rows are for; left out: for what requests draw. */
+  readonly use?: string;
+  readonly models: readonly string[];
+  readonly classes: readonly LengthClass[];
+}
+
+/** KV rows of an engine's models, and the logits of each row: of a step and of a prompt, and what the tail makes of them. */
+function partsOf(
+  config: Config,
+  { name, use = '', models, classes }: Decoded,
+  placed: ReadonlyMap<string, Placed>,
+): Part[] {
+  const manifests = models.map((model) => placed.get(model)!.manifest);
+  const shapes = models.map((model) => shapeIn(config, model, placed));
+  const keeping = shapes.map(keepingOf);
   const places = models.map((model) => placed.get(model)!.place);
   const rows = sum(classes.map((each) => each.rows));
   const longest = Math.max(...classes.map((each) => each.length));
@@ -148,7 +198,7 @@ function partsOf(
       );
       const taken = (held: number): number => (device === 'cpu' ? held : rowsTaken(held));
       const positions = sum(classes.map((each) => taken(each.rows) * each.length));
-      return [device, `KV rows of ${here.join(', ')}: ${said}`, positions * perPosition];
+      return [device, `KV rows of ${here.join(', ')}${use}: ${said}`, positions * perPosition];
     }),
     ['cpu', `workspace of ${name}: logits of ${rows} rows`, logits],
     ...models.map((model, i): Part => [

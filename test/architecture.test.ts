@@ -128,3 +128,7 @@ test.each(Object.keys(STATUS))('%s is an error that something tells', (code) => 
   );
   expect(tellers).not.toEqual([]);
 });
+
+test.each(files)('%s is one file, and not two that a merge left side by side', (file) => {
+  expect(readFileSync(join(root, file), 'utf8')).not.toMatch(/^(<<<<<<<|>>>>>>>) /m);
+});

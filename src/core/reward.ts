@@ -90,6 +90,8 @@ export type RewardSource =
       readonly kind: 'judge';
       readonly by: ReadBy;
       readonly questions: readonly JudgeQuestion[];
+      /** What it writes first; null: nothing. */
+      readonly critique: Critique | null;
       readonly calibration: Calibration | null;
       readonly reads: 'prefix' | 'complete';
     }
@@ -127,6 +129,19 @@ export type RatioAggregate = 'sum' | 'mean' | 'decay' | 'min' | 'last' | 'prod';
 export interface JudgeQuestion extends Question {
   /** What each label is worth. */
   readonly values: readonly number[];
+}
+
+/** What a judge writes after an answer and before its questions: each is asked behind each critique, and the judgements are averaged. */
+export interface Critique {
+  /** What asks for it. */
+  readonly asks: readonly Token[];
+  /** Most tokens of one. */
+  readonly tokens: number;
+  /** How many are drawn. */
+  readonly n: number;
+  /** 0: the likeliest tokens. */
+  readonly temperature: number;
+  readonly seed: number;
 }
 
 /** p becomes sigmoid(scale * logit(p) + shift), so that it comes true as often as it says. */

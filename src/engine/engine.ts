@@ -41,6 +41,8 @@ export interface EngineOptions {
   readonly queue: number;
   /** Milliseconds. */
   readonly now: () => number;
+  /** Waits for the next iteration's turn; resolves to the tokens of prompts that it may read. Left out: it comes each turn of the event loop, with no bound beside `iterationTokens`. */
+  readonly turn?: () => Promise<number>;
   /** Called once a loop turn, before the batch forms: whoever was woken has spoken. */
   readonly onTurn?: () => void;
   /** Called after each iteration with the milliseconds that it took. */
@@ -246,10 +248,10 @@ export class DecodeEngine implements Engine, Disposable {
   async #loop(): Promise<void> {
     this.#looping = true;
     while (this.#jobs.size + this.#prompts.waiting > 0) {
-      await turn(); // strategies woken by the last iteration queue their next rows before the batch forms
+      const prompts = await (this.#options.turn ?? turn)(); // strategies woken by the last iteration queue their next rows before the batch forms
       this.#options.onTurn?.();
       this.#sweep();
-      if (this.#jobs.size + this.#prompts.waiting > 0) this.#iterate();
+      if (this.#jobs.size + this.#prompts.waiting > 0) this.#iterate(prompts);
     }
     this.#looping = false;
   }
@@ -260,13 +262,14 @@ export class DecodeEngine implements Engine, Disposable {
       if (branch.dropped) waiter.fail(droppedWaiting(branch));
   }
 
-  #iterate(): void {
+  /** @param prompts tokens of them that it may read */
+  #iterate(prompts: number): void {
     const { iterationTokens, now, onIteration } = this.#options;
     const started = now();
     const batch = [...this.#jobs].slice(0, iterationTokens);
-    const aside = batch.length === 0 ? iterationTokens : Math.min(MOST_ASIDE, iterationTokens);
-    const left = iterationTokens - batch.length - this.#prompts.run(aside);
-    const ready = this.#prefill.run(batch, Math.max(MIN_PREFILL, left));
+    const aside = this.#prompts.run(Math.min(prompts, iterationTokens), batch.length > 0);
+    const room = Math.max(MIN_PREFILL, iterationTokens - batch.length - aside);
+    const ready = this.#prefill.run(batch, Math.min(prompts, room));
     const read = now();
     for (const { tree } of ready)
       if (tree.spent.generatedTokens === 0) tree.spent.prefillMs = read - tree.openedAt;
@@ -292,7 +295,4 @@ const droppedWaiting = ({ id }: Branch): Error =>
 /** However many rows step, new prompts still come in. */
 const MIN_PREFILL = 64;
 
-/** Tokens of a prompt that is read out beside what others draw and read. */
-const MOST_ASIDE = 64;
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const turn = (): Promise<number> => new Promise((resolve) => setImmediate(() => resolve(Infinity)));

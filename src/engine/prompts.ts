@@ -41,6 +41,9 @@ interface Position extends LawRow {
 /** The law before temperature. */
 const sampling = { temperature: 1 } as const;
 
+/** Tokens of a chunk that is read beside what others draw and read. */
+const MOST_ASIDE = 64;
+
 /** Logits that one chunk may hold, over all lanes: 32 MB. */
 const MOST_LOGITS = 2 ** 23;
 
@@ -73,8 +76,11 @@ export class Prompts {
     return () => void this.#jobs.delete(job);
   }
 
-  /** Reads a chunk of the prompt whose turn it is: about `budget` tokens over all lanes. Returns how many it was. */
-  run(budget: number): number {
+  /**
+   * Reads a chunk of the prompt whose turn it is: about `budget` tokens over all lanes, fewer beside others. Returns how
+   * many it was.
+   */
+  run(budget: number, others: boolean): number {
     const [job] = this.#jobs;
     if (job === undefined) return 0;
     this.#jobs.delete(job);
@@ -82,7 +88,8 @@ export class Prompts {
     const { prompt } = tree.opening.lanes[0]!;
     const slots = law.lanes.map((lane) => slotOf(job, lane));
     const width = law.widths.reduce((all, one) => all + one, 0);
-    const most = Math.min(budget / slots.length, MOST_LOGITS / width);
+    const room = others ? Math.min(MOST_ASIDE, budget) : budget;
+    const most = Math.min(room / slots.length, MOST_LOGITS / width);
     const size = chunkSize(prompt.length - at, Math.max(MIN_CHUNK, Math.floor(most)));
     const logits = slots.map((slot, k) => this.#read(job, slot, law.lanes[k]!, size));
     const draws = this.#draws(job, logits, Math.min(size, prompt.length - 1 - at));

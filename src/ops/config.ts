@@ -34,11 +34,7 @@ export type SteeringEntry = Config['steering'][string];
 const EMBEDDED = fileURLToPath(new URL('../../config/default.yaml', import.meta.url));
 
 /**
-<<<<<<< HEAD
- * Reads a config file; paths come back absolute, and the number of threads settled.
-=======
- * Reads a config file; model paths come back absolute.
->>>>>>> main
+ * Reads a config file; paths of models and steering vectors come back absolute.
  * @param file null for the embedded default
  * @throws ConfigError that names the file and the key
  */

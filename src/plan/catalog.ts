@@ -24,6 +24,8 @@ export interface ModelCard {
   readonly steerable?: boolean;
   /** Rewards only: numbers of a user's latent, where its head reads one. */
   readonly users?: number;
+  /** Language models only: how many critiques they may write at once; left out: none. */
+  readonly critiqueRows?: number;
   /** Rewards only: what they may score. */
   readonly reads?: 'prefix' | 'complete';
   /** Rewards only, where the manifest has them: figures of their scores over the policy's own samples. */

@@ -12,6 +12,7 @@ import { pairwise } from './pairwise.ts';
 import { ratio } from './ratio.ts';
 import type { Reader } from './reader.ts';
 import { timed } from './timed.ts';
+import type { Writer } from './writer.ts';
 
 /** What the process has loaded, once, for all requests. */
 export interface Loaded {
@@ -25,6 +26,8 @@ export interface Loaded {
   readonly now: () => number;
   /** Language models, by name. */
   readonly readers: ReadonlyMap<string, Reader>;
+  /** Language models that have rows to write critiques in, by name. */
+  readonly writers: ReadonlyMap<string, Writer>;
   readonly cache: ScoreCache;
 }
 
@@ -47,7 +50,9 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
   follow_up: (source, loaded) =>
     asking([source.by], { loaded, source }, ([reader]) => followUp(reader!, source)),
   judge: (source, loaded) =>
-    asking([source.by], { loaded, source }, ([reader]) => judge(reader!, source)),
+    asking([source.by], { loaded, source }, ([reader]) =>
+      judge(reader!, source.critique && known(loaded.writers, source.by.model), source),
+    ),
   // What it says of one candidate depends on the others: there is nothing to remember.
   pairwise: (source, loaded) =>
     asking([source.by], { loaded, source: null }, ([reader]) => pairwise(reader!, source)),

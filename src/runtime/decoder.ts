@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LanguageModel, TextModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
 import type { Device } from './devices/device.ts';
+import type { KvScales } from './onnx/int8_kv.ts';
 import type { HostTensor } from './ort/ort.ts';
 import { OrtRows, type Output, type OrtModel } from './ort_rows.ts';
 import { readWhole, type Place } from './padded.ts';
@@ -21,13 +22,18 @@ export interface Decoder extends LanguageModel, Disposable {
 }
 
 /**
- * Loads `config.json` and `model.onnx` of a folder, and tries the model once.
+ * Loads `config.json` and `model.onnx` of a folder, and tries the model once. With scales its KV is kept as int8.
  * @throws Error that names the folder and carries ORT's message if the file is damaged or of another layout
  */
-export function loadDecoder(device: Device, folder: string, name: string): Decoder {
-  const shape = shapeOf(folder);
+export function loadDecoder(
+  device: Device,
+  folder: string,
+  name: string,
+  scales: KvScales | null = null,
+): Decoder {
+  const shape: Shape = { ...shapeOf(folder), ...(scales === null ? {} : { kv: 'int8' }) };
   const path = join(folder, 'model.onnx');
-  const session = sharedSession(device, path);
+  const session = sharedSession(device, path, scales);
   const model = { device, session, shape, output: logitsOf(shape), steered: steeredBy(path) };
   tryOut(session, `${folder} is no decoder as the importer writes it`, () => {
     using rows = new OrtRows(model, { rows: 1, length: 2 });

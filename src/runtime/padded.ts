@@ -2,7 +2,7 @@
 
 import type { Token } from '../core/tree.ts';
 import type { Ort, OrtSession, Tensor } from './ort/ort.ts';
-import { kvNames, type Shape } from './shape.ts';
+import { kvArray, kvElement, kvNames, type Shape } from './shape.ts';
 
 /** A position of a row, both from 0. */
 export type Place = readonly [row: number, position: number];
@@ -56,7 +56,6 @@ export const lastPlaces = (rows: readonly (readonly Token[])[]): Place[] =>
 
 /** Rows of whole texts would be steps to the kernels if they were one token wide. */
 const LEAST_WIDTH = 2;
-const NOTHING = new Float32Array(0);
 
 /**
  * One run over whole texts, of which no KV is kept. A text's output has the same bits alone and in any batch.
@@ -73,7 +72,8 @@ export function readWhole(
 ): void {
   for (const text of texts) checkTokens(text, text.length, shape);
   const inputs = paddedInputs(ort, texts, places, { least: LEAST_WIDTH });
-  const past = ort.tensor('float32', [texts.length, shape.kvHeads, 0, shape.headDim], NOTHING);
+  const dims = [texts.length, shape.kvHeads, 0, shape.headDim];
+  const past = ort.tensor(kvElement(shape), dims, kvArray(shape, 0));
   const kv = Object.fromEntries(kvNames(shape).map((name) => [name, past]));
   try {
     session.bind({ ...inputs, ...more, ...kv }, outputs).run();

@@ -14,19 +14,20 @@ export interface Shape {
   readonly context: number;
   /** Width of the states of each layer, which the graph tells behind the logits; left out: it does not. */
   readonly states?: number | undefined;
-  /** KV is of halves; left out: of floats. Our own graphs have floats. */
-  readonly halves?: true;
+  /** What KV is kept as. */
+  readonly kv?: KvElement | undefined;
 }
 
 /** Numbers of KV, halves by their bits. */
-export type KvArray = Float32Array | Uint16Array;
+export type KvArray = Float32Array | Uint16Array | Int8Array;
 
-export const kvElement = ({ halves }: Shape): 'float16' | 'float32' =>
-  halves ? 'float16' : 'float32';
+const ARRAYS = { float32: Float32Array, float16: Uint16Array, int8: Int8Array } as const;
+type KvElement = keyof typeof ARRAYS;
+
+export const kvElement = ({ kv = 'float32' }: Shape): KvElement => kv;
 
 /** So many numbers of a model's KV, all zero. */
-export const kvArray = ({ halves }: Shape, size: number): KvArray =>
-  halves ? new Uint16Array(size) : new Float32Array(size);
+export const kvArray = (shape: Shape, size: number): KvArray => new ARRAYS[kvElement(shape)](size);
 
 interface DecoderConfig {
   readonly num_hidden_layers: number;
@@ -70,8 +71,8 @@ export const stateColumns = ({ vocab, layers, states }: Shape): StateColumns | n
   states === undefined ? null : { from: vocab, layers: layers + 1, width: states };
 
 /** Bytes of KV per position. */
-export const kvBytes = ({ layers, kvHeads, headDim, halves }: Shape): number =>
-  2 * layers * kvHeads * headDim * (halves ? 2 : Float32Array.BYTES_PER_ELEMENT);
+export const kvBytes = (shape: Shape): number =>
+  2 * shape.layers * shape.kvHeads * shape.headDim * ARRAYS[kvElement(shape)].BYTES_PER_ELEMENT;
 
 /** Names of a model's KV inputs: key and value of each layer in turn. */
 export const kvNames = ({ layers }: Shape): string[] =>

@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- --quick] [--device NAME] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
+ * npm run bench [-- --quick] [--stage NAME] [--device NAME] [--kv NAME] [--json FILE]: tokens/s, time to first token and inter-token time at 1, 4, 16 and 32
  * streams, unguided and guided, in process and through HTTP SSE, and the same weights in transformers.js.
  * It measures and never asserts. Settings are interleaved in rounds; tables show medians over rounds, ratios are medians of each
  * round's own where both sides ran in it.
@@ -18,7 +18,9 @@ import { largeStage, packStage, type Stage } from './stage.ts';
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    stage: { type: 'string' },
     device: { type: 'string', default: 'auto' },
+    kv: { type: 'string', default: 'auto' },
     json: { type: 'string' },
   },
 });
@@ -176,7 +178,7 @@ function ratios(rows: readonly Row[]): string {
   const lines = ['| ratio | value |', '|---|---|'];
   const add = (what: string, value: number): void =>
     void lines.push(`| ${what} | ${value.toFixed(2)} |`);
-  for (const stage of ['pack-shape', 'd384x8']) {
+  for (const { name: stage } of stages) {
     const plain = find(stage, 'in process', 'none', 16);
     for (const guides of ['1 same-size', '1 small', '2 same-size'])
       add(
@@ -204,8 +206,11 @@ function ratios(rows: readonly Row[]): string {
 /** The median of each round's ratio: what slows a whole round down is in both of its sides. */
 const paired = (a: Row, b: Row): number => median(a.rounds.map((rate, i) => rate / b.rounds[i]!));
 
+const stages = [packStage(options), largeStage(options)].filter(
+  ({ name }) => name === (options.stage ?? name),
+);
 const rows: Row[] = [];
-for (const stage of [packStage(options.device), largeStage(options.device)]) {
+for (const stage of stages) {
   const all = settings('guide-a', 'guide-b', 'guide-small');
   rows.push(...(await inProcess(stage, all)));
   rows.push(...(await overHttp(stage, all.slice(0, 2))));

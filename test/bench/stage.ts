@@ -2,6 +2,7 @@
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { calibrateCommand } from '../../src/calibrate_command.ts';
 import { importModel } from '../../src/importer/import.ts';
 import { BENCH, writeRandomLlama, type RandomLlama } from '../support/random_llama.ts';
 
@@ -30,13 +31,19 @@ export interface Stage {
   readonly peer: string;
 }
 
-/** Random models of the pack's shape: policy, two guides of its size, one of a third. @param device of all, as configs name it */
-export const packStage = (device = 'auto'): Stage => stage('pack-shape', device, PACK, PACK_SMALL);
-/** ENGINE.md's decoder, d 384 x 8. */
-export const largeStage = (device = 'auto'): Stage =>
-  stage('d384x8', device, { ...BENCH, context: 512 }, { ...BENCH, context: 512, layers: 3 });
+/** Of all models of a stage, as configs name it. */
+interface Served {
+  readonly device?: string;
+  readonly kv?: string;
+}
 
-function stage(name: string, device: string, shape: RandomLlama, small: RandomLlama): Stage {
+/** Random models of the pack's shape: policy, two guides of its size, one of a third. */
+export const packStage = (as: Served = {}): Stage => stage('pack-shape', as, PACK, PACK_SMALL);
+/** ENGINE.md's decoder, d 384 x 8. */
+export const largeStage = (as: Served = {}): Stage =>
+  stage('d384x8', as, { ...BENCH, context: 512 }, { ...BENCH, context: 512, layers: 3 });
+
+function stage(name: string, as: Served, shape: RandomLlama, small: RandomLlama): Stage {
   const at = (model: string): string => join(folder, name, model);
   const roles = {
     policy: 'policy',
@@ -53,16 +60,18 @@ function stage(name: string, device: string, shape: RandomLlama, small: RandomLl
     const from = join(folder, 'checkpoints', name, model);
     writeRandomLlama(from, { ...(model === 'guide-small' ? small : shape), seed });
     importModel({ from, to: at(model), role, created: 0 });
+    // Its KV is int8, as the pack's; the laws of random weights may move as far as they like.
+    for (const _ of calibrateCommand([at(model), '--most', '100']));
     if (model === 'policy')
       importModel({ from, to: at('peer'), role, created: 0, layout: 'genai' });
   });
-  writeFileSync(config, yaml(name, device, Object.entries(roles), shape.context));
+  writeFileSync(config, yaml(name, as, Object.entries(roles), shape.context));
   return { name, config, peer: at('peer') };
 }
 
 const yaml = (
   name: string,
-  device: string,
+  { device = 'auto', kv = 'auto' }: Served,
   roles: readonly [string, string][],
   context: number,
 ): string =>
@@ -72,7 +81,8 @@ const yaml = (
     `engine: { max_seq: ${context} }`,
     'models:',
     ...roles.map(
-      ([model, role]) => `  ${model}: { path: ${name}/${model}, role: ${role}, device: ${device} }`,
+      ([model, role]) =>
+        `  ${model}: { path: ${name}/${model}, role: ${role}, device: ${device}, kv: ${kv} }`,
     ),
     '',
   ].join('\n');

@@ -15,6 +15,12 @@ const card = (
   { name, role, context, vocabulary, codec: byteCodec, steerable, created: 1_700_000_000 },
 ];
 
+/** A policy that can be steered, and may write so many critiques at once. */
+const writing = (name: string, critiqueRows: number): [string, ModelCard] => {
+  const [, plain] = card(name, 'policy', 384, name, true);
+  return [name, { ...plain, critiqueRows }];
+};
+
 const reward = (name: string, changes: Partial<ModelCard>): [string, ModelCard] => {
   const [, plain] = card(name, 'reward', 384, null);
   return [name, { ...plain, head: 'scalar', ...changes }];
@@ -59,7 +65,7 @@ export const limits: Limits = {
 export const catalog: Catalog = {
   policy: 'tales',
   models: new Map([
-    card('tales', 'policy', 384, 'tales', true),
+    writing('tales', 2),
     card('arm-happy', 'guide'),
     card('arm-kind', 'guide'),
     card('arm-short', 'guide', 32),

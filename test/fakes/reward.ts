@@ -66,6 +66,7 @@ export const loaded = (...models: readonly Reward[]): Loaded => ({
   remotes: new Map(),
   now: () => 0,
   readers: new Map(),
+  writers: new Map(),
   cache: scoreCache(0),
 });
 

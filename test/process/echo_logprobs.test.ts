@@ -52,12 +52,12 @@ const request = (prompt: readonly (readonly number[])[], more: Body = {}): Body 
 });
 
 /** As `LocalCompletionsAPI.parse_logprobs` reads it: the token that was drawn beyond the text is left out. */
-function parsed(choices: readonly Choice[], contexts: readonly number[]) {
+function parsed(choices: readonly Choice[], context: number) {
   return choices
     .toSorted((a, b) => a.index - b.index)
-    .map(({ logprobs: { token_logprobs, top_logprobs } }, i) => {
-      const tokens = token_logprobs.slice(contexts[i]!, -1).map(Number);
-      const tops = top_logprobs.slice(contexts[i]!, -1);
+    .map(({ logprobs: { token_logprobs, top_logprobs } }) => {
+      const tokens = token_logprobs.slice(context, -1).map(Number);
+      const tops = top_logprobs.slice(context, -1);
       return {
         sum: tokens.reduce((sum, one) => sum + one, 0),
         greedy: tokens.every((one, t) => one === Math.max(...Object.values(tops[t]!))),
@@ -76,10 +76,7 @@ test('log-likelihoods of endings are those of the likelihood reward, and greed i
   const endings = [...ENDINGS, greedy.text];
   const ids = await Promise.all(endings.map((ending) => idsOf(ending, false)));
   const asked = ids.map((ending) => [...context, ...ending]);
-  const told = parsed(
-    await choicesOf(request(asked)),
-    asked.map(() => context.length),
-  );
+  const told = parsed(await choicesOf(request(asked)), context.length);
   expect(told.map((one) => one.greedy)).toEqual([false, false, true]);
   const reward = { likelihood: 'tales', aggregate: 'sum' };
   const scores = await ask<{ data: { score: number }[] }>('/v1/score', { queries: CONTEXT, documents: endings, complete: false, alignment: { rewards: [reward] } }); // prettier-ignore

@@ -124,3 +124,13 @@ describe('schedules of pruning that a reward stores', () => {
     expect(refusal(YAML)).toContain(message);
   });
 });
+
+test('critiques are written by language models only, as many at once as the config says', () => {
+  const rows = (of: string) =>
+    YAML.replace(`path: ${of}, role`, `path: ${of}, critique_rows: 3, role`);
+  expect(build(rows('tales')).models.get('tales')!.critiqueRows).toBe(3);
+  expect(build().models.get('tales')).not.toHaveProperty('critiqueRows');
+  expect(() => build(rows('rm'))).toThrow(
+    /models\.rm\.critique_rows is 3, but a model with a head/,
+  );
+});

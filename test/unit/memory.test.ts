@@ -15,14 +15,14 @@ import { temporaryFolder } from './importer/checkpoint.ts';
 
 const ARM = TALES.replace(/tales$/, 'arm-happy');
 
-function plansOf(engine: string, device = 'auto') {
+function plansOf(engine: string, device = 'auto', kv = 'auto') {
   const file = join(temporaryFolder(), 'c.yaml');
   writeFileSync(
     file,
     `policy: tales
 models:
   tales: { path: ${TALES}, role: policy }
-  arm: { path: ${ARM}, role: guide, device: ${device} }
+  arm: { path: ${ARM}, role: guide, device: ${device}, kv: ${kv} }
 engine: ${engine}
 `,
   );
@@ -37,17 +37,40 @@ test('weights, rows, logits and caches add up', () => {
     '{ kv_slots: 8, max_seq: 256, prefix_bytes: 1000, rule_bytes: 10, reward_bytes: 7 }';
   const { parts, bytes } = planOf(engine);
   const [policy, guide] = [shapeOf(TALES), shapeOf(ARM)];
+  const int8 = kvBytes({ ...policy, kv: 'int8' });
   const size = (folder: string) => statSync(join(folder, 'model.onnx')).size;
   expect(parts).toEqual([
     ['weights of tales', size(TALES)],
     ['weights of arm', size(ARM)],
-    ['KV rows of tales, arm: 8 of 256 tokens', 8 * 256 * (kvBytes(policy) + kvBytes(guide))],
+    ['KV rows of tales, arm: 8 of 256 tokens', 8 * 256 * 2 * int8],
     ['workspace of tales: logits of 8 rows', 8 * 4 * (4 * policy.vocab + 2 * guide.vocab)],
     ['prompts that may come again', 1000],
     ['compiled rules, in two processes', 20],
     ['scores that are remembered', 7],
   ]);
   expect(bytes).toBe(parts.reduce((sum, [, each]) => sum + each, 0));
+  const [floats] = plansOf(engine, 'auto', 'float32');
+  expect(floats!.bytes - bytes).toBe(8 * 256 * (kvBytes(guide) - int8));
+});
+
+test('critiques have rows of their own, as long as the model reads, and logits', () => {
+  const shape = shapeOf(TALES);
+  const file = join(temporaryFolder(), 'c.yaml');
+  const model = (rows: number) =>
+    `{ path: ${TALES}, role: policy, kv: float32, critique_rows: ${rows} }`;
+  const partsOf = (rows: number) => {
+    writeFileSync(
+      file,
+      `policy: tales\nmodels: { tales: ${model(rows)} }\nengine: { kv_slots: 8, max_seq: 128 }\n`,
+    );
+    const config = readConfig(file);
+    return memoryPlan(config, groupByVocabulary(config, talesCodec))[0]!.parts;
+  };
+  const [none, three] = [partsOf(0), partsOf(3)];
+  expect(three.filter(([what]) => !none.some(([other]) => other === what))).toEqual([
+    ['KV rows of tales for critiques: 3 of 128 tokens', 3 * 128 * kvBytes(shape)],
+    ['workspace of critiques by tales: logits of 3 rows', 3 * 4 * 4 * shape.vocab],
+  ]);
 });
 
 test('what steers rows, and a head that reads users, are counted', () => {
@@ -84,7 +107,7 @@ test('the budget is a bound, with the numbers of what is beyond it', () => {
 
 test('what is on another device is counted there, with the rows that it stages', () => {
   const engine = '{ kv_slots: 8, max_seq: 256, prefix_bytes: 1000 }';
-  const [whole] = plansOf(engine);
+  const [whole] = plansOf(engine, 'cpu', 'float32');
   const [host, device] = plansOf(engine, 'webgpu');
   expect([host!.device, device!.device]).toEqual(['cpu', 'webgpu']);
   const kv = kvBytes(shapeOf(ARM)) * 256;

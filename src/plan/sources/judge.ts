@@ -1,9 +1,10 @@
 /** {"judge": MODEL, "question" | "criterion": ...}: what a language model answers when it is asked about the answer. */
 
 import { z } from 'zod';
-import { list, text, wrong } from '../../core/fields.ts';
-import type { JudgeQuestion } from '../../core/reward.ts';
-import type { Limits, ModelCard } from '../catalog.ts';
+import { ServeError } from '../../core/errors.ts';
+import { either, integer, list, number, strict, text, wrong } from '../../core/fields.ts';
+import type { Critique, JudgeQuestion } from '../../core/reward.ts';
+import type { Catalog, Limits, ModelCard } from '../catalog.ts';
 import { ownPrompt } from '../wire.ts';
 import { labelToken, languageModel, questionTokens, readsField, yesNo } from './language_model.ts';
 import { readingOf, sourceKind } from './source.ts';
@@ -21,6 +22,15 @@ const texts = ({ questions, questionLength }: Limits) =>
     .transform((one) => (typeof one === 'string' ? [one] : one))
     .nullish();
 
+const critiqueField = ({ questionLength }: Limits) =>
+  strict({
+    question: text(questionLength, 1),
+    max_tokens: either(integer(1, 1_000_000), 64),
+    n: either(integer(1, 1024), 1),
+    temperature: number(0, 2).nullish(),
+    seed: either(integer(0, Number.MAX_SAFE_INTEGER), 0),
+  }).nullish();
+
 const fields = (limits: Limits) => ({
   judge: text(256, 1),
   question: texts(limits),
@@ -28,6 +38,7 @@ const fields = (limits: Limits) => ({
   ratings: list(label, MOST_LABELS, 2).nullish(),
   options: list(text(limits.questionLength, 1), 2, 2).nullish(),
   labels: list(label, 2, 2).nullish(),
+  critique: critiqueField(limits),
   prompt: ownPrompt,
   reads: readsField,
 });
@@ -43,22 +54,27 @@ export const judge = sourceKind(fields, (wire, at, catalog) => {
     reads: wire.reads ?? 'complete',
     at: `${at}.judge`,
     own: wire.prompt,
+    critique: wire.critique ? critiqueOf(wire.critique, `${at}.critique`, card, catalog) : null,
   });
 });
 
-type Saying = Pick<SourceSpec, 'name' | 'reads' | 'at'> & { readonly own: JudgeWire['prompt'] };
+type Saying = Pick<SourceSpec, 'name' | 'reads' | 'at'> & {
+  readonly own: JudgeWire['prompt'];
+  readonly critique: Critique | null;
+};
 
 export function judging(
   card: ModelCard,
   questions: readonly JudgeQuestion[],
   calibration: SelfCalibration,
-  { name, reads, at, own }: Saying,
+  { name, reads, at, own, critique }: Saying,
 ): SourceSpec {
-  const extra = Math.max(...questions.map(({ asks }) => asks.length));
+  const written = critique === null ? 0 : critique.asks.length + critique.tokens;
+  const extra = written + Math.max(...questions.map(({ asks }) => asks.length));
   const reading = readingOf(card, own, at, extra);
   const by = { model: card.name, reading: reading.key };
   return {
-    source: { kind: 'judge', by, questions, calibration, reads },
+    source: { kind: 'judge', by, questions, critique, calibration, reads },
     name,
     reads,
     readings: [reading],
@@ -66,6 +82,36 @@ export function judging(
   };
 }
 type SelfCalibration = Extract<SourceSpec['source'], { kind: 'judge' }>['calibration'];
+
+/** Refused where the config gives the judge no rows to write in: in the searches' own it could wait for what waits for it. */
+function critiqueOf(
+  wire: NonNullable<JudgeWire['critique']>,
+  at: string,
+  card: ModelCard,
+  { models }: Catalog,
+): Critique {
+  const { question, max_tokens: tokens, n, seed } = wire;
+  const rows = card.critiqueRows ?? 0;
+  if (rows === 0) {
+    const able = [...models.values()].filter((one) => one.critiqueRows).map(({ name }) => name);
+    throw new ServeError(
+      'reward_mismatch',
+      `${at}: ${card.name} has no KV rows to write critiques in, which are critique_rows of its model in the config; models that have some: ${able.join(', ') || 'none'}`,
+      at,
+    );
+  }
+  if (n > rows)
+    throw wrong(`${at}.n`, n, `at most ${rows}, as many as ${card.name} writes at once`);
+  const temperature = wire.temperature ?? (n > 1 ? 1 : 0);
+  if (n > 1 && temperature === 0)
+    throw wrong(
+      `${at}.temperature`,
+      0,
+      `above 0 beside n ${n}: without chance all critiques are one`,
+    );
+  const asks = questionTokens(card, question, `${at}.question`);
+  return { asks, tokens, n, temperature, seed };
+}
 
 /** The questions as the judge reads them: as given, or made of criteria. */
 function asked(wire: JudgeWire, at: string): { readonly text: string; readonly at: string }[] {

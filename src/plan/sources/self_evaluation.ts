@@ -26,7 +26,13 @@ export const selfEvaluation = sourceKind(
     const { asks, labels, calibration } = selfQuestionOf(card)(asked, at);
     const reads = wire.reads ?? 'prefix';
     const questions = [{ asks, labels, values: [1, 0] }];
-    return judging(card, questions, calibration, { name: 'self_evaluation', reads, at, own: null });
+    return judging(card, questions, calibration, {
+      name: 'self_evaluation',
+      reads,
+      at,
+      own: null,
+      critique: null,
+    });
   },
 );
 

@@ -10,13 +10,14 @@ import { kvGraphs, type KvGraphs } from '../kv/graphs.ts';
 import { graph } from '../onnx/graph.ts';
 import type { DeviceTensor, Ort } from '../ort/ort.ts';
 import { outlineOf } from '../onnx/outline.ts';
+import { kvElement } from '../shape.ts';
 
 const PROVIDER = 'WebGPU';
 const MEMORY = 'WebGPU_Buf';
 
 /** Opens the adapter. Dispose of stores and of models before it. @throws OrtError if there is no adapter */
 export function webgpu(ort: Ort): Device {
-  const open = (model: string | Uint8Array) => ort.session(model, PROVIDER);
+  const open = (model: string | Uint8Array) => ort.session(model, { provider: PROVIDER });
   const clearing = open(zerosGraph());
   const allocator = clearing.allocator(MEMORY);
   const zeros = (dims: readonly number[]): DeviceTensor => {
@@ -34,6 +35,7 @@ export function webgpu(ort: Ort): Device {
   const widths = new Map<number, number>();
   return {
     ort,
+    int8Kv: false,
     session(path) {
       if (outlineOf(path).settings.has('softcap'))
         throw new Error(
@@ -47,7 +49,8 @@ export function webgpu(ort: Ort): Device {
       return width;
     },
     store(shape, rows, length) {
-      if (shape.halves) throw new Error(`KV of halves is not kept on ${PROVIDER}`);
+      if (kvElement(shape) !== 'float32')
+        throw new Error(`KV of ${kvElement(shape)} is not kept on ${PROVIDER}`);
       return new DeviceKv({ ort, zeros, graphs: graphsOf(2 * shape.layers) }, shape, rows, length);
     },
     [Symbol.dispose]() {

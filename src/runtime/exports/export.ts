@@ -125,7 +125,7 @@ function shapeOf(
       of('n_positions'),
       of('n_ctx'),
     ),
-    ...(inputs.get('past_key_values.0.key')?.type === 'float16' ? { halves: true } : {}),
+    ...(inputs.get('past_key_values.0.key')?.type === 'float16' ? { kv: 'float16' } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * A graph as ModelProto bytes. The only file that knows protobufjs.
+ * A graph as ModelProto bytes. This file and int8_kv.ts, which amends such bytes, know protobufjs.
  * Field numbers are those of onnx.proto, which are append-only.
  */
 
@@ -15,10 +15,10 @@ import {
   type Initializer,
 } from './initializer.ts';
 
-type Writer = protobuf.Writer;
+export type Writer = protobuf.Writer;
 
 /** TensorProto.DataType. */
-const ELEMENT: Readonly<Record<ElementType, number>> = {
+export const ELEMENT: Readonly<Record<ElementType, number>> = {
   float32: 1,
   uint8: 2,
   int8: 3,
@@ -69,7 +69,7 @@ function writeNode(w: Writer, node: Node, named: (value: Value) => string): void
   text(w, 7, node.op.slice(0, Math.max(dot, 0)));
 }
 
-function writeAttribute(w: Writer, name: string, value: Attribute): void {
+export function writeAttribute(w: Writer, name: string, value: Attribute): void {
   text(w, 1, name);
   const kind = (type: number) => w.uint32(tag(20, 0)).int32(type);
   if (typeof value === 'string') {
@@ -96,7 +96,12 @@ function integer(name: string, value: number): number {
   return value;
 }
 
-function writeTensor(w: Writer, tensor: Initializer, name: string, place?: ExternalData): void {
+export function writeTensor(
+  w: Writer,
+  tensor: Initializer,
+  name: string,
+  place?: ExternalData,
+): void {
   for (const dim of tensor.dims) w.uint32(tag(1, 0)).int64(dim);
   w.uint32(tag(2, 0)).int32(ELEMENT[elementOf(tensor)]);
   text(w, 8, name);
@@ -140,12 +145,12 @@ function writePort(w: Writer, { name, type, dims }: Port): void {
 }
 
 /** Key of a protobuf field: wire type 0 is a varint, 2 length-delimited, 5 four bytes. */
-const tag = (field: number, wire: 0 | 2 | 5): number => field * 8 + wire;
+export const tag = (field: number, wire: 0 | 2 | 5): number => field * 8 + wire;
 
-const text = (w: Writer, field: number, value: string): Writer =>
+export const text = (w: Writer, field: number, value: string): Writer =>
   w.uint32(tag(field, 2)).string(value);
 
-function message(w: Writer, field: number, write: () => void): void {
+export function message(w: Writer, field: number, write: () => void): void {
   w.uint32(tag(field, 2)).fork();
   write();
   w.ldelim();

@@ -27,6 +27,7 @@ const ARENA_ALLOCATOR = 1;
 const ELEMENT = {
   float32: 1,
   uint8: 2,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
@@ -34,9 +35,12 @@ const ELEMENT = {
   float64: 11,
 } as const;
 
+const EXTERNAL_DATA = 'session.model_external_initializers_file_folder_path';
+
 type Element = keyof typeof ELEMENT;
 /** Halves are given by their bits. */
-type Data = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
+type Data =
+  Float32Array | Float64Array | Int8Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
 
 /** An ORT value, wherever its memory is. */
 export interface Tensor extends Disposable {
@@ -80,6 +84,13 @@ interface OrtOptions {
   readonly library?: string;
 }
 
+interface Loading {
+  /** What runs it, by ORT's name for the option; left out: the CPU. What it cannot run, the CPU does. */
+  readonly provider?: string;
+  /** Where the tensors are that a graph in memory stores in files. */
+  readonly folder?: string;
+}
+
 /** One ORT environment. Release sessions and tensors before it; at process exit, release nothing. */
 export class Ort implements Disposable {
   readonly #f: Functions;
@@ -118,18 +129,19 @@ export class Ort implements Disposable {
 
   /**
    * Loads a graph from a file, or from bytes in memory.
-   * @param provider what runs it, by ORT's name for the option; null: the CPU. What it cannot run, the CPU does
    * @throws OrtError with ORT's own message
    */
-  session(model: string | Uint8Array, provider: string | null = null): OrtSession {
+  session(model: string | Uint8Array, { provider, folder }: Loading = {}): OrtSession {
     const options = this.#out(this.#f.CreateSessionOptions);
     try {
-      if (provider !== null)
+      if (provider !== undefined)
         this.#check(
           this.#f.SessionOptionsAppendExecutionProvider(options, provider, null, null, 0),
         );
       this.#check(this.#f.DisablePerSessionThreads(options));
       this.#check(this.#f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'));
+      if (folder !== undefined)
+        this.#check(this.#f.AddSessionConfigEntry(options, EXTERNAL_DATA, folder));
       this.#check(this.#f.SetSessionGraphOptimizationLevel(options, ALL_OPTIMISATIONS));
       const session =
         typeof model === 'string'

@@ -133,6 +133,37 @@ describe('a judge', () => {
     expect(ask({ question: 'a', criterion: 'b' }).param).toBe('alignment.rewards[0].criterion');
     expect(ask({ question: 'a', ratings: ['1', '2'] }).param).toBe('alignment.rewards[0].ratings');
   });
+
+  const labelled = { judge: 'tales', question: 'Good?', labels: ['Y', 'N'] };
+  const writing = (critique: object) => ({
+    ...labelled,
+    critique: { question: 'Why?', ...critique },
+  });
+
+  test('may write critiques first, which count towards the context', () => {
+    expect(useOf(labelled).source).toMatchObject({ critique: null });
+    expect(useOf(writing({})).source).toMatchObject({
+      critique: { asks: turn('Why?'), tokens: 64, n: 1, temperature: 0, seed: 0 },
+    });
+    expect(useOf(writing({ n: 2, max_tokens: 9, seed: 5 })).source).toMatchObject({
+      critique: { tokens: 9, n: 2, temperature: 1, seed: 5 },
+    });
+    expect(refusal(writing({ max_tokens: 380 }))).toMatchObject({
+      code: 'context_length_exceeded',
+    });
+    expect(() => planOf(writing({ max_tokens: 360 }))).not.toThrow(); // with prompt, answer and both turns 382
+  });
+
+  test('writes none without rows to write in, nor more at once than there are', () => {
+    const at = 'alignment.rewards[0].critique';
+    const none = refusal({ ...writing({}), judge: 'arm-happy' });
+    expect(none).toMatchObject({ code: 'reward_mismatch', param: at });
+    expect(none.message).toMatch(/critique_rows.*: tales$/);
+    expect(refusal(writing({ n: 3 }))).toMatchObject({ param: `${at}.n` });
+    expect(refusal(writing({ n: 3 })).message).toContain('at most 2');
+    expect(refusal(writing({ n: 2, temperature: 0 })).param).toBe(`${at}.temperature`);
+    expect(refusal({ ...labelled, critique: {} }).param).toBe(`${at}.question`);
+  });
 });
 
 describe('self-evaluation', () => {

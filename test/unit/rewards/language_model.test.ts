@@ -117,6 +117,7 @@ const JUDGES: readonly RewardSource[] = [
     kind: 'judge',
     by,
     questions: [{ asks: [50], labels: [1, 2], values: [1, 0] }],
+    critique: null,
     calibration: null,
     reads: 'prefix',
   },
@@ -137,6 +138,7 @@ test.each(JUDGES)(
       remotes: new Map(),
       now: () => 0,
       readers: new Map([['lm', lm]]),
+      writers: new Map(),
       cache: scoreCache(1 << 20),
     };
     await expect(opened(source, loaded).score([answered('ab')])).rejects.toThrow(SlowReward);
@@ -198,9 +200,16 @@ describe('a judge', () => {
     calibration: { scale: number; shift: number } | null = null,
   ) => {
     const opinion: Opinion = ({ tokens }, { token }) => logits[tokens.at(-1)!]![token - 100]!;
-    const source = { kind: 'judge', by, questions, calibration, reads: 'complete' } as const;
+    const source = {
+      kind: 'judge',
+      by,
+      questions,
+      critique: null,
+      calibration,
+      reads: 'complete',
+    } as const;
     return (
-      await judge(fakeReader(fakeTextModel('lm', opinion)), source).score([answered('a')])
+      await judge(fakeReader(fakeTextModel('lm', opinion)), null, source).score([answered('a')])
     )[0]!.value;
   };
 
@@ -288,6 +297,7 @@ describe('what readers are asked', () => {
     const loaded = {
       models: new Map(),
       readers: new Map([['lm', fakeReader(model)]]),
+      writers: new Map(),
       cache: scoreCache(1 << 16),
       personal: new Map(),
       remotes: new Map(),

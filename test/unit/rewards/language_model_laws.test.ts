@@ -10,6 +10,7 @@ import { byteCodec } from '../../fakes/codec.ts';
 import { turns } from '../../fakes/drive.ts';
 import { loaded, sumOf, use } from '../../fakes/reward.ts';
 import { fakeReader, fakeTextModel } from '../../fakes/text_model.ts';
+import { fakeWriter } from '../../fakes/writer.ts';
 import { BATCH, obeysRewardLaws } from '../../laws/reward.ts';
 
 const by = (model = 'lm') => ({ model, reading: model });
@@ -34,12 +35,28 @@ const SOURCES: readonly RewardSource[] = [
     negative: [line('bad')],
     reads: 'complete',
   },
-  { kind: 'judge', by: by(), questions: [question], calibration: null, reads: 'prefix' },
+  {
+    kind: 'judge',
+    by: by(),
+    questions: [question],
+    critique: null,
+    calibration: null,
+    reads: 'prefix',
+  },
   {
     kind: 'judge', // a self-evaluation
     by: by(),
     questions: [question],
+    critique: null,
     calibration: { scale: 2, shift: -0.5 },
+    reads: 'prefix',
+  },
+  {
+    kind: 'judge',
+    by: by(),
+    questions: [question],
+    critique: { asks: byteCodec.encode('why?'), tokens: 6, n: 2, temperature: 1, seed: 4 },
+    calibration: null,
     reads: 'prefix',
   },
 ];
@@ -58,6 +75,7 @@ const rendered = (reward: Reward): Reward => ({
 const withReaders = (cacheBytes: number, ...readers: readonly Reader[]): Loaded => ({
   ...loaded(),
   readers: new Map(readers.map((reader) => [reader.name, reader])),
+  writers: new Map(readers.map(({ name }) => [name, fakeWriter().writer])),
   cache: scoreCache(cacheBytes),
 });
 const both = (): Reader[] => ['lm', 'other'].map((name) => fakeReader(fakeTextModel(name)));

@@ -41,6 +41,7 @@ function loaded(runTokens = 256) {
     personal: new Map(),
     remotes: new Map(),
     readers: new Map(readers),
+    writers: new Map(),
     cache: scoreCache(0),
     now: () => 0,
   };
@@ -81,6 +82,7 @@ const SOURCES: Record<string, RewardSource> = {
       labels: [yes!, no!],
       values: [1, 0],
     })),
+    critique: null,
     calibration: null,
     reads: 'complete',
   },
