@@ -64,6 +64,7 @@ function limitsOf({ limits, engine }: Config): Limits {
     budgetMs: limits.budget_ms,
     logitBias: limits.logit_bias,
     topLogprobs: limits.top_logprobs,
+    promptLogprobs: limits.prompt_logprobs,
     messages: limits.messages,
     tools: limits.tools,
     weight: limits.weight,

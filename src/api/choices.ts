@@ -7,9 +7,10 @@ import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
 import { ChunkWriter } from './chunks.ts';
 import { explained } from './logprobs.ts';
+import type { Spoken } from './logprobs.ts';
 import { byId } from './sockets/dialect.ts';
 import type { Surface } from './surface.ts';
-import type { WholeChoices } from './whole.ts';
+import type { PromptDraws, Told } from './whole.ts';
 
 export interface ChoiceWords {
   readonly endpoint: string;
@@ -28,9 +29,14 @@ export interface ChoiceWords {
   readonly closing: string;
   /** Members of a choice in a whole response, the reason of its end among them. */
   message(text: string, answer: Answer, choice: number, finish: Finish): object;
+  /** Tokens of a prompt whose log-probs stand before those of a choice; left out: there are none. */
+  repeats?(answer: Answer, choice: number, prompts: PromptDraws): readonly Spoken[];
   /** `logprobs` of one choice, draws by draws. */
-  speller(answer: Answer, choice: number): (draws: readonly Draw[]) => unknown;
+  speller(answer: Answer, choice: number): Spelling;
 }
+
+/** @param before what `repeats` gave, in front of all draws */
+export type Spelling = (draws: readonly Draw[], before?: readonly Spoken[]) => unknown;
 
 /** Chunks as members of a choice, in JSON without braces. */
 export interface Teller {
@@ -56,7 +62,7 @@ export function inChoices(words: ChoiceWords): Surface {
       return {
         ...planned,
         writer: (created) => new ChunkWriter(words, answer, created),
-        whole: (choices, created, reports) => wholeOf(words, answer, choices, created, reports),
+        whole: (told, created, reports) => wholeOf(words, answer, told, created, reports),
       };
     },
   };
@@ -65,7 +71,7 @@ export function inChoices(words: ChoiceWords): Surface {
 function wholeOf(
   words: ChoiceWords,
   answer: Answer,
-  choices: WholeChoices,
+  { choices, prompts }: Told,
   created: number,
   reports: Reports,
 ): object {
@@ -78,7 +84,10 @@ function wholeOf(
     choices: inOrder.map(([index, { text, draws, reason }]) => ({
       index,
       ...words.message(text, answer, index, reason ?? 'stop'),
-      logprobs: answer.logprobs === null ? null : words.speller(answer, index)(draws),
+      logprobs:
+        answer.logprobs === null
+          ? null
+          : words.speller(answer, index)(draws, words.repeats?.(answer, index, prompts)),
       ...(answer.explain ? { alignment: { tokens: explained(draws, answer) } } : {}),
     })),
     usage: usageOf(answer, reports),

@@ -6,10 +6,12 @@ import type { Draw } from '../core/tree.ts';
 import type { Answer } from '../plan/request.ts';
 import { alignmentOf, usageOf } from './accounts.ts';
 import type { Reports } from './accounts.ts';
-import type { ChoiceWords, Teller } from './choices.ts';
+import type { ChoiceWords, Spelling, Teller } from './choices.ts';
 import { explained } from './logprobs.ts';
+import type { Spoken } from './logprobs.ts';
 import { errorBody } from './reply.ts';
 import type { Writer } from './surface.ts';
+import { PromptDraws } from './whole.ts';
 
 type Commit = Extract<StreamEvent, { kind: 'commit' }>;
 type End = Extract<StreamEvent, { kind: 'finish' }>;
@@ -21,7 +23,8 @@ export class ChunkWriter implements Writer {
   readonly #answer: Answer;
   readonly #head: string;
   readonly #tail: string;
-  readonly #spellers = new Map<number, (draws: readonly Draw[]) => unknown>();
+  readonly #spellers = new Map<number, Spelling>();
+  readonly #prompts = new PromptDraws();
   readonly #tellers = new Map<number, Teller>();
   readonly #opened = new Set<number>();
 
@@ -36,6 +39,10 @@ export class ChunkWriter implements Writer {
 
   begin(): string[] {
     return [];
+  }
+
+  prompt(event: Extract<StreamEvent, { kind: 'prompt' }>): void {
+    this.#prompts.add(event);
   }
 
   commit({ choice, text, draws }: Commit): string[] {
@@ -83,7 +90,9 @@ export class ChunkWriter implements Writer {
     if (this.#opened.has(choice)) return [];
     this.#opened.add(choice);
     const members = this.#words.opening(this.#answer, choice);
-    return members === null ? [] : [this.#chunk(choice, members, NO_DRAWS, 'null')];
+    if (members === null) return [];
+    const repeated = this.#words.repeats?.(this.#answer, choice, this.#prompts) ?? [];
+    return [this.#chunk(choice, members, NO_DRAWS, 'null', repeated)];
   }
 
   #teller(choice: number): Teller {
@@ -92,11 +101,17 @@ export class ChunkWriter implements Writer {
     return teller;
   }
 
-  #chunk(choice: number, members: string, draws: readonly Draw[], reason: string): string {
+  #chunk(
+    choice: number,
+    members: string,
+    draws: readonly Draw[],
+    reason: string,
+    before: readonly Spoken[] = NO_DRAWS,
+  ): string {
     const logprobs =
-      this.#answer.logprobs === null || draws.length === 0
+      this.#answer.logprobs === null || draws.length + before.length === 0
         ? 'null'
-        : JSON.stringify(this.#spell(choice, draws));
+        : JSON.stringify(this.#spelling(choice)(draws, before));
     const why =
       this.#answer.explain && draws.length > 0
         ? `,"alignment":${JSON.stringify({ tokens: explained(draws, this.#answer) })}`
@@ -104,9 +119,9 @@ export class ChunkWriter implements Writer {
     return `${this.#head}{"index":${choice},${members},"logprobs":${logprobs},"finish_reason":${reason}${why}}${this.#tail}`;
   }
 
-  #spell(choice: number, draws: readonly Draw[]): unknown {
-    const speller = this.#spellers.get(choice) ?? this.#words.speller(this.#answer, choice);
-    this.#spellers.set(choice, speller);
-    return speller(draws);
+  #spelling(choice: number): Spelling {
+    const spelling = this.#spellers.get(choice) ?? this.#words.speller(this.#answer, choice);
+    this.#spellers.set(choice, spelling);
+    return spelling;
   }
 }

@@ -1,13 +1,13 @@
 /** POST /v1/completions, in OpenAI's words. */
 
-import type { Answer } from '../plan/request.ts';
+import type { Answer, Echo } from '../plan/request.ts';
 import { inChoices } from './choices.ts';
 import type { Teller } from './choices.ts';
-import { CompletionSpeller } from './logprobs.ts';
+import { CompletionSpeller, repeated } from './logprobs.ts';
 
-/** The prompt that an answer repeats, if it was asked to. */
-const echoOf = ({ echo, n }: Answer, choice: number): string =>
-  echo?.[Math.floor(choice / n)] ?? '';
+/** The prompt that an answer repeats; null: it was not asked to. */
+const echoOf = ({ echo, n }: Answer, choice: number): Echo | null =>
+  echo?.[Math.floor(choice / n)] ?? null;
 
 const TELLER: Teller = {
   delta: (text) => [`"text":${JSON.stringify(text)}`],
@@ -23,12 +23,18 @@ export const completions = inChoices({
   createFrame: 'completion.create',
   chunkFrame: 'completion.chunk',
   plan: (planner, body, ticket) => planner.completion(body, ticket),
-  opening: (answer, choice) =>
-    answer.echo ? `"text":${JSON.stringify(echoOf(answer, choice))}` : null,
+  opening(answer, choice) {
+    const echo = echoOf(answer, choice);
+    return echo === null ? null : `"text":${JSON.stringify(echo.text)}`;
+  },
+  repeats(answer, choice, prompts) {
+    const echo = echoOf(answer, choice);
+    return echo === null ? [] : repeated(echo, prompts.of(Math.floor(choice / answer.n)));
+  },
   teller: () => TELLER,
   closing: '"text":""',
   message: (text, answer, choice, finish) => ({
-    text: echoOf(answer, choice) + text,
+    text: (echoOf(answer, choice)?.text ?? '') + text,
     finish_reason: finish,
   }),
   speller: (answer, choice) => {
@@ -37,6 +43,6 @@ export const completions = inChoices({
       answer.logprobs ?? 0,
       echoOf(answer, choice),
     );
-    return (draws) => speller.spell(draws);
+    return (draws, before = []) => speller.spell([...before, ...draws]);
   },
 });

@@ -71,7 +71,7 @@ async function whole({ res, context, worded, meter, signal }: Exchange): Promise
   if (ending.kind === 'failed') sendFailure(res, ending.failure);
   if (ending.kind === 'ok')
     meter.writing(() =>
-      res.json(worded.whole(collector.choices, context.ambient.seconds(), collector.reports)),
+      res.json(worded.whole(collector, context.ambient.seconds(), collector.reports)),
     );
   return ending;
 }

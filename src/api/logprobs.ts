@@ -2,7 +2,7 @@
 
 import type { Codec } from '../core/text.ts';
 import type { Draw, NextToken, Token } from '../core/tree.ts';
-import type { Answer } from '../plan/request.ts';
+import type { Answer, Echo } from '../plan/request.ts';
 
 /** JSON has no infinity: what cannot be drawn reads as this, as in other servers. */
 const LEAST = -9999;
@@ -42,46 +42,59 @@ export function chatLogprobs(draws: readonly Draw[], codec: Codec, top: number) 
 
 interface CompletionLogprobs {
   readonly tokens: string[];
-  readonly token_logprobs: number[];
-  readonly top_logprobs: Record<string, number>[] | null;
+  /** Null of a prompt's first token, which follows nothing. */
+  readonly token_logprobs: (number | null)[];
+  readonly top_logprobs: (Record<string, number> | null)[] | null;
   readonly text_offset: number[];
 }
+
+/** A token of an answer, or of a prompt that it repeats: without log-prob where nothing is before it. */
+export type Spoken = Draw | { readonly token: Token; readonly logprob: null };
+
+/** A prompt's tokens with what the law said of all but the first. */
+export const repeated = ({ tokens }: Echo, draws: readonly Draw[]): Spoken[] =>
+  tokens.length === 0 ? [] : [{ token: tokens[0]!, logprob: null }, ...draws];
 
 /** choices[i].logprobs of completions: offsets run on through an answer, so there is one of these per choice. */
 export class CompletionSpeller {
   readonly #codec: Codec;
   readonly #top: number;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  /** Characters (not UTF-16 units) before the next token. */
-  #offset: number;
+  /** Characters (not UTF-16 units) before the next token; below 0 within what a tokenizer puts before a text. */
+  #offset = 0;
 
-  constructor(codec: Codec, top: number, echo: string) {
-    this.#codec = codec;
-    this.#top = top;
-    this.#offset = characters(echo);
+  /** @param echo the prompt whose tokens are spelled first; null: none is */
+  constructor(codec: Codec, top: number, echo: Echo | null) {
+    [this.#codec, this.#top] = [codec, top];
+    if (echo === null) return;
+    const bytes = echo.tokens.map((token) => codec.vocabulary.bytes(token));
+    this.#offset = characters(echo.text) - characters(lenient.decode(Buffer.concat(bytes)));
   }
 
-  spell(draws: readonly Draw[]): CompletionLogprobs {
-    const text_offset = draws.map(({ token }) => {
-      const at = this.#offset;
+  spell(spoken: readonly Spoken[]): CompletionLogprobs {
+    const text_offset = spoken.map(({ token }) => {
+      const at = Math.max(0, this.#offset);
       const bytes = this.#codec.vocabulary.bytes(token);
       this.#offset += characters(this.#decoder.decode(bytes, { stream: true }));
       return at;
     });
     return {
-      tokens: draws.map(({ token }) => spellExactly(token, this.#codec)),
-      token_logprobs: draws.map(({ logprob }) => finite(logprob)),
-      top_logprobs: this.#top === 0 ? null : draws.map((draw) => this.#likeliest(draw)),
+      tokens: spoken.map(({ token }) => spellExactly(token, this.#codec)),
+      token_logprobs: spoken.map(({ logprob }) => (logprob === null ? null : finite(logprob))),
+      top_logprobs: this.#top === 0 ? null : spoken.map((one) => this.#likeliest(one)),
       text_offset,
     };
   }
 
-  /** The token drawn is always among them, as in OpenAI's answers. */
-  #likeliest(draw: Draw): Record<string, number> {
-    const entries = [...draw.top.slice(0, this.#top), draw].map(
-      ({ token, logprob }): [string, number] => [spellExactly(token, this.#codec), finite(logprob)],
-    );
-    return Object.fromEntries(entries);
+  /** The token itself is always among them, as in OpenAI's answers; of tokens that are spelled alike, the likeliest. */
+  #likeliest(spoken: Spoken): Record<string, number> | null {
+    if (spoken.logprob === null) return null;
+    const likeliest = new Map<string, number>();
+    for (const { token, logprob } of [...spoken.top.slice(0, this.#top), spoken]) {
+      const spelled = spellExactly(token, this.#codec);
+      if (!likeliest.has(spelled)) likeliest.set(spelled, finite(logprob));
+    }
+    return Object.fromEntries(likeliest);
   }
 }
 

@@ -25,7 +25,7 @@ export const DISCARDED: Sink = {
 };
 
 /** What makes chunks of events. */
-export type Listener = Pick<Writer, 'begin' | 'commit' | 'finish' | 'closing'>;
+export type Listener = Pick<Writer, 'begin' | 'prompt' | 'commit' | 'finish' | 'closing'>;
 
 export type Ending =
   | { readonly kind: 'ok' }
@@ -64,6 +64,9 @@ function tell(event: StreamEvent, { writer, meter, sink, reports }: Telling): En
     case 'commit':
       meter.grew(event.choice, event.tokens);
       sink.write(writer.commit(event));
+      return null;
+    case 'prompt':
+      writer.prompt?.(event);
       return null;
     case 'draft':
     case 'candidate':

@@ -6,7 +6,7 @@ import type { Planner } from '../plan/parse.ts';
 import type { Planned, Ticket } from '../plan/request.ts';
 import type { Reports } from './accounts.ts';
 import type { Dialect } from './sockets/dialect.ts';
-import type { WholeChoices } from './whole.ts';
+import type { Told } from './whole.ts';
 
 export interface Surface {
   /** Its path, and its name in metrics. */
@@ -36,13 +36,15 @@ export interface Worded extends Planned {
   /** For an answer that streams. */
   writer(created: number): Writer;
   /** An answer in one piece. */
-  whole(choices: WholeChoices, created: number, reports: Reports): object;
+  whole(told: Told, created: number, reports: Reports): object;
 }
 
 /** Events of one request to the JSON of its chunks, in order. */
 export interface Writer {
   /** What is said once the request is accepted, or with the first text. */
   begin(): string[];
+  /** Told with the first chunk of each of the prompt's choices; left out: its answers repeat no prompt. */
+  prompt?(event: Extract<StreamEvent, { kind: 'prompt' }>): void;
   commit(event: Extract<StreamEvent, { kind: 'commit' }>): string[];
   finish(event: Extract<StreamEvent, { kind: 'finish' }>): string[];
   /** After the last choice. */

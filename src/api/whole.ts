@@ -11,10 +11,32 @@ interface WholeChoice {
 }
 
 /** By index. */
-export type WholeChoices = ReadonlyMap<number, Readonly<WholeChoice>>;
+type WholeChoices = ReadonlyMap<number, Readonly<WholeChoice>>;
+
+/** What an answer was told as. */
+export interface Told {
+  readonly choices: WholeChoices;
+  readonly prompts: PromptDraws;
+}
+
+/** What the law said of prompts, each from its second token on. */
+export class PromptDraws {
+  readonly #draws = new Map<number, Draw[]>();
+
+  add({ prompt, draws }: Extract<StreamEvent, { kind: 'prompt' }>): void {
+    const known = this.of(prompt);
+    this.#draws.set(prompt, known);
+    for (const draw of draws) known.push(draw);
+  }
+
+  of(prompt: number): Draw[] {
+    return this.#draws.get(prompt) ?? [];
+  }
+}
 
 /** Says nothing while it listens. */
-export class Collector implements Listener {
+export class Collector implements Listener, Told {
+  readonly prompts = new PromptDraws();
   readonly #choices = new Map<number, WholeChoice>();
   #reports: ReadonlyMap<number, ChoiceReport> = new Map();
 
@@ -28,6 +50,10 @@ export class Collector implements Listener {
 
   begin(): [] {
     return [];
+  }
+
+  prompt(event: Extract<StreamEvent, { kind: 'prompt' }>): void {
+    this.prompts.add(event);
   }
 
   commit({ choice, text, draws }: Extract<StreamEvent, { kind: 'commit' }>): [] {

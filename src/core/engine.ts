@@ -3,7 +3,7 @@
 import type { Bend, Guidance, Lane } from './guide.ts';
 import type { RuleNetwork } from './rule.ts';
 import type { Peak } from './strategy.ts';
-import type { Branch, Sampling, Tree } from './tree.ts';
+import type { Branch, Draw, Sampling, Tree } from './tree.ts';
 
 /** A tree without `score`, `note` and `tell`: engines decode, they do not judge. */
 export interface Session extends Omit<Tree, 'score' | 'note' | 'tell'>, AsyncDisposable {
@@ -15,6 +15,12 @@ export interface Session extends Omit<Tree, 'score' | 'note' | 'tell'>, AsyncDis
   follow(grown: (only: Branch) => void): void;
   /** Finishes a branch where it stands, for want of `length`. */
   end(branch: Branch): void;
+  /**
+   * Before anything else, and once: what the guided law says of each of the prompt's tokens but the first. Every lane must
+   * have been given the same prompt, and no law may be bent by values. Their cost is that of reading the prompt.
+   * @param told of draws in the prompt's order, as it is read
+   */
+  readPrompt(told: (draws: readonly Draw[]) => void): Promise<void>;
   readonly spent: Spent;
 }
 

@@ -56,6 +56,8 @@ export interface ChoiceReport {
 export type StreamEvent =
   /** Of a request that streams: none of its choices was refused, they run or wait for their turn. */
   | { readonly kind: 'accepted' }
+  /** What the guided law says of the next tokens of a prompt, from its second on: all of them before any text of its choices. */
+  | { readonly kind: 'prompt'; readonly prompt: number; readonly draws: readonly Draw[] }
   | {
       readonly kind: 'commit';
       readonly choice: number;

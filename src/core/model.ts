@@ -105,6 +105,16 @@ export interface KvRows extends Disposable {
   ): Float32Array;
   /** Reads `tokens` into one row from position `from`. Returns the last position's logits, [width]. */
   prefill(row: number, tokens: readonly Token[], from: number, steering?: Steering): Float32Array;
+  /**
+   * As `prefill` of two tokens or more, and tells the logits after each of them: [tokens, width], in memory of its own. One
+   * token alone would be a step.
+   */
+  prefillAll(
+    row: number,
+    tokens: readonly Token[],
+    from: number,
+    steering?: Steering,
+  ): Float32Array;
   /** First prefill of the rows `first`, `first + 1`, ... with prompts of any lengths. Returns [prompts, width]. */
   prefillBatch(
     first: number,

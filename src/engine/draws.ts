@@ -10,7 +10,7 @@ const NO_TOKENS: readonly never[] = [];
 
 /** A token drawn from row `i`. @param lanes logits of each of the law's lanes, row after row */
 export function drawOf(
-  job: Job,
+  job: Pick<Job, 'law' | 'tree'>,
   mixed: Mixed,
   i: number,
   lanes: readonly Reals[],
@@ -50,12 +50,12 @@ export const logZOf = ({ law, branch }: Job, mixed: Mixed, i: number): number =>
   law.lanes.length > 1 || law.cut !== null || branch.rule !== null ? mixed.logZ[i]! : 0;
 
 /** log q(token) of each guide in the request's order, or log plus - log minus. */
-function contributions(job: Job, logProb: (k: number) => number): number[] {
+function contributions({ law }: Pick<Job, 'law'>, logProb: (k: number) => number): number[] {
   const at = (lane: number): number => {
-    const k = job.law.lanes.indexOf(lane);
+    const k = law.lanes.indexOf(lane);
     return k < 0 ? 0 : logProb(k);
   };
-  return job.law.guidance.uses.map(({ plus, minus }) =>
+  return law.guidance.uses.map(({ plus, minus }) =>
     minus === null ? at(plus) : at(plus) - at(minus),
   );
 }

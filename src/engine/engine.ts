@@ -12,12 +12,15 @@ import type { Branch, Peeked } from '../core/tree.ts';
 import { Admission } from './admission.ts';
 import { Bending } from './bending.ts';
 import { Iteration } from './iteration.ts';
-import { lawOf, type Job, type OpenTree, type Waiter } from './job.ts';
+import { lawOf, type Job, type OpenTree } from './job.ts';
+import { Laws } from './laws.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache, wholeName } from './prefix_cache.ts';
+import { Prompts, type Reading } from './prompts.ts';
 import { TreeSession } from './session.ts';
 import { SlotPool } from './slots.ts';
 import { spaceOf, steeringOf, type Vectors } from './steering.ts';
+import { waitFor } from './waiter.ts';
 
 export interface EngineOptions {
   /** The policy and every guide, by name. */
@@ -52,6 +55,7 @@ export class DecodeEngine implements Engine, Disposable {
   readonly #admission: Admission;
   readonly #cache: PrefixCache;
   readonly #prefill: Prefill;
+  readonly #prompts: Prompts;
   readonly #iteration: Iteration;
   readonly #bending: Bending;
   readonly #jobs = new Set<Job>();
@@ -84,7 +88,9 @@ export class DecodeEngine implements Engine, Disposable {
     const rows = options.classes.reduce((sum, c) => sum + c.rows, 0);
     const ask = (job: Job, bend: Bend, next: readonly Peeked[]): void =>
       void this.#bend(job, bend, next); // it does not reject
-    this.#iteration = new Iteration({ ...options, rows, ask }, this.stats);
+    const laws = new Laws({ ...options, rows });
+    this.#prompts = new Prompts(laws, options.laneWeights, this.#cache, this.stats);
+    this.#iteration = new Iteration({ ...options, laws, ask }, this.stats);
     this.#bending = new Bending(options.vocabulary.size);
   }
 
@@ -155,6 +161,7 @@ export class DecodeEngine implements Engine, Disposable {
       vocabulary,
       laneWeights,
       wait: this.#wait.bind(this),
+      read: this.#read.bind(this),
       close: this.#close.bind(this),
     };
     return new TreeSession(tree, width, decoding);
@@ -187,23 +194,8 @@ export class DecodeEngine implements Engine, Disposable {
   }
 
   #wait(tree: OpenTree, jobs: readonly Job[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      tree.signal.throwIfAborted();
-      let open = jobs.length;
-      if (open === 0) return resolve();
-      const waiter: Waiter = {
-        done: () => {
-          if (--open > 0) return;
-          tree.waits.delete(waiter);
-          resolve();
-        },
-        fail: (error) => {
-          for (const job of jobs) this.#jobs.delete(job);
-          tree.waits.delete(waiter);
-          reject(error);
-        },
-      };
-      tree.waits.add(waiter);
+    const forget = (): void => jobs.forEach((job) => this.#jobs.delete(job));
+    return waitFor(tree, jobs.length, forget, (waiter) => {
       for (const job of jobs) {
         job.waiter = waiter;
         this.#queue(job);
@@ -211,8 +203,25 @@ export class DecodeEngine implements Engine, Disposable {
     });
   }
 
+  #read(prompt: Reading): Promise<void> {
+    let forget = (): void => undefined;
+    return waitFor(
+      prompt.tree,
+      1,
+      () => forget(),
+      (waiter) => {
+        forget = this.#prompts.add(prompt, waiter);
+        this.#wake();
+      },
+    );
+  }
+
   #queue(job: Job): void {
     this.#jobs.add(job);
+    this.#wake();
+  }
+
+  #wake(): void {
     if (!this.#looping) void this.#loop(); // #loop does not throw: what fails in it is fatal
   }
 
@@ -238,11 +247,11 @@ export class DecodeEngine implements Engine, Disposable {
 
   async #loop(): Promise<void> {
     this.#looping = true;
-    while (this.#jobs.size > 0) {
+    while (this.#jobs.size + this.#prompts.waiting > 0) {
       const prompts = await (this.#options.turn ?? turn)(); // strategies woken by the last iteration queue their next rows before the batch forms
       this.#options.onTurn?.();
       this.#sweep();
-      if (this.#jobs.size > 0) this.#iterate(prompts);
+      if (this.#jobs.size + this.#prompts.waiting > 0) this.#iterate(prompts);
     }
     this.#looping = false;
   }
@@ -258,7 +267,8 @@ export class DecodeEngine implements Engine, Disposable {
     const { iterationTokens, now, onIteration } = this.#options;
     const started = now();
     const batch = [...this.#jobs].slice(0, iterationTokens);
-    const room = Math.max(MIN_PREFILL, iterationTokens - batch.length);
+    const aside = this.#prompts.run(Math.min(prompts, iterationTokens), batch.length > 0);
+    const room = Math.max(MIN_PREFILL, iterationTokens - batch.length - aside);
     const ready = this.#prefill.run(batch, Math.min(prompts, room));
     const read = now();
     for (const { tree } of ready)

@@ -34,4 +34,7 @@ const rowOf = ({ branch }: Job): number => branch.slots[0]!.row;
 
 /** How many of the likeliest tokens a job looks at: a function of its request alone, so that traffic cannot show. */
 const listed = ({ peek, sampling, tree: { opening } }: Job): number =>
-  Math.max(peek, sampling.topK, opening.record.top, opening.bend?.k ?? 0) > NARROW ? WIDE : NARROW;
+  listing(Math.max(peek, sampling.topK, opening.record.top, opening.bend?.k ?? 0));
+
+/** How many tokens a tail lists where `n` of them are looked at. */
+export const listing = (n: number): number => (n > NARROW ? WIDE : NARROW);

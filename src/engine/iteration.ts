@@ -3,27 +3,23 @@
  * law of each row's lanes, and a token is drawn. Hot path: one pass, no allocation per vocabulary entry.
  */
 
-import type { Bend, LaneWeights } from '../core/guide.ts';
-import type { Mixed, Reals, RowTerms, Tail, Tails, Vocabulary } from '../core/model.ts';
+import type { Bend } from '../core/guide.ts';
+import type { Mixed, Reals, Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Peeked, Token } from '../core/tree.ts';
 import { tell } from './asking.ts';
 import { drawOf, logZOf, peekedOf, topOf } from './draws.ts';
 import { groupsOf, type Group } from './groups.ts';
-import { end, isBoundary, stands, take, type Job } from './job.ts';
+import { end, isBoundary, take, type Job } from './job.ts';
+import type { Laws } from './laws.ts';
 import { RuledLaw } from './ruled.ts';
 import { adjustments } from './adjustments.ts';
 import { Sampler, truncates, type Biased } from './sampler.ts';
 import type { Slot, SlotPool } from './slots.ts';
 
-const BISECTIONS = 16;
-
 interface IterationOptions {
-  readonly tails: Tails;
+  readonly laws: Laws;
   readonly vocabulary: Vocabulary;
-  readonly laneWeights: LaneWeights;
-  /** Most rows of one iteration. */
-  readonly rows: number;
   /** Takes a job out of its hands: its law is to be bent once more, which takes until others have judged. */
   readonly ask: (job: Job, bend: Bend, next: readonly Peeked[]) => void;
 }
@@ -33,22 +29,11 @@ interface IterationStats {
   readonly forwards: Record<string, number>;
 }
 
-/** A row to be mixed again, and where it lies in its group. */
-interface Unsettled {
-  readonly job: Job;
-  readonly at: number;
-  readonly entropy: number;
-}
-
 export class Iteration {
   readonly #options: IterationOptions;
   readonly #stats: IterationStats;
   readonly #sampler: Sampler;
   readonly #ruled: RuledLaw;
-  /** Of the rows at hand. */
-  readonly #terms: Record<keyof RowTerms, Float32Array>;
-  /** By lane and width: rows gathered for a tail when they do not lie together; views by row count, [0] is all. */
-  readonly #scratch: Map<number, Float32Array[]>[] = [];
   readonly #tokens: Int32Array;
   readonly #lengths: Int32Array;
   readonly #stepped = new Map<SlotPool, { logits: Float32Array; rows: number }>();
@@ -57,13 +42,8 @@ export class Iteration {
     [this.#options, this.#stats] = [options, stats];
     this.#sampler = new Sampler(options.vocabulary.size);
     this.#ruled = new RuledLaw(options.vocabulary.size);
-    this.#terms = {
-      weights: new Float32Array(options.rows * 16),
-      inverse: new Float32Array(options.rows),
-      cuts: new Float32Array(options.rows),
-    };
-    this.#tokens = new Int32Array(options.rows);
-    this.#lengths = new Int32Array(options.rows);
+    this.#tokens = new Int32Array(options.laws.rows);
+    this.#lengths = new Int32Array(options.laws.rows);
   }
 
   /** Advances jobs whose lanes have all been read by one token each; calls `done` of those that end with it. */
@@ -104,63 +84,17 @@ export class Iteration {
   }
 
   #draw({ jobs, tempered, top }: Group): void {
-    const { lanes, widths, cut } = jobs[0]!.law;
-    const tail = this.#options.tails({ widths, tempered, cutting: cut !== null, top });
+    const { lanes, widths } = jobs[0]!.law;
     const sources = lanes.map((_, k) => this.#sources(jobs, k, widths[k]!));
-    jobs.forEach((job, i) => {
-      this.#terms.weights.set(job.law.weights, i * lanes.length);
-      this.#placeTerms(job, i);
+    this.#options.laws.mix(jobs, sources, {
+      tempered,
+      top,
+      held: isBoundary,
+      settle: (job, mixed, i, rows) => {
+        if (isBoundary(job, mixed.entropy[i]!)) this.#hold(job, mixed, i, rows);
+        else this.#settle(job, mixed, i, rows);
+      },
     });
-    const mixed = tail.mix(jobs.length, sources, this.#terms);
-    const unsettled: Unsettled[] = [];
-    jobs.forEach((job, at) => {
-      const [kl, entropy] = [mixed.kl[at]!, mixed.entropy[at]!];
-      if (isBoundary(job, entropy)) this.#hold(job, mixed, at, sources);
-      else if (job.law.conditional && !stands(job, kl, entropy))
-        unsettled.push({ job, at, entropy });
-      else this.#settle(job, mixed, at, sources);
-    });
-    if (unsettled.length === 0) return;
-    const views = sources.map((source, k) => this.#gathered(k, widths[k]!, source, unsettled));
-    const again = this.#remix(unsettled, tail, views);
-    unsettled.forEach(({ job }, i) => this.#settle(job, again, i, views));
-  }
-
-  /** Mixes rows again with the weights that their entropy masks and KL bounds leave: a scale per row, bisected together. */
-  #remix(rows: readonly Unsettled[], tail: Tail, views: readonly Reals[]): Mixed {
-    const { laneWeights } = this.#options;
-    const { weights } = this.#terms;
-    const mix = (scales: Float64Array): Mixed => {
-      rows.forEach(({ job: { law, tree }, entropy }, i) => {
-        const all = laneWeights(law.guidance, tree.opening.lanes.length, scales[i]!, entropy);
-        law.lanes.forEach((lane, k) => (weights[i * views.length + k] = all[lane]!));
-      });
-      return tail.mix(rows.length, views, this.#terms);
-    };
-    rows.forEach(({ job }, i) => this.#placeTerms(job, i));
-    const bounds = rows.map(({ job }) => job.law.guidance.maxKl ?? Infinity);
-    const full = mix(new Float64Array(rows.length).fill(1));
-    if (bounds.every((bound, i) => full.kl[i]! <= bound)) return full;
-    const [low, high] = [new Float64Array(rows.length), new Float64Array(rows.length).fill(1)];
-    bounds.forEach((bound, i) => full.kl[i]! <= bound && (low[i] = 1));
-    for (let n = 0; n < BISECTIONS; n++) {
-      const middle = low.map((x, i) => (x + high[i]!) / 2);
-      const { kl } = mix(middle);
-      middle.forEach((x, i) => ((kl[i]! <= bounds[i]! ? low : high)[i] = x));
-    }
-    return mix(low);
-  }
-
-  #placeTerms({ sampling: { temperature }, law: { cut } }: Job, i: number): void {
-    this.#terms.inverse[i] = temperature === 0 ? 1 : 1 / temperature;
-    this.#terms.cuts[i] = cut ?? -Infinity;
-  }
-
-  /** Rows of `source` that are to be mixed again, in their order; `source` may be the very view they go to. */
-  #gathered(k: number, width: number, source: Reals, rows: readonly Unsettled[]): Float32Array {
-    const view = this.#view(k, rows.length, width);
-    rows.forEach(({ at }, i) => view.set(source.subarray(at * width, (at + 1) * width), i * width));
-    return view;
   }
 
   /** Logits of entry `k` of the law's lanes, row after row: in place where they lie so, else gathered. */
@@ -173,7 +107,7 @@ export class Iteration {
       slots.every((slot, i) => slot.pool === pool && slot.head === null && slot.row === i)
     )
       return run.logits;
-    const view = this.#view(k, slots.length, width);
+    const view = this.#options.laws.view(k, slots.length, width);
     slots.forEach((slot, i) => view.set(this.#logits(slot), i * width));
     return view;
   }
@@ -182,15 +116,6 @@ export class Iteration {
   #logits({ head, pool, row }: Slot): Reals {
     const { width } = pool.model;
     return head ?? this.#stepped.get(pool)!.logits.subarray(row * width, (row + 1) * width);
-  }
-
-  /** The same view for the same arguments: tails know their inputs by identity. */
-  #view(k: number, rows: number, width: number): Float32Array {
-    const widths = (this.#scratch[k] ??= new Map());
-    let views = widths.get(width);
-    if (views === undefined)
-      widths.set(width, (views = [new Float32Array(this.#options.rows * width)]));
-    return (views[rows] ??= views[0]!.subarray(0, rows * width));
   }
 
   #settle(job: Job, mixed: Mixed, i: number, lanes: readonly Reals[]): void {

@@ -7,6 +7,7 @@ import type { RuleState } from '../core/rule.ts';
 import type { Branch, Draw, Peeked, Reach, Sampling, Token } from '../core/tree.ts';
 import type { Hypothesis, Limit } from './branch.ts';
 import type { SlotPool } from './slots.ts';
+import type { Waiter } from './waiter.ts';
 
 /** The open tree of a session: what its branches share. */
 export interface OpenTree {
@@ -59,14 +60,6 @@ export interface Law {
   readonly shape: string;
   /** Weights depend on the row itself: a KL bound, or an entropy mask. */
   readonly conditional: boolean;
-}
-
-/** Whoever waits for the jobs of one call. */
-export interface Waiter {
-  /** One of them has ended. */
-  done(): void;
-  /** Ends the wait, and all of the jobs. */
-  fail(error: Error): void;
 }
 
 export interface Job {
@@ -166,7 +159,11 @@ const isPaused = ({ until, branch, from }: Job): boolean =>
   until !== null && 'text' in until && branch.contains(until.text, from);
 
 /** Whether the row may be drawn from as mixed: no mask applies, and the KL is within its bound. */
-export function stands({ law: { guidance } }: Job, kl: number, entropy: number): boolean {
+export function stands(
+  { law: { guidance } }: Pick<Job, 'law'>,
+  kl: number,
+  entropy: number,
+): boolean {
   const masked = guidance.uses.some(
     (use) => use.entropyAbove !== null && entropy <= use.entropyAbove,
   );

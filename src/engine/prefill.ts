@@ -19,7 +19,7 @@ interface Reading {
 }
 
 /** Room for two tokens, and for one more where one would be left behind. */
-const MIN_CHUNK = 3;
+export const MIN_CHUNK = 3;
 
 interface PrefillStats {
   prefillTokens: number;
@@ -186,13 +186,18 @@ function isRead({ slot, job, lane, prompt }: Reading): boolean {
   return missing === 0 || (missing === 1 && slot.cached >= prompt.length);
 }
 
-/**
- * The prompt is read as a unit, then what was generated since: whether the cache held the prompt must not show.
- * Never leaves a single token behind: one alone would be a step, and steps differ from prefill in the last bits.
- */
+/** The prompt is read as a unit, then what was generated since: whether the cache held the prompt must not show. */
 function chunkOf({ slot, job, lane, prompt }: Reading, budget: number): number {
   const goal = slot.cached < prompt.length ? prompt.length : target(job, lane);
-  const missing = goal - slot.cached;
+  return chunkSize(goal - slot.cached, budget);
+}
+
+/**
+ * How many of `missing` tokens are read now. Never leaves a single token behind: one alone would be a step, and steps
+ * differ from prefill in the last bits.
+ * @param budget MIN_CHUNK or more
+ */
+export function chunkSize(missing: number, budget: number): number {
   const chunk = Math.min(missing, budget);
   return missing - chunk === 1 ? chunk - 1 : chunk;
 }

@@ -7,7 +7,9 @@ import type { Vocabulary } from '../core/model.ts';
 import { STREAM, uniform } from '../core/philox.ts';
 import type { Branch, Peeked, Question, Reach, Sampling, Token } from '../core/tree.ts';
 import { Hypothesis } from './branch.ts';
-import { lawOf, type Job, type Law, type OpenTree, type Waiter } from './job.ts';
+import { lawOf, type Job, type Law, type OpenTree } from './job.ts';
+import type { Reading } from './prompts.ts';
+import type { Waiter } from './waiter.ts';
 
 /** What a session asks of the engine. */
 interface Decoding {
@@ -15,6 +17,7 @@ interface Decoding {
   readonly laneWeights: LaneWeights;
   /** Resolves once each job was done. Rejects with what one failed with, or with the signal's reason as soon as it aborts. */
   wait(tree: OpenTree, jobs: readonly Job[]): Promise<void>;
+  read(prompt: Reading): Promise<void>;
   close(tree: OpenTree): void;
 }
 
@@ -73,6 +76,11 @@ export class TreeSession implements Session {
     const twin = this.#twin(this.#own(branch), true);
     this.push(twin, next);
     return twin;
+  }
+
+  async readPrompt(told: Reading['told']): Promise<void> {
+    const branch = this.#own(this.root);
+    if (this.promptTokens > 1) await this.#decoding.read({ tree: this.#tree, branch, told });
   }
 
   /** With fewer tokens left than asked for, each branch gets an equal share: what it gets must not depend on whose row steps first. */

@@ -3,22 +3,9 @@
 import { z } from 'zod';
 import { integer, list, number, oneOf, strict, table, text } from '../core/fields.ts';
 import { keySchema } from './keys.ts';
+import { limits } from './limits_schema.ts';
 import { model } from './model_schema.ts';
-
-const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 };
-const SIZE = 'a number of bytes, or one with a unit (1024 based) such as 64MB or 1GB';
-
-const size = z
-  .union([z.int().min(0, SIZE), z.string()], { error: SIZE })
-  .transform((raw, context) => {
-    if (typeof raw === 'number') return raw;
-    const [, amount, unit] = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB)$/.exec(raw) ?? [];
-    if (amount !== undefined && unit !== undefined)
-      return Math.floor(Number(amount) * (UNITS[unit] ?? 1));
-    context.addIssue({ code: 'custom', message: SIZE, input: raw });
-    return z.NEVER;
-  })
-  .meta({ format: 'bytes' });
+import { size } from './size_field.ts';
 
 const keyName = z
   .string()
@@ -145,39 +132,6 @@ const engine = strict({
     .describe(
       'Whether those threads wait busily between operators: faster alone, at the cost of what else wants the cores.',
     ),
-});
-
-const limits = strict({
-  branches: integer(1, 65_536).default(64).describe('n × prompts × branches of the strategy.'),
-  tokens: integer(1, 2 ** 31)
-    .default(65_536)
-    .describe('Those × `max_tokens`; and what a search that grows as it goes may draw.'),
-  budget_ms: integer(1, 2 ** 31 - 1)
-    .default(600_000)
-    .describe('The longest `alignment.budget.ms`.'),
-  guides: integer(0, 64).default(4).describe('Guides.'),
-  rewards: integer(0, 64).default(8).describe('Rewards.'),
-  steps: integer(1, 4096).default(64).describe('Steps that one text may be judged in.'),
-  questions: integer(1, 1024).default(16).describe('Questions or follow-up lines of one reward.'),
-  question_length: integer(1, 1_000_000).default(2000).describe('Characters of each.'),
-  documents: integer(1, 65_536).default(128).describe('Texts that one request may have judged.'),
-  stops: integer(0, 1024).default(4).describe('Stop strings.'),
-  stop_length: integer(1, 4096).default(64).describe('Characters of each.'),
-  logit_bias: integer(0, 100_000).default(300).describe('Tokens with a bias.'),
-  top_logprobs: integer(0, 64).default(20).describe('Likeliest tokens listed beside each.'),
-  messages: integer(1, 10_000).default(256).describe('Messages, or items, of a conversation.'),
-  tools: integer(0, 1024).default(128).describe('Functions that one request may offer.'),
-  weight: number(0, 1000).default(16).describe('Largest weight of a guide or a reward.'),
-  vectors: integer(0, 64).default(4).describe('Steering vectors.'),
-  vector_scale: number(0, 1e6).default(100).describe('Largest scale of each.'),
-  schema_bytes: size.default(64 * 1024).describe('Of a JSON schema.'),
-  schema_depth: integer(1, 64).default(32).describe('How deep its schemas nest.'),
-  schemas: integer(1, 100_000).default(2000).describe('How many schemas are in it.'),
-  schema_values: integer(1, 100_000).default(2000).describe('Values in all its enums.'),
-  schema_pattern: integer(1, 100_000).default(1000).describe('Characters of a pattern.'),
-  rule_states: integer(16, 1_000_000)
-    .default(20_000)
-    .describe('States that a schema, pattern or grammar may compile to.'),
 });
 
 /** A header's value, or the environment variable that holds it. */

@@ -14,9 +14,10 @@ import type { Need, Placed, TokenLimit } from './cost.ts';
 import { refuseOverGrant } from './grant.ts';
 import { refuseMismatch } from './mismatch.ts';
 import type { Plan, PlanPrompt } from './plan.ts';
+import { readsPrompts, refuseSearchOfNothing, refuseUnreadable } from './prompt_logprobs.ts';
 import { logitBias, renderer, sourceText, stopStrings } from './prompt.ts';
 import type { Source } from './prompt.ts';
-import type { Addressed, Answer, Planned } from './request.ts';
+import type { Addressed, Answer, Echo, Planned } from './request.ts';
 import { planRule } from './rule.ts';
 import { planQuantile, planSchedules } from './scale.ts';
 import { selfQuestionOf } from './sources/self_evaluation.ts';
@@ -58,6 +59,8 @@ function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Coste
   const stops = stopStrings(wire.stop, limits.stops, limits.stopLength);
   countBranches(catalog, ONE, n, asked.sources.length); // before any text is encoded
   const prompts = promptsOf(asked.sources, alignment, policy);
+  if (readsPrompts(asked))
+    refuseUnreadable(asked, alignment, { prompts, n, answers }, limits.promptLogprobs);
   const search = searchOf(addressed, asked, alignment, { n, prompts });
   const { strategy, params, extra, maxTokens } = search;
   const plan: Plan = {
@@ -89,6 +92,7 @@ function planOf(addressed: Addressed, asked: Asked, alignment: Alignment): Coste
     },
     budgetMs: alignment.budget.ms,
     stream: streams(addressed),
+    readsPrompts: readsPrompts(asked),
     draws: asked.logprobs !== null || alignment.explain,
     explain: alignment.explain,
     drafts: ticket.socket && (wire.stream_options?.include_alignment ?? false),
@@ -125,6 +129,7 @@ function searchOf(
   const needs: readonly Need[] = [...alignment.lanes, ...alignment.readings];
   const room = fitContext(asked.maxTokens, placed, needs, maxLength);
   const chosen = chosenStrategy(alignment, asked.bestOf);
+  refuseSearchOfNothing(asked, chosen.type, alignment);
   const context = contextOf(addressed, alignment, room);
   const { params, peak, ...takes } = strategyOf(chosen, alignment, context);
   const branches = countBranches(catalog, peak, n, prompts.length);
@@ -157,7 +162,7 @@ const contextOf = (
 
 function answerOf(
   { wire, model, policy, ticket }: Addressed,
-  { sources, logprobs, echo, calls }: Asked,
+  { logprobs, echo, calls }: Asked,
   alignment: Alignment,
   plan: Plan,
 ): Answer {
@@ -173,7 +178,7 @@ function answerOf(
     calls,
     rewards: plan.reward?.uses.map(({ id }) => id) ?? [],
     remarks: strategies[plan.strategy]?.remarks?.(plan.params) ?? {},
-    echo: echo ? sources.map((source) => sourceText(source, policy)) : null,
+    echo: echo ? plan.prompts.map(echoOf) : null,
     promptTokens: plan.prompts.map(({ lanes }) => lanes[0]?.prompt.length ?? 0),
     n: plan.n * plan.answers,
     seed: wire.seed ?? ticket.seed,
@@ -181,6 +186,8 @@ function answerOf(
     codec: policy.codec,
   };
 }
+
+const echoOf = ({ text, lanes }: PlanPrompt): Echo => ({ text, tokens: lanes[0]!.prompt });
 
 function samplingOf(wire: CommonWire, policy: ModelCard, mostBiases: number): Sampling {
   const { vocabulary } = policy.codec;

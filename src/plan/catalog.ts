@@ -92,6 +92,8 @@ export interface Limits {
   readonly stopLength: number;
   readonly logitBias: number;
   readonly topLogprobs: number;
+  /** Log-probs of prompts that one answer may tell: tokens x choices x (1 + logprobs). */
+  readonly promptLogprobs: number;
   readonly messages: number;
   /** Functions that one request may offer. */
   readonly tools: number;

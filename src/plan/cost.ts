@@ -53,7 +53,7 @@ function roomOf(
     const need = needs[i];
     const context = Math.min(need?.card.context ?? maxLength, maxLength) - (need?.extra ?? 0);
     const room = Math.floor((context - prompt.length) / (need?.answers ?? 1));
-    if (room >= Math.max(1, asked ?? 1)) return room;
+    if (room >= (asked ?? 1)) return room;
     const wanted = asked === null ? 'at least one more' : `${at} ${asked}`;
     const advice = room < 1 ? 'shorten the prompt' : `ask for at most ${room}`;
     throw new ServeError(

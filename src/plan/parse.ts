@@ -149,8 +149,8 @@ function refuseFields(wire: CompletionWire): void {
   refuseTools(wire.tools);
   if (wire.suffix)
     throw wrong('suffix', wire.suffix, 'left out: these models only continue a prompt');
-  if (wire.echo && typeof wire.logprobs === 'number')
-    throw wrong('logprobs', wire.logprobs, 'left out with echo: prompts have no log-probs here');
+  if (wire.max_tokens === 0 && !wire.echo)
+    throw wrong('max_tokens', 0, 'at least 1, or 0 beside echo: an answer would be empty');
   if (wire.best_of && wire.best_of < n)
     throw wrong('best_of', wire.best_of, `at least n, which is ${n}`);
 }

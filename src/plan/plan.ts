@@ -28,6 +28,8 @@ export interface Plan {
   readonly budgetMs: number | null;
   /** Yield text as it becomes certain, token by token; otherwise only at the end. */
   readonly stream: boolean;
+  /** Tell what the guided law says of each prompt's tokens, before its answers. */
+  readonly readsPrompts: boolean;
   /** Send draws with the commits: log-probs or explain were asked for. */
   readonly draws: boolean;
   /** Tell the search's tree, where it has one. */

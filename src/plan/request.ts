@@ -1,6 +1,7 @@
 /** A request on its way to a Plan: whom it is addressed to, and what planning gives, for the inference process and for the wording of the answer. */
 
 import type { Codec } from '../core/text.ts';
+import type { Token } from '../core/tree.ts';
 import type { RuleCompiler } from '../rules/compile.ts';
 import type { Catalog, ModelCard, Preset } from './catalog.ts';
 import type { Grant } from './grant.ts';
@@ -43,8 +44,8 @@ export interface Answer {
   readonly rewards: readonly string[];
   /** Members of the response's `alignment` that the strategy has found out. */
   readonly remarks: Readonly<Record<string, unknown>>;
-  /** Text of each prompt, to stand before its answers; null: not asked for. */
-  readonly echo: readonly string[] | null;
+  /** Each prompt, to stand before its answers; null: not asked for. */
+  readonly echo: readonly Echo[] | null;
   /** Tokens of each prompt under the policy. */
   readonly promptTokens: readonly number[];
   /** Choices per prompt. */
@@ -55,6 +56,13 @@ export interface Answer {
   readonly guideOrder: readonly (number | null)[];
   /** The policy's, to spell tokens. */
   readonly codec: Codec;
+}
+
+/** A prompt as it is repeated. */
+export interface Echo {
+  readonly text: string;
+  /** As the policy reads it. */
+  readonly tokens: readonly Token[];
 }
 
 /** What parsing cannot know by itself: who asks, and as what. */

@@ -110,6 +110,8 @@ export const chatSchema = (limits: Limits) =>
 export const completionSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
+    /** 0 beside echo: nothing is drawn. */
+    max_tokens: integer(0, 1_000_000_000).nullish(),
     prompt: anything,
     suffix: z.string('a string').nullish(),
     echo: flag.nullish(),

@@ -2,7 +2,7 @@
 
 import { setMaxListeners } from 'node:events';
 import { BudgetSpent } from '../core/budget.ts';
-import type { Engine, Spent } from '../core/engine.ts';
+import type { Engine, Session, Spent } from '../core/engine.ts';
 import { toFailure } from '../core/errors.ts';
 import type { StreamEvent } from '../core/events.ts';
 import type { Evaluation, Reward, RewardPlan } from '../core/reward.ts';
@@ -34,11 +34,20 @@ export interface Accounted extends Running {
   readonly accepted: () => void;
 }
 
+/** What the first call begins, and every further one waits for. */
+function once<T, R>(begin: (by: T) => Promise<R>): (by: T) => Promise<R> {
+  let begun: Promise<R> | null = null;
+  return (by) => (begun ??= begin(by));
+}
+
 /** Runs all trees of a plan together; the last event is `end` or `failed`. Never rejects. */
 export async function run(plan: Plan, running: Running): Promise<void> {
-  const places = plan.prompts.flatMap((prompt) =>
-    Array.from({ length: plan.n }, (_, tree) => ({ prompt, tree })),
-  );
+  const places = plan.prompts.flatMap((prompt, of) => {
+    const readPrompt = once((session: Session) =>
+      session.readPrompt((draws) => running.emit({ kind: 'prompt', prompt: of, draws })),
+    );
+    return Array.from({ length: plan.n }, (_, tree) => ({ prompt, tree, readPrompt }));
+  });
   // One signal for all trees: the request's abort, the end of its time, or the first failure of one of them.
   const over = new AbortController();
   const { signal } = over;

@@ -24,6 +24,8 @@ interface Place {
   readonly prompt: PlanPrompt;
   readonly tree: number;
   readonly index: number;
+  /** Reads the prompt out through one of its trees: resolves once all of it has been told. */
+  readonly readPrompt: (session: Session) => Promise<void>;
 }
 
 /** What a search came to: candidates, the answer first, and the budget that cut it short. */
@@ -61,6 +63,7 @@ export async function runTree(plan: Plan, place: Place, running: Accounted): Pro
     );
     if (plan.stream && plan.answers === 1)
       session.follow((only) => send(emit, commits[0]!.frontier([only])));
+    if (plan.readsPrompts) await place.readPrompt(session);
     const outcome = await searched(plan, first, running, { session, watch, commits });
     commits.forEach((commit, rank) => {
       send(emit, commit.frontier(outcome.ranked.slice(rank, rank + 1)));
@@ -125,6 +128,7 @@ async function searched(
   { session, watch, commits }: Searching,
 ): Promise<Outcome> {
   const { scores, chronicle } = watch;
+  if (plan.opening.maxTokens === 0) return nothing(session);
   const tree = Object.assign(session, {
     score: scores.score.bind(scores),
     note: chronicle.note.bind(chronicle),
@@ -149,6 +153,12 @@ async function searched(
     if (!(error instanceof BudgetSpent)) throw error;
     return { ranked: await bestSoFar(session, scores), exhausted: error.budget };
   }
+}
+
+/** No token was asked for. */
+function nothing(session: Session): Outcome {
+  session.end(session.root);
+  return { ranked: [session.root], exhausted: null };
 }
 
 const send = (emit: Running['emit'], certain: StreamEvent | null): void =>

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import type { ScoreModel, StateModel } from '../core/model.ts';
 import type { Token } from '../core/tree.ts';
-import { OrtRows, readTexts, type OrtModel } from './decoder.ts';
+import { readTexts } from './decoder.ts';
+import { OrtRows, type OrtModel } from './ort_rows.ts';
 import type { Device } from './devices/device.ts';
 import { KeptRows } from './kv/kept_rows.ts';
 import { lastPlaces } from './padded.ts';

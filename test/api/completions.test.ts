@@ -60,6 +60,43 @@ test('echo puts each prompt before its answers', async () => {
   ]);
 });
 
+test('echo with log-probs tells those of prompt and answer in one, the first token’s being null', async () => {
+  await using server = await served();
+  const body = { prompt: ['é🙂', [105, 107]], echo: true, logprobs: 1, max_tokens: 2 };
+  const { choices } = await jsonOf(await server.post('/v1/completions', body));
+  expect(choices[0].text).toBe('é🙂é');
+  expect(choices[0].logprobs.tokens).toEqual([
+    '<|0|>',
+    ...['c3', 'a9', 'f0', '9f', '99', '82', 'c3', 'a9'].map((byte) => `bytes:\\x${byte}`),
+  ]);
+  expect(choices[0].logprobs.token_logprobs).toEqual([null, ...Array<number>(8).fill(-0.5)]);
+  expect(choices[0].logprobs.text_offset).toEqual([0, 0, 0, 1, 1, 1, 1, 2, 2]);
+  expect(choices[1].logprobs).toEqual({
+    tokens: ['a', 'c', 'a', 'c'],
+    token_logprobs: [null, -0.5, -0.5, -0.5],
+    top_logprobs: [null, { c: -0.5 }, { a: -0.5 }, { c: -0.5 }],
+    text_offset: [0, 1, 2, 3],
+  });
+});
+
+test('max_tokens 0 beside echo reads a prompt and says nothing', async () => {
+  await using server = await served();
+  const body = { prompt: 'ab', echo: true, logprobs: 0, max_tokens: 0, n: 2 };
+  const { choices, usage } = await jsonOf(await server.post('/v1/completions', body));
+  for (const choice of choices as Json[])
+    expect(choice).toMatchObject({
+      text: 'ab',
+      finish_reason: 'length',
+      logprobs: {
+        tokens: ['<|0|>', 'a', 'b'],
+        token_logprobs: [null, -0.5, -0.5],
+        top_logprobs: null,
+      },
+    });
+  expect(choices).toHaveLength(2);
+  expect(usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 0 });
+});
+
 test('a stop string ends an answer before it', async () => {
   await using server = await served();
   const { choices } = await jsonOf(

@@ -99,6 +99,26 @@ test('log-probs and explain ride on the chunks of their tokens', async () => {
   expect(chunks[1]?.choices[0].alignment.tokens[0]).toMatchObject({ token: 'h', guides: [-1] });
 });
 
+test('the first chunk of each choice carries its prompt’s log-probs, the others what is drawn', async () => {
+  await using server = await served();
+  const body = { prompt: ['ab', 'c'], n: 2, max_tokens: 2, logprobs: 1, echo: true, seed: 1 };
+  const whole = (await (await server.post('/v1/completions', body)).json()) as Json;
+  const chunks = await eventsOf(await server.post('/v1/completions', { ...body, stream: true }));
+  for (const { index, text, logprobs } of whole.choices as Json[]) {
+    const own = chunks
+      .slice(0, -1)
+      .flatMap(({ choices }) => (choices[0].index === index ? choices[0] : []));
+    expect(own[0].text).toBe(index < 2 ? 'ab' : 'c');
+    expect(own[0].logprobs.token_logprobs[0]).toBeNull();
+    expect(own[0].logprobs.tokens).toHaveLength(index < 2 ? 3 : 2);
+    expect(own.map((choice) => choice.text as string).join('')).toBe(text);
+    for (const list of ['tokens', 'token_logprobs', 'top_logprobs', 'text_offset'])
+      expect(own.flatMap((choice) => (choice.logprobs?.[list] ?? []) as unknown[])).toEqual(
+        logprobs[list],
+      );
+  }
+});
+
 test('a failure in mid-stream is an error event', async () => {
   await using server = await served();
   const body = { prompt: '!fail', max_tokens: 9, stream: true };

@@ -53,6 +53,7 @@ export const limits: Limits = {
   budgetMs: 600_000,
   logitBias: 300,
   topLogprobs: 20,
+  promptLogprobs: 4000,
   rules: RULE_LIMITS,
   messages: 256,
   tools: 128,

@@ -100,6 +100,7 @@ export class FakeInference implements Inference<Plan> {
     );
     if (plan.prompts.some(({ text }) => text.includes('!refuse')))
       throw new ServeError('queue_full', 'the queue is full');
+    if (plan.readsPrompts) yield* promptsOf(plan);
     const open = new Set(choices);
     while (open.size > 0)
       for (const choice of open) {
@@ -107,6 +108,18 @@ export class FakeInference implements Inference<Plan> {
         if (done) open.delete(choice);
         else yield value;
       }
+  }
+}
+
+/** In two parts, as a long prompt is read. */
+function* promptsOf(plan: Plan): Generator<StreamEvent> {
+  for (const [prompt, { lanes }] of plan.prompts.entries()) {
+    const draws = lanes[0]!.prompt
+      .slice(1)
+      .flatMap((token) => drawn({ ...plan, draws: true }, token));
+    const half = draws.length >> 1;
+    yield { kind: 'prompt', prompt, draws: draws.slice(0, half) };
+    yield { kind: 'prompt', prompt, draws: draws.slice(half) };
   }
 }
 

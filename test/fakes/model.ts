@@ -151,6 +151,19 @@ class FakeRows implements KvRows {
     return this.#logitsOf(this.#cells[row]!);
   }
 
+  prefillAll(
+    row: number,
+    tokens: readonly Token[],
+    from: number,
+    steering: Steering = null,
+  ): Float32Array {
+    this.prefill(row, tokens, from, steering);
+    const read = this.#held(row, from + tokens.length);
+    const all = new Float32Array(tokens.length * this.#width);
+    tokens.forEach((_, i) => all.set(this.#logitsOf(read.slice(0, from + i + 1)), i * this.#width));
+    return all;
+  }
+
   prefillBatch(
     first: number,
     prompts: readonly (readonly Token[])[],

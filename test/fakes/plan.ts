@@ -20,6 +20,7 @@ export interface PlanAsk extends Ask {
   readonly answers?: number;
   readonly prompts?: readonly (readonly number[])[];
   readonly draws?: boolean;
+  readonly readsPrompts?: boolean;
   readonly explain?: boolean;
   readonly drafts?: boolean;
   readonly budgetMs?: number | null;
@@ -36,6 +37,7 @@ export function planOf({
   answers = 1,
   prompts,
   draws = true,
+  readsPrompts = false,
   explain = false,
   drafts = false,
   budgetMs = null,
@@ -61,6 +63,7 @@ export function planOf({
     budgetMs,
     stream: true,
     draws,
+    readsPrompts,
     explain,
     drafts,
   };

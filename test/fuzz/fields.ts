@@ -31,6 +31,8 @@ const MODELS = [
   'tales:dpo',
   'tales-dpo',
   'arith',
+  'steered',
+  'steered:calm',
   'nobody',
 ];
 const REWARDS = ['rm-happy-a', 'rm-happy-b', 'rm-kind-a', 'rm-kind-b'];
@@ -200,7 +202,10 @@ export const FIELDS: Named = {
         { check: 'number', answer: chance.pick([7, '7', null]) },
         { check: 'json', schema: structuredClone(chance.pick(SCHEMAS)) },
         { length: chance.pick(['over', 'x']), target: chance.pick([5, -5]) },
-        { personal: chance.pick(REWARDS), user: chance.pick([[0.5], [], [1e300]]) },
+        {
+          personal: chance.pick(['personal', 'personal', ...REWARDS]),
+          user: chance.pick([[0.5, -1], [0.5, -1], [0.5, 900], [0.5], [], [1e300]]),
+        },
       ]),
       weight: chance.pick([1, 0.5, -1, 0]),
     })),

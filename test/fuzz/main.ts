@@ -4,10 +4,10 @@
  */
 
 import { parseArgs } from 'node:util';
-import { serve } from '../support/server.ts';
 import { ENDPOINTS } from './bodies.ts';
 import { SOCKETS, stormFrames } from './frames.ts';
 import { stormBytes } from './malformed.ts';
+import { serveStormed } from './server.ts';
 import { beside, bystander, held, storm } from './storm.ts';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ const [cases, seed, from] = [values.cases, values.seed, values.from].map(Number)
   number,
 ];
 
-await using server = await serve(['--config', 'test/fuzz/config.yaml']);
+await using server = await serveStormed();
 const { base } = server;
 const alone = await bystander(base);
 let faults = 0;

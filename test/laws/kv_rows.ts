@@ -65,6 +65,29 @@ export function kvRowsLaws(load: () => LanguageModel, tolerance = 0): void {
     }
   });
 
+  test('a prompt read out at every token says what its prefixes say, and leaves the same row', () => {
+    const kv = open(3);
+    const prompt = tokensOf(41);
+    kv.prefill(0, prompt, 0);
+    const state = after(kv, 0, 41);
+    for (const size of [2, 3, 20, 39, 41]) {
+      for (let from = 0; from < 41;) {
+        const left = 41 - from;
+        const chunk = left - size === 1 ? Math.max(2, size - 1) : Math.min(size, left);
+        if (left < 2 || left - chunk === 1) break;
+        const all = kv.prefillAll(1, prompt.slice(from, from + chunk), from);
+        expect(all).toHaveLength(chunk * model.width);
+        for (const i of [0, 1, chunk - 1].filter((at) => from + at > 0)) {
+          const prefix = kv.prefill(2, prompt.slice(0, from + i + 1), 0);
+          const said = all.subarray(i * model.width, (i + 1) * model.width);
+          expectLike(said, prefix, `token ${from + i} in chunks of ${size}`);
+        }
+        from += chunk;
+        if (from === 41) expectLike(after(kv, 1, 41), state, `chunks of ${size}`);
+      }
+    }
+  });
+
   test('prompts of any lengths read in one run leave the same bits as one by one', () => {
     const prompts = [1, 2, 3, 17, 40, 5].map((length, i) => tokensOf(length, i));
     const [one, many] = [open(6), open(8)];

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENDPOINTS } from '../fuzz/bodies.ts';
 import { SOCKETS, stormFrames } from '../fuzz/frames.ts';
 import { stormBytes } from '../fuzz/malformed.ts';
+import { serveStormed } from '../fuzz/server.ts';
 import { beside, bystander, held, storm } from '../fuzz/storm.ts';
-import { serve, type Served } from '../support/server.ts';
+import type { Served } from '../support/server.ts';
 
 const CASES = 150;
 const SEED = 1;
@@ -13,7 +14,7 @@ let server: Served;
 let alone: string;
 
 beforeAll(async () => {
-  server = await serve(['--config', 'test/fuzz/config.yaml']);
+  server = await serveStormed();
   alone = await bystander(server.base);
 }, 120_000);
 afterAll(() => server.stop());

@@ -144,7 +144,7 @@ function normals(seed: number): () => number {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-function safetensors(tensors: readonly RandomTensor[]): Buffer {
+export function safetensors(tensors: readonly RandomTensor[]): Buffer {
   let end = 0;
   const header = Object.fromEntries(
     tensors.map(({ name, shape, data }) => {

@@ -43,7 +43,7 @@ export const responses = (stores: Stores): Surface => ({
     return {
       ...planned,
       writer: (created) => new ResponseWriter(planned, created, keep),
-      whole(choices, created, reports) {
+      whole({ choices }, created, reports) {
         const { text, draws, reason } = choices.get(0) ?? { text: '', draws: [], reason: null };
         const status = statusOf(reason);
         const output = outputItems(planned, text, draws, status);

@@ -6,6 +6,7 @@
 
 import type { Token } from '../../core/tree.ts';
 import {
+  allOf,
   eachAlone,
   emptyFeed,
   feedTensors,
@@ -62,6 +63,10 @@ export class GenaiRows extends StoredRows implements ExportedRows {
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
     return lastOf(this, row, tokens, from);
+  }
+
+  prefillAll(row: number, tokens: readonly Token[], from: number): Float32Array {
+    return allOf(this, row, tokens, from, this.#model.shape.vocab);
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {

@@ -9,6 +9,7 @@
 import type { KvBlock } from '../../core/model.ts';
 import type { Token } from '../../core/tree.ts';
 import {
+  allOf,
   eachAlone,
   emptyFeed,
   feedTensors,
@@ -87,6 +88,10 @@ export class GrowingRows implements ExportedRows {
 
   prefill(row: number, tokens: readonly Token[], from: number): Float32Array {
     return lastOf(this, row, tokens, from);
+  }
+
+  prefillAll(row: number, tokens: readonly Token[], from: number): Float32Array {
+    return allOf(this, row, tokens, from, this.#model.shape.vocab);
   }
 
   prefillBatch(first: number, prompts: readonly (readonly Token[])[]): Float32Array {

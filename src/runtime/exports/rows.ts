@@ -100,6 +100,19 @@ export function lastOf(
   return last;
 }
 
+/** The logits after each of `tokens`, [tokens, vocab]. */
+export function allOf(
+  rows: ExportedRows,
+  row: number,
+  tokens: readonly Token[],
+  from: number,
+  vocab: number,
+): Float32Array {
+  const all = new Float32Array(tokens.length * vocab);
+  rows.read(row, tokens, from, (position, logits) => all.set(logits, (position - from) * vocab));
+  return all;
+}
+
 const NOTHING = new Float32Array(0);
 
 /** One prompt after the other; [prompts, vocab]. */
