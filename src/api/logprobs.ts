@@ -1,5 +1,6 @@
 /** Draws as log-probs on the wire: OpenAI's two shapes, and the per-token numbers of `explain`. */
 
+import { spell } from '../core/text.ts';
 import type { Codec } from '../core/text.ts';
 import type { Draw, NextToken, Token } from '../core/tree.ts';
 import type { Answer, Echo } from '../plan/request.ts';
@@ -11,17 +12,11 @@ const finite = (logprob: number): number => Math.max(LEAST, logprob);
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
 const fatal = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
 
-/** A token by itself: special tokens by name; half a character reads as U+FFFD. */
-function spell(token: Token, { vocabulary }: Codec): string {
-  const bytes = vocabulary.bytes(token);
-  return bytes.length === 0 ? vocabulary.piece(token) : lenient.decode(bytes);
-}
-
 /** As `spell`, but half a character reads as its bytes, so that no two tokens look alike. */
 function spellExactly(token: Token, codec: Codec): string {
   const bytes = codec.vocabulary.bytes(token);
   try {
-    return bytes.length === 0 ? spell(token, codec) : fatal.decode(bytes);
+    return bytes.length === 0 ? spell(token, codec.vocabulary) : fatal.decode(bytes);
   } catch {
     return `bytes:${Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
   }
@@ -32,7 +27,7 @@ export function chatLogprobs(draws: readonly Draw[], codec: Codec, top: number) 
   const entry = ({ token, logprob }: NextToken) => {
     const bytes = codec.vocabulary.bytes(token);
     return {
-      token: spell(token, codec),
+      token: spell(token, codec.vocabulary),
       logprob: finite(logprob),
       bytes: bytes.length === 0 ? null : [...bytes],
     };
@@ -107,7 +102,7 @@ const characters = (text: string): number => {
 /** choices[i].alignment.tokens: what the policy, the guided law and each guide made of a token. */
 export function explained(draws: readonly Draw[], { codec, guideOrder }: Answer) {
   return draws.map(({ token, base, logprob, guides, kl }) => ({
-    token: spell(token, codec),
+    token: spell(token, codec.vocabulary),
     base: finite(base),
     guided: finite(logprob),
     kl,

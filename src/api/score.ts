@@ -17,7 +17,7 @@ export const score: ScoringSurface<Scoring> = {
 };
 
 /** null: this text could not be judged, though others could. */
-const worded = ({ value, parts, steps }: Score, index: number) => ({
+const worded = ({ value, parts, steps, byToken }: Score, index: number) => ({
   index,
   object: 'score',
   score: finite(value),
@@ -27,6 +27,16 @@ const worded = ({ value, parts, steps }: Score, index: number) => ({
     : {
         steps: Object.fromEntries(
           Object.entries(steps).map(([id, values]) => [id, values.map(finite)]),
+        ),
+      }),
+  ...(byToken === undefined
+    ? {}
+    : {
+        tokens: Object.fromEntries(
+          Object.entries(byToken).map(([id, tokens]) => [
+            id,
+            tokens.map(({ score, ...token }) => ({ ...token, score: finite(score) })),
+          ]),
         ),
       }),
 });

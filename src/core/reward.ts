@@ -13,6 +13,22 @@ export interface Score {
   readonly tokens?: number;
   /** Of members that judge step by step, what they said of each step, as they combine it. */
   readonly steps?: Readonly<Record<string, readonly number[]>>;
+  /** Of members that were asked to tell it, what they said of each token of the answer, before they made one value of it. */
+  readonly byToken?: Readonly<Record<string, readonly TokenScore[]>>;
+}
+
+/** A token of a text as the model that judges reads it: its log-prob, or beta times its log-ratio, in nats. */
+export interface TokenScore {
+  readonly id: Token;
+  /** As it is spelled; special tokens by name. */
+  readonly token: string;
+  readonly score: number;
+}
+
+/** Of sources that know what each token is worth. */
+interface Telling {
+  /** Id of the member under which a score tells each token's; left out: it tells none. */
+  readonly tell?: string;
 }
 
 export interface Candidate {
@@ -61,13 +77,13 @@ export type RewardSource =
   /** Computed by a server that the config names. */
   | { readonly kind: 'http'; readonly name: string }
   /** log q of an answer. */
-  | {
+  | ({
       readonly kind: 'likelihood';
       readonly by: ReadBy;
       readonly aggregate: 'sum' | 'mean';
-    }
+    } & Telling)
   /** beta * (log plus - log minus) of an answer. */
-  | {
+  | ({
       readonly kind: 'ratio';
       readonly plus: ReadBy;
       readonly minus: ReadBy;
@@ -76,7 +92,7 @@ export type RewardSource =
       /** Texts that end a step; null: every token counts by itself. */
       readonly delimiters: readonly string[] | null;
       readonly sigmoid: boolean;
-    }
+    } & Telling)
   /** How much likelier a reader is to say the positive lines next. */
   | {
       readonly kind: 'follow_up';

@@ -3,6 +3,14 @@
 import type { Token } from './tree.ts';
 import type { Vocabulary } from './model.ts';
 
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** A token by itself: special tokens by name; half a character reads as U+FFFD. */
+export function spell(token: Token, vocabulary: Vocabulary): string {
+  const bytes = vocabulary.bytes(token);
+  return bytes.length === 0 ? vocabulary.piece(token) : lenient.decode(bytes);
+}
+
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string;

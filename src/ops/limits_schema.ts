@@ -23,7 +23,9 @@ export const limits = strict({
   top_logprobs: integer(0, 64).default(20).describe('Likeliest tokens listed beside each.'),
   prompt_logprobs: integer(0, 2 ** 24)
     .default(262_144)
-    .describe('Log-probs of prompts (`echo`): tokens × choices × (1 + `logprobs`).'),
+    .describe(
+      'Log-probs of prompts (`echo`): tokens × choices × (1 + `logprobs`); and what may be read where `/v1/score` tells `tokens`.',
+    ),
   messages: integer(1, 10_000).default(256).describe('Messages, or items, of a conversation.'),
   tools: integer(0, 1024).default(128).describe('Functions that one request may offer.'),
   weight: number(0, 1000).default(16).describe('Largest weight of a guide or a reward.'),

@@ -19,6 +19,7 @@ import { callsSchema } from './spoken.ts';
 import { choiceSchema, flatChoiceSchema, flatToolSchema, toolSchema } from './tools.ts';
 import {
   UNSERVED_IN_CHAT,
+  UNSERVED_IN_COMPLETIONS,
   UNSERVED_IN_RESPONSES,
   alignmentSchema,
   chatSchema,
@@ -56,7 +57,11 @@ export function requestSchemas(limits: Limits): Forms {
       ...forms,
       ...refusedForms(UNSERVED_IN_CHAT),
     }),
-    CompletionRequest: filled(schemaOf(completionSchema(limits)), { ...forms, ...completion }),
+    CompletionRequest: filled(schemaOf(completionSchema(limits)), {
+      ...forms,
+      ...completion,
+      ...refusedForms(UNSERVED_IN_COMPLETIONS),
+    }),
     ResponseRequest: filled(schemaOf(responsesSchema(limits)), {
       ...forms,
       ...responseForms(limits),

@@ -16,6 +16,7 @@ import { formatRule, refuseTools } from './rule.ts';
 import { parseTools, toolsRule, withTools } from './tools.ts';
 import {
   UNSERVED_IN_CHAT,
+  UNSERVED_IN_COMPLETIONS,
   chatSchema,
   completionSchema,
   refuseUnserved,
@@ -84,6 +85,7 @@ function askedOfCompletion(
   wire: CompletionWire,
   { catalog, policy }: Pick<Addressed, 'catalog' | 'policy'>,
 ): Asked {
+  refuseUnserved(wire, UNSERVED_IN_COMPLETIONS);
   refuseFields(wire);
   const { vocabulary } = policy.codec;
   return {

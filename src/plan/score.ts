@@ -22,6 +22,7 @@ import { chatSource, continued, renderer, sourceText, wellFormed } from './promp
 import type { Source } from './prompt.ts';
 import { parseRewards } from './rewards.ts';
 import type { Rewards } from './rewards.ts';
+import { tellingTokens } from './token_scores.ts';
 import { messagesSchema, rewardParts, stepsSchema } from './wire.ts';
 import type { ChatWire } from './wire.ts';
 
@@ -53,6 +54,8 @@ export const scoreSchema = perLimits((limits: Limits) =>
     complete: flag.nullish(),
     /** How members that say nothing of steps cut texts into them. */
     steps: stepsSchema(limits).nullish(),
+    /** Whether likelihoods and ratios tell what each token of a text is worth. */
+    tokens: flag.nullish(),
     alignment: strict(rewardParts(limits)).nullish(),
   }),
 );
@@ -62,7 +65,8 @@ export function parseScore(raw: unknown, catalog: Catalog): Scoring {
   const pairs = wire.messages
     ? conversations(wire.messages, catalog)
     : textPairs(wire.queries, wire.documents, catalog);
-  return scoringOf(wire, pairs, wire.complete ?? true, catalog);
+  const scoring = scoringOf(wire, pairs, wire.complete ?? true, catalog);
+  return wire.tokens ? tellingTokens(scoring, catalog.limits) : scoring;
 }
 
 /** Who judges, as all bodies say it. */

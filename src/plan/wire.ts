@@ -69,7 +69,12 @@ const read = <F extends Unserved>(fields: F) =>
     typeof anything
   >;
 
+const ECHO = 'left out: give `echo` and `logprobs` to /v1/completions instead';
+
+export const UNSERVED_IN_COMPLETIONS = { prompt_logprobs: ECHO } as const;
+
 export const UNSERVED_IN_CHAT = {
+  prompt_logprobs: ECHO,
   functions: 'left out: give `tools` instead',
   function_call: 'left out: give `tool_choice` instead',
   web_search_options: 'left out: models here search nothing but their own answers',
@@ -110,6 +115,7 @@ export const chatSchema = (limits: Limits) =>
 export const completionSchema = (limits: Limits) =>
   tolerant({
     ...common(limits),
+    ...read(UNSERVED_IN_COMPLETIONS),
     /** 0 beside echo: nothing is drawn. */
     max_tokens: integer(0, 1_000_000_000).nullish(),
     prompt: anything,

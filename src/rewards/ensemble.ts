@@ -133,12 +133,14 @@ const rows = (batch: readonly Candidate[], columns: readonly Column<Member>[]): 
 
 /** @param row what each member said of one candidate */
 export function merged(row: readonly Score[], value: number): Score {
+  const told = row.flatMap(({ byToken }) => (byToken === undefined ? [] : [byToken]));
   const stepwise = row.flatMap(({ steps }) => (steps === undefined ? [] : [steps]));
   return {
     value,
     parts: joined(row.map(({ parts }) => parts)),
     tokens: sum(row.map(({ tokens }) => tokens ?? 0)),
     ...(stepwise.length > 0 ? { steps: joined(stepwise) } : {}),
+    ...(told.length > 0 ? { byToken: joined(told) } : {}),
   };
 }
 

@@ -5,12 +5,29 @@
  */
 
 import { sum } from '../core/math.ts';
+import type { Vocabulary } from '../core/model.ts';
+import type { TokenScore } from '../core/reward.ts';
+import { spell } from '../core/text.ts';
+import type { Token } from '../core/tree.ts';
 
 type Numbers = ArrayLike<number>;
 
 /** r_t, one per token. */
 export const tokenRewards = (plus: Numbers, minus: Numbers, beta: number): number[] =>
   Array.from(plus, (logProb, t) => beta * (logProb - minus[t]!));
+
+/** Numbers of the last of `tokens`, each beside its token: the first of all may have had nothing before it. */
+export function tokenScores(
+  tokens: readonly Token[],
+  numbers: Numbers,
+  vocabulary: Vocabulary,
+): TokenScore[] {
+  const from = tokens.length - numbers.length;
+  return Array.from(numbers, (score, i) => {
+    const id = tokens[from + i]!;
+    return { id, token: spell(id, vocabulary), score };
+  });
+}
 
 /** sum_{s <= t} r_s: the reward of each prefix. */
 export function cumulative(rewards: Numbers): number[] {

@@ -4,25 +4,29 @@
  */
 
 import { sum } from '../core/math.ts';
-import type { Candidate, Reward, RewardSource } from '../core/reward.ts';
-import { lengthMean } from './implicit.ts';
+import type { Reward, RewardSource } from '../core/reward.ts';
+import { lengthMean, tokenScores } from './implicit.ts';
 import { answerTokens, continuation, type Reader } from './reader.ts';
 
 type Likelihood = Extract<RewardSource, { kind: 'likelihood' }>;
 
-export function likelihood(reader: Reader, { by, aggregate }: Likelihood): Reward {
+export function likelihood(reader: Reader, { by, aggregate, tell }: Likelihood): Reward {
   return {
     name: `likelihood:${reader.name}`,
     reads: 'prefix',
     async score(batch, signal) {
-      const textOf = (candidate: Candidate) =>
-        continuation(candidate.readings[by.reading]!, answerTokens(reader, candidate));
-      const texts = await reader.spell(batch, textOf, signal);
+      const answers = await reader.spell(batch, answerTokens.bind(null, reader), signal);
+      const texts = batch.map(({ readings }, i) =>
+        continuation(readings[by.reading]!, answers[i]!),
+      );
       const all = await reader.ask(texts, signal);
       return all.map((logProbs, i) => ({
         value: logProbs === null ? NaN : aggregated(logProbs, aggregate),
         parts: {},
         tokens: texts[i]!.tokens.length,
+        ...(tell === undefined || logProbs === null
+          ? {}
+          : { byToken: { [tell]: tokenScores(answers[i]!, logProbs, reader.codec.vocabulary) } }),
       }));
     },
   };

@@ -7,7 +7,7 @@ import { sigmoid, sum } from '../core/math.ts';
 import type { RatioAggregate, ReadBy, Reward, RewardSource } from '../core/reward.ts';
 import type { Codec } from '../core/text.ts';
 import type { Token } from '../core/tree.ts';
-import { decaying, lengthMean, stepRewards, tokenRewards } from './implicit.ts';
+import { decaying, lengthMean, stepRewards, tokenRewards, tokenScores } from './implicit.ts';
 import { answerTokens, continuation, type Reader } from './reader.ts';
 
 type Ratio = Extract<RewardSource, { kind: 'ratio' }>;
@@ -35,6 +35,11 @@ export function ratio(plus: Reader, minus: Reader, asked: Ratio): Reward {
           value: ratioValue(rewards, last(answers[i]!), plus.codec, asked),
           parts: {},
           tokens,
+          ...(asked.tell === undefined
+            ? {}
+            : {
+                byToken: { [asked.tell]: tokenScores(answers[i]!, rewards, plus.codec.vocabulary) },
+              }),
         };
       });
     },

@@ -42,9 +42,11 @@ const kinds: { readonly [K in RewardSource['kind']]: Opener<RewardSource & { kin
   repetition: repetitionReward,
   http: ({ name }, { remotes }) => known(remotes, name),
   likelihood: (source, loaded) =>
-    asking([source.by], { loaded, source }, ([reader]) => likelihood(reader!, source)),
+    asking([source.by], { loaded, source: remembered(source) }, ([reader]) =>
+      likelihood(reader!, source),
+    ),
   ratio: (source, loaded) =>
-    asking([source.plus, source.minus], { loaded, source }, ([plus, minus]) =>
+    asking([source.plus, source.minus], { loaded, source: remembered(source) }, ([plus, minus]) =>
       ratio(plus!, minus!, source),
     ),
   follow_up: (source, loaded) =>
@@ -67,6 +69,10 @@ interface Asking {
   /** What its scores are remembered under; null: they are not. */
   readonly source: RewardSource | null;
 }
+
+/** What is told of each token is not kept: the cache holds a number a text. */
+const remembered = <S extends RewardSource & { readonly tell?: string }>(source: S): S | null =>
+  source.tell === undefined ? source : null;
 
 /** A reward that asks language models, waited for as long as the least patient of them. */
 function asking(

@@ -13,13 +13,13 @@
 
 import { answerField, answerIn, type Extract } from '../core/answer.ts';
 import { either, integer, number, read, strict, text } from '../core/fields.ts';
-import type { Score } from '../core/reward.ts';
 import { exactly, type Search, type Strategy } from '../core/strategy.ts';
 import type { Branch, Reach, Tree } from '../core/tree.ts';
 import { backUp, bestOf, leavesOf, mixed, nodeOf, selected, type Node } from './mcts_node.ts';
 import { told } from './mcts_told.ts';
 import { segmentField } from './segment.ts';
-import { alive, descending, toTheEnd } from './select.ts';
+import { alive, toTheEnd } from './select.ts';
+import { distinct, tried } from './tried.ts';
 
 export interface Mcts {
   readonly b: number;
@@ -68,18 +68,14 @@ const goesOn = (branch: Branch, { answer }: Mcts): boolean =>
 
 const isOpen = ({ branch, barren }: Node, mcts: Mcts): boolean => !barren && goesOn(branch, mcts);
 
-/** Gives a leaf children; it is barren where none of them can be judged. */
+/** Gives a leaf children (2), the best of them mixed with a rollout (3); it is barren where none can be judged. */
 async function expand(tree: Tree, leaf: Node, mcts: Mcts): Promise<void> {
-  const twins = tree.twins(leaf.branch, mcts.b);
-  await tree.extend(twins, mcts.segment);
-  const different = distinct(twins);
-  const children = valued(different, await tree.score(different));
-  leaf.children = children.map(({ branch, value }) => nodeOf(branch, leaf, value));
+  const segments = await tried(tree, tree.twins(leaf.branch, mcts.b), mcts.segment, distinct);
+  leaf.children = segments.map(({ branch, value }) => nodeOf(branch, leaf, value));
   const [first] = leaf.children;
   leaf.barren = first === undefined;
-  tree.park(twins.filter((twin) => twin !== first?.branch));
   if (first === undefined) return;
-  const most = goesOn(first.branch, mcts) ? await rollout(tree, first.branch, mcts) : null;
+  const most = await rollout(tree, first.branch, mcts);
   if (most !== null) {
     first.value = mixed(first.value, most, mcts.a);
     first.visits++;
@@ -89,33 +85,18 @@ async function expand(tree: Tree, leaf: Node, mcts: Mcts): Promise<void> {
 
 /** The largest value met on a greedy walk from a branch, as far as there are values; null: there was none. */
 async function rollout(tree: Tree, from: Branch, mcts: Mcts): Promise<number | null> {
-  if (mcts.rollForward === 0) return null;
+  if (mcts.rollForward === 0 || !goesOn(from, mcts)) return null;
   let most: number | null = null;
   let head = tree.twins(from, 1)[0]!;
   for (let step = 0; step < mcts.rollForward && goesOn(head, mcts); step++) {
-    const pool = tree.fork(head, mcts.rollBranch);
-    await tree.extend(pool, mcts.segment);
-    const [first] = valued(pool, await tree.score(pool));
-    if (first !== undefined) {
-      head = first.branch;
-      most = Math.max(most ?? -Infinity, first.value);
-    }
-    tree.park(pool.filter((branch) => branch !== head));
-    if (first === undefined) break;
+    const [next] = await tried(tree, tree.fork(head, mcts.rollBranch), mcts.segment);
+    if (next === undefined) break;
+    head = next.branch;
+    most = Math.max(most ?? -Infinity, next.value);
   }
   tree.park([head]);
   return most;
 }
-
-const distinct = (branches: readonly Branch[]): Branch[] =>
-  branches.filter((one, i) => branches.findIndex(({ text }) => text === one.text) === i);
-
-/** Those that have a score, the best first, the earlier one on a tie. */
-const valued = (branches: readonly Branch[], scores: readonly Score[]) =>
-  branches
-    .map((branch, i) => ({ branch, value: scores[i]!.value }))
-    .filter(({ value }) => !Number.isNaN(value))
-    .toSorted((a, b) => descending(a.value, b.value));
 
 const fields = strict({
   branch: either(integer(1, 16), 3),

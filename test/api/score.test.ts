@@ -69,6 +69,18 @@ test.each([
   [{ ...ok, queries: long }, 400, 'queries'],
   [{ ...ok, queries: 'x'.repeat(383) }, 400, 'documents[0]'],
   [{ ...ok, complete: 'no' }, 400, 'complete'],
+  [{ ...ok, tokens: 1 }, 400, 'tokens'],
+  [{ ...ok, tokens: true }, 400, 'tokens'], // a scalar head knows none
+  [
+    {
+      queries: 'a',
+      documents: Array(60).fill('y'.repeat(80)),
+      tokens: true,
+      alignment: { rewards: [{ likelihood: 'tales' }] },
+    },
+    400,
+    'tokens',
+  ],
   [{ model: 'rm-late', messages: [] }, 400, 'messages'],
   [{ model: 'rm-late', messages: [{ role: 'user', content: 'x' }] }, 400, 'messages'],
   [{ model: 'rm-late', messages: [[{ role: 'wizard' }]] }, 400, 'messages[0][0].role'],

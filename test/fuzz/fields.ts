@@ -198,6 +198,16 @@ export const FIELDS: Named = {
           criterion: 'it ends',
           ratings: chance.pick([['1', '2'], ['1'], ['12x']]),
         },
+        {
+          judge: chance.pick(['tales', 'tales', 'tales-dpo']), // who has no rows to write in
+          question: 'Is it sad?',
+          critique: {
+            question: chance.pick(['Why?', 'Why?', '']),
+            max_tokens: chance.pick([1, 8, 40, 1e9]),
+            n: chance.pick([1, 2, 65]),
+            temperature: chance.pick([0, 1, null]),
+          },
+        },
         { likelihood: 'tales', follow_up: { positive: chance.pick([['So sad.'], []]) } },
         { check: 'number', answer: chance.pick([7, '7', null]) },
         { check: 'json', schema: structuredClone(chance.pick(SCHEMAS)) },

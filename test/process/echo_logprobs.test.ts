@@ -89,6 +89,43 @@ test('log-likelihoods of endings are those of the likelihood reward, and greed i
   );
 });
 
+test('/v1/score tells each token’s log-prob and log-ratio, as `echo` and the sums have them', async () => {
+  const context = await idsOf(CONTEXT, true);
+  const rewards = [
+    { id: 'p', likelihood: 'tales', aggregate: 'sum' },
+    { id: 'rto', plus: 'tales-dpo', minus: 'tales', beta: 0.1 },
+  ];
+  interface Told { score: number | null; parts: Record<string, number>; tokens: Record<string, { id: number; token: string; score: number }[]> } // prettier-ignore
+  const body = { queries: CONTEXT, documents: ENDINGS, tokens: true, alignment: { rewards } };
+  const { data } = await ask<{ data: Told[] }>('/v1/score', body);
+  const again = await ask<{ data: Told[] }>('/v1/score', body);
+  expect(again.data).toEqual(data);
+  for (const [i, { parts, tokens }] of data.entries()) {
+    const { p, rto } = tokens;
+    expect(p!.map(({ token }) => token).join('')).toBe(`${ENDINGS[i]}<|endoftext|>`);
+    expect(rto!.map(({ id }) => id)).toEqual(p!.map(({ id }) => id));
+    for (const [id, all] of [
+      ['p', p!],
+      ['rto', rto!],
+    ] as const)
+      // prettier-ignore
+      expect(all.reduce((sum, { score }) => sum + score, 0), id).toBeCloseTo(parts[id]!, 4);
+    const text = [...context, ...p!.map(({ id }) => id)];
+    const [told] = parsed(await choicesOf(request([text])), context.length);
+    p!.forEach(({ score }, t) => expect(told!.tokens[t], `token ${t}`).toBeCloseTo(score, 2));
+  }
+  const plain = await ask<{ data: Told[] }>('/v1/score', { ...body, tokens: false });
+  expect(plain.data.map(({ tokens }) => tokens)).toEqual([undefined, undefined]);
+  expect(plain.data.map(({ score }) => score)).toEqual(data.map(({ score }) => score));
+  const wrong = ask('/v1/score', {
+    queries: 'a',
+    documents: 'b',
+    tokens: true,
+    model: 'rm-happy-a',
+  });
+  await expect(wrong).rejects.toThrow('reward_mismatch');
+});
+
 test('a request in traffic is told the same numbers, bit for bit, guided or not', async () => {
   const guides = { alignment: { guides: [{ model: 'arm-happy', weight: 1 }], max_kl: 0.5 } };
   const long = (await idsOf(`${CONTEXT} cat. `.repeat(12), true)).slice(0, 250);

@@ -114,6 +114,10 @@ const score = z.object({
   score: z.number().nullable().describe('Null where this text could not be judged.'),
   parts: z.record(string, z.number().nullable()),
   steps: z.record(string, z.array(z.number().nullable())).optional(),
+  tokens: z
+    .record(string, z.array(z.object({ id: int, token: string, score: z.number().nullable() })))
+    .optional()
+    .describe('With `tokens`: each member’s score of each token.'),
 });
 const ranked = z.object({
   index: int,

@@ -88,6 +88,24 @@ describe('density ratios, as the vectors have them', () => {
     expect(decayed).toBeCloseTo(expected['treebon_weighted_1_over_k']!, near);
   });
 
+  test('token by token, where a member is to tell them', async () => {
+    const reward = ratio(scripted(input.logp_plus), scripted(input.logp_minus, 2), {
+      kind: 'ratio',
+      plus: { model: 'a', reading: 'plus' },
+      minus: { model: 'b', reading: 'minus' },
+      beta: input.beta,
+      aggregate: 'mean',
+      delimiters: null,
+      sigmoid: true,
+      tell: 'r',
+    });
+    const [score] = await reward.score([answer]);
+    const told = score!.byToken!['r']!;
+    expect(told.map(({ token }) => token)).toEqual(['x', '.', 'x', 'x']);
+    expect(told.map(({ id }) => id)).toEqual(byteCodec.encode('x.xx'));
+    told.forEach((one, t) => expect(one.score).toBeCloseTo(expected['token']![t]!, near));
+  });
+
   test('over steps', async () => {
     const steps = { delimiters: ['.'] };
     const [first, second] = expected['step_single']!;
