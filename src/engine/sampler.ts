@@ -177,7 +177,7 @@ export class Sampler {
     if (s.topK > 0 && s.topK < this.#count + (this.#rest > 0 ? this.#vocab : 0)) {
       if (s.topK > this.#count) return null;
       const kth = values[s.topK - 1]!;
-      if (kth <= bound) return null;
+      if (bound > -Infinity && kth <= bound) return null;
       let n = s.topK;
       while (n < this.#count && values[n] === kth) n++;
       this.#keep(n);

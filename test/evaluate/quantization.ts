@@ -1,15 +1,17 @@
 /**
- * npm run evaluate:quantization -- --float FOLDER [--seeds 3 --prompts 200 --only REGEXP]: what 8 bits change. FOLDER
+ * npm run evaluate:quantization -- --float FOLDER [--fresh --seeds 3 --prompts 200 --only REGEXP]: what 8 bits change. FOLDER
  * holds float32 checkpoints of models of the default pack, each under its model's name (models/recipes exports them).
- * Each is imported twice: with 8 bits it must be the pack's graph, byte for byte; without, it is measured beside it:
+ * Each is imported twice: with 8 bits it must be the pack's graph, byte for byte, or, of a fresh run of the recipe, takes
+ * its place with its own KV of int8; without, it is measured beside it:
  * perplexity of held-out texts, and what guides do to it, with the same seeds.
  */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse, stringify } from 'yaml';
+import { calibrateCommand } from '../../src/calibrate_command.ts';
 import type { Codec } from '../../src/core/text.ts';
 import { importModel } from '../../src/importer/import.ts';
 import type { Weights } from '../../src/importer/weights.ts';
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string', default: '3' },
     prompts: { type: 'string', default: '200' },
     only: { type: 'string' },
+    fresh: { type: 'boolean', default: false },
   },
 });
 if (options.float === undefined) throw new Error('--float FOLDER holds the float32 checkpoints');
@@ -51,17 +54,24 @@ type Policy = keyof typeof POLICIES;
 const CONFIG = new URL('../../config/', import.meta.url).pathname;
 const floatOf = (name: string): string => `${name}-float32`;
 
-/** Imports a checkpoint without quantisation. @throws Error if its 8-bit import is not the pack's graph */
-function importFloat(name: string, pack: string, folder: string): void {
+/**
+ * Imports a checkpoint without quantisation, and with; returns where the 8-bit model is.
+ * @throws Error if that is not the pack's graph and not fresh
+ */
+function importFloat(name: string, pack: string, folder: string): string {
   const from = join(resolve(options.float!), name);
   const importAs = (to: string, weights: Weights): string => {
     importModel({ from, to: join(folder, to), role: 'policy', weights, created: 0 });
     return join(folder, to, 'model.onnx');
   };
-  const again = readFileSync(importAs(`${name}-int8`, 'int8'));
-  if (!again.equals(readFileSync(join(pack, 'model.onnx'))))
-    throw new Error(`${from} is not what ${pack} was made of: its 8-bit import is another graph`);
+  const again = importAs(`${name}-int8`, 'int8');
   importAs(floatOf(name), 'float32');
+  if (options.fresh) {
+    for (const _ of calibrateCommand([dirname(again)]));
+    return dirname(again);
+  }
+  if (readFileSync(again).equals(readFileSync(join(pack, 'model.onnx')))) return pack;
+  throw new Error(`${from} is not what ${pack} was made of: its 8-bit import is another graph`);
 }
 
 /** The default config, and the float32 models beside the pack's. */
@@ -73,7 +83,8 @@ function configWith(names: readonly string[], folder: string): Config {
   for (const [name, entry] of Object.entries(config.models))
     models[name] = { ...entry, path: resolve(CONFIG, entry.path) };
   for (const name of names) {
-    importFloat(name, resolve(CONFIG, config.models[name]!.path), folder);
+    const entry = config.models[name]!;
+    models[name] = { ...entry, path: importFloat(name, resolve(CONFIG, entry.path), folder) };
     models[floatOf(name)] = { path: join(folder, floatOf(name)), role: 'policy' };
   }
   const file = join(folder, 'config.yaml');

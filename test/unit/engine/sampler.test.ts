@@ -24,7 +24,7 @@ const logits = (vocab: number): fc.Arbitrary<number[]> =>
 const params: fc.Arbitrary<Sampling> = fc
   .record({
     temperature: fc.constantFrom(0, 0.3, 0.7, 1, 1, 1.9),
-    topK: fc.constantFrom(0, 0, 1, 5, 63, 64, 65, 90, 1000),
+    topK: fc.constantFrom(0, 0, 1, 2, 3, 5, 63, 64, 65, 90, 1000),
     topP: fc.constantFrom(1, 1, 0, 0.0137, 0.4371, 0.9013, 0.99973),
     minP: fc.constantFrom(0, 0, 0.0371, 0.4937),
   })
@@ -134,6 +134,13 @@ test('adjusted and untouched tokens that tie are kept together by top-k', () => 
 });
 
 /** Upper quantile of chi-square by Wilson and Hilferty; z = 4.75 is one in a million. */
+test('top-k over fewer possible tokens than k, with penalties on impossible ones, ends and takes what is possible', () => {
+  const mixed = mixedOf([-Infinity, -Infinity, -10.8, -Infinity, -Infinity], 1);
+  const penalties = new Map([0, 1, 3].map((token) => [token, { add: 0, scale: 0.35 }]));
+  for (const topK of [1, 2, 3, 4])
+    expect(new Sampler(5).draw(0, mixed, sampling({ topK }), penalties, 0.5)).toBe(2);
+});
+
 const chiSquareBound = (df: number, z = 4.75): number =>
   df * (1 - 2 / (9 * df) + z * Math.sqrt(2 / (9 * df))) ** 3;
 
