@@ -87,6 +87,7 @@ async function serveConfig(
     args: [config.file],
     log,
     onGiveUp: giveUp,
+    stallMs: config.engine.stall_ms,
   });
   const { server } = config;
   const api = apiOf(server, catalog, { inference, tracing, log });

@@ -127,6 +127,11 @@ const engine = strict({
     .describe(
       '0: one for each 8 MB of the largest model that the CPU runs, and no more than there are cores.',
     ),
+  stall_ms: ms(1000)
+    .default(60_000)
+    .describe(
+      'How long the inference process may answer nothing, in the middle of one run, before it is ended and started again.',
+    ),
   spin: onOff
     .default(true)
     .describe(

@@ -24,12 +24,16 @@ interface InferenceOptions {
   /** Called once, when the process cannot be kept alive. */
   readonly onGiveUp: (message: string) => void;
   readonly backoffMs?: number;
+  /** A process that answers nothing for so long is ended, and started again. */
+  readonly stallMs: number;
 }
 
 /** Deaths within a minute after which it is not started again. */
 const DEATHS = 5;
 const MINUTE = 60_000;
 const SNAPSHOT_MS = 250;
+/** Looks at a process that is to answer, in the time that it may take for it. */
+const LOOKS = 4;
 const STOP_MS = 5_000;
 
 const NONE: EngineSnapshot = {
@@ -75,6 +79,8 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
   #snapshots = new Map<number, (snapshot: EngineSnapshot) => void>();
   #last: EngineSnapshot = NONE;
   #everReady = false;
+  /** When the process was asked for something that it has not answered; null: it has. */
+  #asked: number | null = null;
   #onReady: (loadMs: number) => void = () => undefined;
   /** Milliseconds it took to load the models; settles once, with the first start. */
   readonly ready = new Promise<number>((resolve) => (this.#onReady = resolve));
@@ -169,10 +175,33 @@ export class InferenceProcess<P extends Named> implements Inference<P> {
     child.on('error', (error) =>
       this.#options.log.error({ err: error.message }, 'inference process'),
     );
-    child.on('exit', (code, signal) => this.#ended(signal ?? `code ${code}`));
+    const watching = this.#watch(child);
+    child.on('exit', (code, signal) => {
+      clearInterval(watching);
+      this.#ended(signal ?? `code ${code}`);
+    });
+  }
+
+  /** What a process is stuck in would hold up everybody's requests for ever. */
+  #watch(child: ChildProcess): NodeJS.Timeout {
+    const { stallMs } = this.#options;
+    this.#asked = null;
+    const look = (): void => {
+      if (this.#state !== 'ready') return;
+      const now = performance.now();
+      if (this.#asked === null) {
+        this.#asked = now;
+        this.#send({ kind: 'snapshot', seq: this.#seq++ });
+      } else if (now - this.#asked >= stallMs) {
+        this.#fatal = `the inference process has answered nothing for ${stallMs} ms`;
+        child.kill('SIGKILL');
+      }
+    };
+    return setInterval(look, stallMs / LOOKS).unref();
   }
 
   #receive(message: FromWorker): void {
+    this.#asked = null;
     switch (message.kind) {
       case 'ready':
         if (this.#state === 'stopped') return;

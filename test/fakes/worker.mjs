@@ -1,6 +1,6 @@
 /**
  * An inference process without inference, for the tests of its parent. Plans are {id, say, events}: `events` commits,
- * then the end; `say: 'die'` kills it, `say: 'wait'` waits for its abort, as judging a text `wait` does. argv: 'fatal', 'silent' or nothing.
+ * then the end; `say: 'die'` kills it, `say: 'spin'` never returns, `say: 'wait'` waits for its abort, as judging a text `wait` does. argv: 'fatal', 'silent' or nothing.
  */
 
 const requests = new Map();
@@ -22,6 +22,7 @@ function pump(id) {
 const handlers = {
   start({ plan }) {
     if (plan.say === 'die') process.exit(3);
+    while (plan.say === 'spin');
     requests.set(plan.id, { left: plan.events ?? 0, paused: false, pauses: 0 });
     if (plan.say !== 'wait') pump(plan.id);
   },

@@ -7,7 +7,7 @@ import { candidate } from '../../fakes/reward.ts';
 
 interface FakePlan {
   readonly id: string;
-  readonly say?: 'die' | 'wait';
+  readonly say?: 'die' | 'spin' | 'wait';
   readonly events?: number;
 }
 
@@ -16,7 +16,7 @@ const script = fileURLToPath(new URL('../../fakes/worker.mjs', import.meta.url))
 afterEach(() => void vi.useRealTimers());
 
 /** A process that is stopped with its scope. */
-function started(args: readonly string[] = []) {
+function started(args: readonly string[] = [], stallMs = 60_000) {
   const gaveUp: string[] = [];
   const inference = new InferenceProcess<FakePlan>({
     script,
@@ -24,6 +24,7 @@ function started(args: readonly string[] = []) {
     log: createLog('silent'),
     onGiveUp: (message) => gaveUp.push(message),
     backoffMs: 5,
+    stallMs,
   });
   return { inference, gaveUp, [Symbol.asyncDispose]: () => inference.stop() };
 }
@@ -72,6 +73,19 @@ test('an abort ends the stream as cancelled, and leaving early aborts', async ()
   await expect.poll(running).toBe(0);
   const gone = process.inference.submit({ id: 'c', events: 1 }, controller.signal);
   expect(await all(gone)).toMatchObject([{ kind: 'end', cancelled: true }]);
+});
+
+test('a process that is stuck is ended: its requests fail, and the next ones are served', async () => {
+  await using process = started([], 300);
+  await process.inference.ready;
+  const idle = all(process.inference.submit({ id: 'idle', say: 'wait' }, never()));
+  await new Promise((resolve) => setTimeout(resolve, 900)); // one that has nothing to say is let be
+  expect(process.inference.state).toBe('ready');
+  const stuck = all(process.inference.submit({ id: 'stuck', say: 'spin' }, never()));
+  for (const events of [await idle, await stuck])
+    expect(events).toMatchObject([{ kind: 'failed', failure: { code: 'internal_error' } }]);
+  await expect.poll(() => process.inference.state, { timeout: 20_000 }).toBe('ready');
+  expect(await all(process.inference.submit({ id: 'late', events: 1 }, never()))).toHaveLength(2);
 });
 
 test('when the process dies its requests fail, and it is started again', async () => {
