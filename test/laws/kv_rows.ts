@@ -161,3 +161,13 @@ export function kvRowsLaws(load: () => LanguageModel, tolerance = 0): void {
     expectLike(after(short, 1, 30), after(long, 2, 30));
   });
 }
+
+/** Lengths of prompts that leave other bits beside a longer one than alone, around the tiles of 64 that a kernel may work in. */
+export function differingBesideLonger(model: LanguageModel): number[] {
+  const kv = closing(model.open(2, 192));
+  return [2, 17, 33, 63, 64, 65, 66, 97, 129].filter((length) => {
+    const alone = kv.prefill(0, tokensOf(length), 0).slice();
+    const beside = kv.prefillBatch(0, [tokensOf(length), tokensOf(length + 57, 2)]);
+    return alone.some((logit, i) => logit !== beside[i]);
+  });
+}

@@ -6,8 +6,8 @@ import { loadDecoder } from '../../../src/runtime/decoder.ts';
 import { cpu } from '../../../src/runtime/devices/device.ts';
 import { tailsOf } from '../../../src/runtime/tail.ts';
 import { decoder, TALES, tinyFolder } from '../../fakes/models.ts';
-import { closing, testOrt } from '../../fakes/ort.ts';
-import { kvRowsLaws, tokensOf } from '../../laws/kv_rows.ts';
+import { testOrt } from '../../fakes/ort.ts';
+import { differingBesideLonger, kvRowsLaws, tokensOf } from '../../laws/kv_rows.ts';
 
 testOrt(2); // the work of a row may be split, as it is when serving
 
@@ -20,14 +20,7 @@ test.each(['tales', 'arith'])(
   '%s: a prompt read beside a longer one leaves the bits that it leaves alone',
   (name) => {
     const model = decoder(TALES.replace(/tales$/, name));
-    const kv = closing(model.open(2, 192));
-    const lengths = [2, 17, 33, 63, 64, 65, 66, 97, 129]; // around the tiles of 64 that a kernel may work in
-    const differing = lengths.filter((length) => {
-      const alone = kv.prefill(0, tokensOf(length), 0).slice();
-      const beside = kv.prefillBatch(0, [tokensOf(length), tokensOf(length + 57, 2)]);
-      return alone.some((logit, i) => logit !== beside[i]);
-    });
-    expect(differing).toEqual([]);
+    expect(differingBesideLonger(model)).toEqual([]);
   },
 );
 
